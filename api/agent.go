@@ -1,0 +1,95 @@
+package api
+
+import "time"
+
+// The agent protocol: JSON over HTTPS on port 4524, mutual TLS, the node's
+// identity is its certificate's. An agent opens one stream
+//
+//	POST /agent/v1/stream   Hello   → StreamEvent, one JSON text a line, for ever
+//
+// and sends, naming the stream's number,
+//
+//	POST /agent/v1/claim          ClaimRequest → Dataset
+//	POST /agent/v1/report         Report       → ReportReply
+//	GET  /agent/v1/datasets/{id}               → DatasetDetail
+//
+// Failures are an Error with the status of its code.
+
+// Hello opens a stream.
+type Hello struct {
+	Hostname string `json:"hostname"`
+	Era      string `json:"era"`
+	Agent    string `json:"agent"`
+	Instance string `json:"instance"`
+	Backend  string `json:"backend"`
+	Version  string `json:"version"`
+}
+
+// StreamEvent is one line of a stream. The first is Welcome with all datasets
+// that concern the node; each later one carries what has changed since. A line
+// with nothing in it is a heartbeat.
+type StreamEvent struct {
+	Welcome  *Welcome    `json:"welcome,omitempty"`
+	Datasets []*Dataset  `json:"datasets,omitempty"` // new or changed
+	Removed  []DatasetID `json:"removed,omitempty"`  // no longer of concern to this node
+}
+
+// Welcome is the control service's answer to Hello.
+type Welcome struct {
+	Stream    uint64        `json:"stream"`
+	Node      NodeID        `json:"node"`
+	Cluster   string        `json:"cluster"`   // the certificate authority's cluster UUID
+	Heartbeat time.Duration `json:"heartbeat"` // nanoseconds between two lines at the most; silence of three means dead
+	Replica   string        `json:"replica"`   // who serves the stream
+	Version   string        `json:"version"`   // of the control service
+}
+
+// ClaimRequest says that the node wants to use a dataset: the one with ID, or
+// the live one with Find.Name, which is created when there is none. The answer
+// shows who the holder is: this node, or one that it now waits for.
+type ClaimRequest struct {
+	Stream uint64       `json:"stream"`
+	ID     DatasetID    `json:"dataset_id,omitempty"`
+	Find   *DatasetSpec `json:"find,omitempty"`
+}
+
+// DatasetSpec is what a front door asks of a dataset.
+type DatasetSpec struct {
+	Name    string `json:"name"`
+	Size    int64  `json:"size,omitempty"` // bytes, 0 for the default
+	FS      string `json:"fs,omitempty"`   // "" for the default
+	Profile string `json:"profile,omitempty"`
+}
+
+// Report carries what has changed on a node, as one commit.
+type Report struct {
+	Stream   uint64          `json:"stream"`
+	Datasets []DatasetReport `json:"datasets,omitempty"`
+}
+
+// DatasetReport is what a node says about one dataset. The effects (Volume,
+// Release, Destroyed) count only from the holder, with its epoch.
+type DatasetReport struct {
+	State     DatasetState `json:"state"`
+	Volume    *Volume      `json:"volume,omitempty"`    // registers the volume, once and for ever
+	Release   bool         `json:"release,omitempty"`   // unmounted and, says the backend, detached: gives up the token
+	Withdraw  bool         `json:"withdraw,omitempty"`  // no longer waits for the token
+	Destroyed bool         `json:"destroyed,omitempty"` // the volume of the deleted dataset is gone
+}
+
+// ReportReply tells which parts of a report were refused, and why; the others
+// are committed.
+type ReportReply struct {
+	Refused map[DatasetID]*Error `json:"refused,omitempty"`
+}
+
+// DatasetDetail is a dataset in full, with the explanation of its state.
+type DatasetDetail struct {
+	Dataset *Dataset      `json:"dataset"`
+	State   *DatasetState `json:"state,omitempty"` // as its holder, or else its last user, reported
+	Holder  *Node         `json:"holder,omitempty"`
+	// Status is one word for the state: mounted, waiting, ...; Why says in
+	// sentences what is wanted, what is, since when, and what comes next.
+	Status string `json:"status"`
+	Why    string `json:"why"`
+}

@@ -1,0 +1,189 @@
+package api
+
+import "time"
+
+// DatasetID is the lower-case UUID text of a dataset.
+type DatasetID string
+
+// NodeID is the lower-case UUID text of a node, from its certificate.
+type NodeID string
+
+// Limits of datasets, as in Flocker's REST API.
+const (
+	MinSize          = 64 << 20 // bytes
+	SizeMultiple     = 1024     // bytes; sizes are multiples of it
+	MaxNameLength    = 256      // Unicode characters; also of a metadata key and value
+	MaxMetadata      = 16       // entries
+	DefaultSizeBytes = 10 << 30 // of a dataset for which no size was asked, unless the control service is set otherwise
+)
+
+// Metadata keys with a meaning.
+const (
+	MetadataName      = "name"                      // the unique name that people and labels use
+	MetadataProfile   = "clusterhq:flocker:profile" // the volume type: gold, silver, bronze, or the backend's own
+	MetadataFlockerID = "FLOCKER_ID"                // the name that ClusterHQ's Mesos isolator gave
+)
+
+// File systems that a dataset can be formatted with.
+const (
+	FSExt4 = "ext4"
+	FSXFS  = "xfs"
+)
+
+// Dataset is the whole record of a dataset: what is wanted, who holds it, and
+// which volume carries it. The control service keeps it in its log and sends
+// it to the agents that it concerns. A Dataset is a value: never change one
+// that others can see, put a changed Clone in its place.
+type Dataset struct {
+	ID       DatasetID         `json:"dataset_id"`
+	Primary  NodeID            `json:"primary"`          // the node it should be on
+	Pinned   bool              `json:"pinned,omitempty"` // a user put it on Primary: mounted there even while nothing uses it
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// MaximumSize is the size that was asked for, 0 where none was. Size is
+	// what the volume must at least have: MaximumSize or the default.
+	MaximumSize int64     `json:"maximum_size,omitempty"`
+	Size        int64     `json:"size"`
+	FS          string    `json:"fs"`
+	Deleted     bool      `json:"deleted,omitempty"`
+	Created     time.Time `json:"created"`
+
+	// Holder is the one node that may have the volume attached, nil if none.
+	Holder *Holder `json:"holder,omitempty"`
+	// Epoch counts the hand-overs of the holder token; it never goes down.
+	Epoch uint64 `json:"epoch"`
+	// Waiting are the nodes that want the token, first come first.
+	Waiting []Waiter `json:"waiting,omitempty"`
+	// Volume is the backend's volume, registered before the dataset was first
+	// used. Once registered, another volume never takes its place.
+	Volume *Volume `json:"volume,omitempty"`
+	// Destroyed is set when a deleted dataset's volume is known to be gone.
+	Destroyed bool `json:"destroyed,omitempty"`
+}
+
+// Holder is the token of a dataset.
+type Holder struct {
+	Node  NodeID    `json:"node"`
+	Epoch uint64    `json:"epoch"` // equals the dataset's
+	Since time.Time `json:"since"`
+}
+
+// Waiter is a node that wants a dataset which another node holds.
+type Waiter struct {
+	Node  NodeID    `json:"node"`
+	Since time.Time `json:"since"`
+}
+
+// Volume identifies what a backend made for a dataset.
+type Volume struct {
+	ID      string `json:"id"`
+	Backend string `json:"backend"`
+	Size    int64  `json:"size"` // as made, after rounding up to the allocation unit
+}
+
+// Name returns the name that people use, "" if the dataset has none.
+func (d *Dataset) Name() string {
+	if name := d.Metadata[MetadataName]; name != "" {
+		return name
+	}
+	return d.Metadata[MetadataFlockerID]
+}
+
+// Profile returns the profile that was asked for, "" if none was.
+func (d *Dataset) Profile() string { return d.Metadata[MetadataProfile] }
+
+// HeldBy reports whether node is the holder.
+func (d *Dataset) HeldBy(node NodeID) bool { return d.Holder != nil && d.Holder.Node == node }
+
+// AwaitedBy reports whether node waits for the token.
+func (d *Dataset) AwaitedBy(node NodeID) bool {
+	for _, w := range d.Waiting {
+		if w.Node == node {
+			return true
+		}
+	}
+	return false
+}
+
+// Concerns reports whether node must be told of the dataset: it holds it,
+// waits for it, or is where it should be.
+func (d *Dataset) Concerns(node NodeID) bool {
+	return d.Primary == node || d.HeldBy(node) || d.AwaitedBy(node)
+}
+
+// Clone returns a copy that shares nothing with d.
+func (d *Dataset) Clone() *Dataset {
+	c := *d
+	if d.Metadata != nil {
+		c.Metadata = make(map[string]string, len(d.Metadata))
+		for k, v := range d.Metadata {
+			c.Metadata[k] = v
+		}
+	}
+	if d.Holder != nil {
+		h := *d.Holder
+		c.Holder = &h
+	}
+	if d.Volume != nil {
+		v := *d.Volume
+		c.Volume = &v
+	}
+	c.Waiting = append([]Waiter(nil), d.Waiting...)
+	return &c
+}
+
+// Phase is how far a dataset is on a node, as its agent sees it.
+type Phase string
+
+// The phases. Between them stand the actions of the agent's table.
+const (
+	PhaseUnknown     Phase = "unknown"     // not looked at yet
+	PhaseNonExistent Phase = "nonexistent" // there is no volume yet
+	PhaseVanished    Phase = "vanished"    // a volume is registered but the backend does not know it
+	PhaseDetached    Phase = "detached"    // there is a volume, attached nowhere
+	PhaseElsewhere   Phase = "elsewhere"   // the volume is attached to another machine
+	PhaseAttaching   Phase = "attaching"   // attached here, the device has not shown up yet
+	PhaseBlank       Phase = "blank"       // attached here, nothing on the device
+	PhaseForeign     Phase = "foreign"     // attached here, the device is not what it should be
+	PhaseAttached    Phase = "attached"    // attached here, formatted, not mounted
+	PhaseMounted     Phase = "mounted"
+)
+
+// DatasetState is what a node last reported about a dataset.
+type DatasetState struct {
+	ID        DatasetID  `json:"dataset_id"`
+	Node      NodeID     `json:"node"`
+	Epoch     uint64     `json:"epoch"` // under which it was seen
+	Phase     Phase      `json:"phase"`
+	Since     time.Time  `json:"since"`            // of Phase
+	Action    string     `json:"action,omitempty"` // what the agent does now or tries next, "" when it is done
+	Path      string     `json:"path,omitempty"`   // where it is mounted
+	Device    string     `json:"device,omitempty"`
+	Size      int64      `json:"size,omitempty"` // of the volume
+	Consumers []Consumer `json:"consumers,omitempty"`
+	Failure   *Failure   `json:"failure,omitempty"`
+}
+
+// Failure is why a dataset is not as wanted.
+type Failure struct {
+	Action   string    `json:"action"` // what was tried
+	Cause    string    `json:"cause"`
+	Since    time.Time `json:"since"`    // of the first attempt that failed this way
+	Attempts int       `json:"attempts"` // without success until now
+	NextTry  time.Time `json:"next_try"` // zero: not before something changes
+}
+
+// Consumer is who uses a dataset on a node.
+type Consumer struct {
+	ID       string    `json:"id"`   // unique on the node: a container id (parent.child), a Docker mount id, a CSI target
+	Kind     string    `json:"kind"` // ConsumerMesos, ...
+	App      string    `json:"app,omitempty"`
+	Key      string    `json:"key,omitempty"` // of the label
+	ReadOnly bool      `json:"read_only,omitempty"`
+	Since    time.Time `json:"since"`
+}
+
+// Kinds of consumers.
+const (
+	ConsumerMesos  = "mesos"  // a Mesos container, through the isolator
+	ConsumerDVDCLI = "dvdcli" // Mesos' docker/volume isolator, one for all its containers
+)

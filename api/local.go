@@ -1,0 +1,94 @@
+package api
+
+import "time"
+
+// The local protocol: on the agent's unix socket a client writes one
+// LocalRequest as a line of JSON and reads LocalReply lines until one is Done.
+// It is not HTTP because Mesos starts the isolator for every container, and
+// net/http alone would double the start-up time of so small a program.
+
+// DefaultSocket is where the agent listens for local clients.
+const DefaultSocket = "/run/flocker/agent.sock"
+
+// MaxLocalLine bounds a line of the local protocol, in bytes.
+const MaxLocalLine = 1 << 20
+
+// LocalRequest has exactly one part set.
+type LocalRequest struct {
+	Acquire *AcquireRequest `json:"acquire,omitempty"`
+	Await   *AwaitRequest   `json:"await,omitempty"`
+	Release *ReleaseRequest `json:"release,omitempty"`
+	Labels  *LabelsRequest  `json:"labels,omitempty"`
+	Status  *StatusRequest  `json:"status,omitempty"`
+}
+
+// AcquireRequest records a consumer and starts bringing its volumes. It is
+// answered within milliseconds; Await tells when the volumes are there. The
+// same consumer asking again gets the same answer.
+type AcquireRequest struct {
+	Consumer string          `json:"consumer"`
+	Kind     string          `json:"kind"`
+	App      string          `json:"app,omitempty"`
+	Volumes  []VolumeRequest `json:"volumes"`
+}
+
+// AwaitRequest waits until all volumes of a consumer are mounted. Progress
+// comes as replies that are not Done. The agent ends it with CodeUnavailable
+// and the reason when its wait limit has passed.
+type AwaitRequest struct {
+	Consumer string `json:"consumer"`
+}
+
+// ReleaseRequest ends a consumer. Unknown ones are no error.
+type ReleaseRequest struct {
+	Consumer string `json:"consumer"`
+}
+
+// LabelsRequest asks which labels Mesos knows for a nested container.
+type LabelsRequest struct {
+	Container string `json:"container"`
+	Parent    string `json:"parent"`
+}
+
+// StatusRequest asks the agent about itself, for the doctor.
+type StatusRequest struct{}
+
+// LocalReply is one line of the answer.
+type LocalReply struct {
+	Done     bool         `json:"done"`
+	Error    *Error       `json:"error,omitempty"`    // with Done
+	Mounts   []Mount      `json:"mounts,omitempty"`   // of Acquire and Await, with Done
+	Progress string       `json:"progress,omitempty"` // a sentence for the task's log
+	Labels   []Label      `json:"labels,omitempty"`
+	Status   *AgentStatus `json:"status,omitempty"`
+}
+
+// Mount tells a consumer where one of its volumes is, or will be.
+type Mount struct {
+	Key       string    `json:"key"`
+	DatasetID DatasetID `json:"dataset_id"`
+	Name      string    `json:"name"`
+	Source    string    `json:"source"` // on the host; an empty, unwritable directory until Ready
+	ReadOnly  bool      `json:"read_only,omitempty"`
+	Ready     bool      `json:"ready"`
+	// Device is the mounted file system's st_dev, once Ready: who sees it at
+	// the target sees the volume.
+	Device uint64 `json:"device,omitempty"`
+}
+
+// Label is a Mesos label.
+type Label struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+// AgentStatus is what the agent says about itself.
+type AgentStatus struct {
+	Version   string        `json:"version"`
+	Node      NodeID        `json:"node"`
+	MountRoot string        `json:"mount_root"`
+	WaitLimit time.Duration `json:"wait_limit"`
+	Control   string        `json:"control"` // "connected to ... since ...", or why not
+	Connected bool          `json:"connected"`
+	Mesos     string        `json:"mesos,omitempty"` // the Mesos agent's URL, "" where none is set
+}

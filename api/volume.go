@@ -1,0 +1,14 @@
+package api
+
+// VolumeRequest is one volume that a container asks for: by labels, by
+// environment variables, or through dvdcli.
+type VolumeRequest struct {
+	Key      string `json:"key"`            // of the label; names the volume within its app
+	Path     string `json:"path,omitempty"` // in the container; relative = below the sandbox
+	Name     string `json:"name"`           // of the dataset
+	Size     int64  `json:"size,omitempty"` // bytes, a multiple of SizeMultiple; 0 for the default
+	Profile  string `json:"profile,omitempty"`
+	FS       string `json:"fs,omitempty"`
+	ReadOnly bool   `json:"read_only,omitempty"`
+	Preempt  bool   `json:"preempt,omitempty"` // ask a live holder to let go
+}

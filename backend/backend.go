@@ -1,0 +1,119 @@
+// Package backend is the border to storage systems: what differs between them,
+// and no more. Waiting, back-off, retries, caching and shared listings live
+// once, in the agent. A driver is a plain translation; it may assume that its
+// arguments are valid, must be safe for concurrent use, and passes the suite
+// in backend/backendtest or it is not a driver.
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Backend makes, attaches and lists volumes of one cluster.
+//
+// Every method may be called again after a crash at any instruction of itself:
+// the second call finishes what the first began. A method whose context ends
+// returns soon; whether its effect happened is then unknown.
+type Backend interface {
+	// Properties are constant for the life of the Backend.
+	Properties() Properties
+
+	// InstanceID returns what the storage system calls this machine.
+	InstanceID(ctx context.Context) (string, error)
+
+	// Create makes a volume for a dataset and returns it, or returns the one
+	// that the dataset has already. Errors: ErrNoSpace, ErrThrottled.
+	Create(ctx context.Context, req CreateRequest) (Volume, error)
+
+	// Destroy deletes a volume with its data. A volume that does not exist is
+	// no error. Errors: ErrInUse while it is attached anywhere.
+	Destroy(ctx context.Context, volumeID string) error
+
+	// Attach attaches a volume to an instance; being attached to it already
+	// is no error. Two instances never both succeed. Errors:
+	// ErrUnknownVolume, *AttachedElsewhereError, ErrNoSpace (no slot left),
+	// ErrThrottled.
+	Attach(ctx context.Context, volumeID, instanceID string) error
+
+	// Detach detaches a volume from an instance and returns when the storage
+	// system says that the instance can no longer write to it. A volume that
+	// is attached nowhere, or to another instance, is no error. Forced, it
+	// does not ask the instance. Errors: ErrUnknownVolume, ErrInUse while
+	// the instance still uses the device (never silently forced).
+	Detach(ctx context.Context, volumeID, instanceID string, mode DetachMode) error
+
+	// List returns the volumes with the given ids, unknown ones left out, or
+	// all volumes of this cluster when none is given.
+	List(ctx context.Context, volumeIDs ...string) ([]Volume, error)
+
+	// Device returns where this machine's kernel shows a volume that is
+	// attached to it. Errors: ErrNotAttached; ErrNotReady while the kernel
+	// has not shown it yet.
+	Device(ctx context.Context, volumeID string) (Device, error)
+}
+
+// Properties describe a backend.
+type Properties struct {
+	Name           string // as in agent.yml
+	AllocationUnit int64  // bytes; sizes are rounded up to a multiple of it
+}
+
+// CreateRequest is what a new volume must be.
+type CreateRequest struct {
+	DatasetID string
+	Size      int64  // bytes, a multiple of the allocation unit
+	Profile   string // "" for the backend's default
+	Name      string // of the dataset, for people who look at the storage system; may be ""
+}
+
+// Volume is what the storage system says of a volume.
+type Volume struct {
+	ID         string
+	DatasetID  string
+	Size       int64  // bytes
+	AttachedTo string // instance id, "" where it is attached nowhere
+}
+
+// Device is a block device of this machine.
+type Device struct {
+	Path string // such as /dev/loop7
+	Size int64  // bytes, as the kernel says
+}
+
+// DetachMode says how insistent a detach is.
+type DetachMode int
+
+// The modes of Detach.
+const (
+	DetachNormal DetachMode = iota
+	// DetachForced cuts a live file system if there is one; used only when
+	// the instance is known to be dead, or a policy says so.
+	DetachForced
+)
+
+// What went wrong, for callers to tell apart with errors.Is and errors.As.
+// Anything else is worth trying again later.
+var (
+	ErrUnknownVolume = errors.New("no such volume")
+	ErrNotAttached   = errors.New("volume is not attached to this machine")
+	ErrNotReady      = errors.New("device has not shown up yet")
+	ErrInUse         = errors.New("volume is in use")
+	ErrNoSpace       = errors.New("no space or quota left")
+	ErrThrottled     = errors.New("too many requests")
+	ErrDamaged       = errors.New("volume is damaged")
+)
+
+// AttachedElsewhereError says which instance has the volume.
+type AttachedElsewhereError struct {
+	VolumeID string
+	Instance string // "" where the storage system does not say
+}
+
+func (e *AttachedElsewhereError) Error() string {
+	if e.Instance == "" {
+		return fmt.Sprintf("volume %s is attached to another machine", e.VolumeID)
+	}
+	return fmt.Sprintf("volume %s is attached to %s", e.VolumeID, e.Instance)
+}
