@@ -36,6 +36,7 @@ const (
 // that others can see, put a changed Clone in its place.
 type Dataset struct {
 	ID       DatasetID         `json:"dataset_id"`
+	Revision uint64            `json:"revision"`         // of the log, at the record's last change; a higher one is newer
 	Primary  NodeID            `json:"primary"`          // the node it should be on
 	Pinned   bool              `json:"pinned,omitempty"` // a user put it on Primary: mounted there even while nothing uses it
 	Metadata map[string]string `json:"metadata,omitempty"`
