@@ -44,10 +44,12 @@ type ReleaseRequest struct {
 	Consumer string `json:"consumer"`
 }
 
-// LabelsRequest asks which labels Mesos knows for a nested container.
+// LabelsRequest asks which labels Mesos knows for a nested container. An agent
+// that is not told of a Mesos agent answers CodeNotFound, one whose Mesos agent
+// does not answer CodeUnavailable.
 type LabelsRequest struct {
 	Container string `json:"container"`
-	Parent    string `json:"parent"`
+	Parent    string `json:"parent"` // its parents' ids, joined by dots
 }
 
 // StatusRequest asks the agent about itself, for the doctor.
@@ -61,6 +63,9 @@ type LocalReply struct {
 	Progress string       `json:"progress,omitempty"` // a sentence for the task's log
 	Labels   []Label      `json:"labels,omitempty"`
 	Status   *AgentStatus `json:"status,omitempty"`
+	// WaitLimit, with the answer to Acquire, is how long an Await can take, in
+	// nanoseconds: a client that cannot reach the agent gives up after it too.
+	WaitLimit time.Duration `json:"wait_limit,omitempty"`
 }
 
 // Mount tells a consumer where one of its volumes is, or will be.
@@ -91,4 +96,6 @@ type AgentStatus struct {
 	Control   string        `json:"control"` // "connected to ... since ...", or why not
 	Connected bool          `json:"connected"`
 	Mesos     string        `json:"mesos,omitempty"` // the Mesos agent's URL, "" where none is set
+	// Mounts are the volumes that are mounted on the node or on their way.
+	Mounts []Mount `json:"mounts,omitempty"`
 }
