@@ -1,0 +1,4 @@
+package pki
+
+// LoadAt is Load with a clock.
+var LoadAt = load
