@@ -69,6 +69,12 @@ type Report struct {
 
 // DatasetReport is what a node says about one dataset. The effects (Volume,
 // Release, Destroyed) count only from the holder, with its epoch.
+//
+// An epoch is spent as soon as its Release has been sent: when no answer comes,
+// the token may be another node's already. The node sends the Release again
+// until it is answered, and attaches only under a later epoch, or after a new
+// stream's Welcome still names it the holder: reports of the older stream that
+// are under way are refused from then on.
 type DatasetReport struct {
 	State     DatasetState `json:"state"`
 	Volume    *Volume      `json:"volume,omitempty"`    // registers the volume, once and for ever

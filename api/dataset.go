@@ -58,7 +58,8 @@ type Dataset struct {
 	// used. Once registered, another volume never takes its place.
 	Volume *Volume `json:"volume,omitempty"`
 	// Destroyed is set when a deleted dataset's volume is known to be gone.
-	Destroyed bool `json:"destroyed,omitempty"`
+	Destroyed   bool      `json:"destroyed,omitempty"`
+	DestroyedAt time.Time `json:"destroyed_at,omitzero"`
 }
 
 // Holder is the token of a dataset.
@@ -106,9 +107,10 @@ func (d *Dataset) AwaitedBy(node NodeID) bool {
 }
 
 // Concerns reports whether node must be told of the dataset: it holds it,
-// waits for it, or is where it should be.
+// waits for it, or is where it should be. One whose volume is gone concerns
+// nobody.
 func (d *Dataset) Concerns(node NodeID) bool {
-	return d.Primary == node || d.HeldBy(node) || d.AwaitedBy(node)
+	return !d.Destroyed && (d.Primary == node || d.HeldBy(node) || d.AwaitedBy(node))
 }
 
 // Clone returns a copy that shares nothing with d.
