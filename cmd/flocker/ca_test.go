@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// flocker runs one command line and returns what it printed.
+func flocker(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestCAMakesAClustersCertificates(t *testing.T) {
+	dir := t.TempDir()
+	for _, tt := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"initialize", "mycluster", "-o", dir}, "Keep cluster.key secret"},
+		{[]string{"create-control-certificate", "10.0.0.5", "flocker.example.net", "-i", dir, "-o", dir}, "/etc/flocker/control-service.key"},
+		{[]string{"create-node-certificate", "--inputpath", dir, "--outputpath", dir, "--key=rsa"}, "/etc/flocker/node.crt"},
+		{[]string{"create-api-certificate", "alice", "-i", dir, "-o", dir, "--days=10"}, "alice.crt"},
+	} {
+		code, stdout, stderr := flocker(t, append([]string{"ca"}, tt.args...)...)
+		if code != exitOK || !strings.Contains(stdout, tt.says) {
+			t.Fatalf("%v: got %d, %q, %q; want %q", tt.args, code, stdout, stderr, tt.says)
+		}
+	}
+	control, err := tls.LoadX509KeyPair(filepath.Join(dir, "control-10.0.0.5.crt"), filepath.Join(dir, "control-10.0.0.5.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"10.0.0.5", "flocker.example.net", "control-service"} {
+		if err := control.Leaf.VerifyHostname(host); err != nil {
+			t.Error(err)
+		}
+	}
+	alice, err := tls.LoadX509KeyPair(filepath.Join(dir, "alice.crt"), filepath.Join(dir, "alice.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := time.Until(alice.Leaf.NotAfter); left > 10*day || left < 9*day {
+		t.Errorf("certificate of 10 days: got %v", left)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := len(entries), 8; got != want {
+		t.Errorf("files: got %d, want %d", got, want)
+	}
+}
+
+func TestCASaysWhatIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	for name, tt := range map[string]struct {
+		args string
+		code int
+		want string
+	}{
+		"no authority":         {"ca create-node-certificate -i " + dir, exitFailure, "flocker ca initialize"},
+		"no name":              {"ca initialize", exitUsage, "want the cluster's name, got 0 arguments"},
+		"no host":              {"ca create-control-certificate", exitUsage, "want the host names"},
+		"no such directory":    {"ca initialize x -o " + dir + "/none", exitFailure, dir + "/none"},
+		"a bad key type":       {"ca initialize x --key dsa -o " + dir, exitFailure, `key type "dsa": want ecdsa or rsa`},
+		"no days":              {"ca initialize x --days 0", exitUsage, "--days 0"},
+		"a mistyped command":   {"ca initialise x", exitUsage, `there is no command "initialise"; did you mean "initialize"?`},
+		"a mistyped group":     {"cs", exitUsage, `there is no command "cs"; did you mean "ca"?`},
+		"a mistyped flag":      {"ca initialize --outptu x", exitUsage, "unknown flag: --outptu"},
+		"a word after version": {"version x", exitUsage, "want nothing"},
+	} {
+		code, _, stderr := flocker(t, strings.Fields(tt.args)...)
+		if code != tt.code || !strings.Contains(stderr, tt.want) {
+			t.Errorf("%s: got %d and %q, want %d and %q", name, code, stderr, tt.code, tt.want)
+		}
+	}
+}
+
+func TestVersionIsNeverEmpty(t *testing.T) {
+	code, stdout, _ := flocker(t, "version")
+	if fields := strings.Fields(stdout); code != exitOK || len(fields) < 3 || fields[0] != "flocker" {
+		t.Errorf("got %d and %q", code, stdout)
+	}
+}
