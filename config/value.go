@@ -62,7 +62,7 @@ func (s Setting) wrong(value string) error {
 // text writes a value as a user would.
 func text(v reflect.Value) string {
 	if isText(v) {
-		if m, ok := v.Addr().Interface().(encoding.TextMarshaler); ok {
+		if m, ok := reflect.TypeAssert[encoding.TextMarshaler](v.Addr()); ok {
 			if out, err := m.MarshalText(); err == nil {
 				return string(out)
 			}

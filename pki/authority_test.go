@@ -20,11 +20,11 @@ import (
 func newCluster(t *testing.T, opts pki.Options) (dir string, authority *pki.Authority) {
 	t.Helper()
 	dir = t.TempDir()
-	authority, err := pki.Initialize(dir, "test", opts)
-	if err != nil {
+	if _, err := pki.Initialize(dir, "test", opts); err != nil {
 		t.Fatal(err)
 	}
-	if authority, err = pki.OpenAuthority(dir, opts); err != nil {
+	authority, err := pki.OpenAuthority(dir, opts)
+	if err != nil {
 		t.Fatal(err)
 	}
 	control, err := authority.ControlCertificate(dir, "control.example.net", "127.0.0.1")

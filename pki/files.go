@@ -37,7 +37,7 @@ func writeNew(path, kind string, der []byte) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // the content lives on under its own name
+	defer os.Remove(tmp.Name()) // the content lives on under its own name
 	err = pem.Encode(tmp, &pem.Block{Type: kind, Bytes: der})
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)

@@ -14,9 +14,9 @@ import (
 	"github.com/flocker-mesos/flocker/pki"
 )
 
-// handshake connects a client to a server over TCP and returns what each of
-// them says, and whom the server saw.
-func handshake(t *testing.T, server, client *tls.Config) (serverErr, clientErr error, state tls.ConnectionState) {
+// handshake connects a client to a server over TCP and returns whom the server
+// saw, and what each of them says.
+func handshake(t *testing.T, server, client *tls.Config) (state tls.ConnectionState, serverErr, clientErr error) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -51,7 +51,7 @@ func handshake(t *testing.T, server, client *tls.Config) (serverErr, clientErr e
 	_, clientErr = io.ReadAll(conn)
 	conn.Close()
 	got := <-served
-	return got.err, clientErr, got.state
+	return got.state, got.err, clientErr
 }
 
 func serverConfig(t *testing.T, dir string, admitted ...pki.Role) *tls.Config {
@@ -103,7 +103,7 @@ func TestServerAdmitsOnlyItsRole(t *testing.T) {
 				{base: "node", role: pki.RoleNode, admitted: []pki.Role{pki.RoleUser}, refused: "want a user's (CN user-NAME)"},
 			}
 			for _, tt := range tests {
-				serverErr, clientErr, state := handshake(t, serverConfig(t, dir, tt.admitted...), clientConfig(t, dir, tt.base, tt.role))
+				state, serverErr, clientErr := handshake(t, serverConfig(t, dir, tt.admitted...), clientConfig(t, dir, tt.base, tt.role))
 				if tt.refused == "" {
 					if serverErr != nil || clientErr != nil {
 						t.Errorf("%s at %v: got %v and %v, want admission", tt.base, tt.admitted, serverErr, clientErr)
@@ -151,7 +151,7 @@ func TestServerRefusesWhoIsNotOfItsCluster(t *testing.T) {
 		"the authority itself": {bare(t, dir, "cluster"), "wrong role"},
 	}
 	for name, tt := range tests {
-		serverErr, clientErr, _ := handshake(t, server, tt.client)
+		_, serverErr, clientErr := handshake(t, server, tt.client)
 		if serverErr == nil || !strings.Contains(serverErr.Error(), tt.want) {
 			t.Errorf("%s: server says %v, want %q", name, serverErr, tt.want)
 		}
@@ -166,7 +166,7 @@ func TestCertificateOfAnotherClusterIsRefused(t *testing.T) {
 	dir, _ := newCluster(t, pki.Options{})
 	request(t, dir, "stranger", "/CN=node-9c1d2e3f-7a6b-4c5d-8e9f-102132435465/OU=00000000-0000-4000-8000-000000000000")
 	sign(t, dir, "stranger", "extendedKeyUsage=clientAuth\n")
-	serverErr, clientErr, _ := handshake(t, serverConfig(t, dir, pki.RoleNode), bare(t, dir, "stranger"))
+	_, serverErr, clientErr := handshake(t, serverConfig(t, dir, pki.RoleNode), bare(t, dir, "stranger"))
 	if want := `belongs to cluster "00000000-0000-4000-8000-000000000000"`; serverErr == nil || !strings.Contains(serverErr.Error(), want) {
 		t.Errorf("server says %v, want %q", serverErr, want)
 	}
@@ -195,7 +195,7 @@ func TestClientAcceptsOnlyTheControlService(t *testing.T) {
 		"a node's":          {plain(dir, "node"), "incompatible key usage"},
 	}
 	for name, tt := range tests {
-		_, clientErr, _ := handshake(t, tt.server, client)
+		_, _, clientErr := handshake(t, tt.server, client)
 		if clientErr == nil || !strings.Contains(clientErr.Error(), tt.want) {
 			t.Errorf("%s: client says %v, want %q", name, clientErr, tt.want)
 		}
@@ -204,7 +204,7 @@ func TestClientAcceptsOnlyTheControlService(t *testing.T) {
 	// A certificate that may serve, but for a user's name.
 	request(t, dir, "web", "/CN=user-web/OU="+cluster(t, dir))
 	sign(t, dir, "web", "subjectAltName=DNS:control-service\nextendedKeyUsage=serverAuth\n")
-	_, clientErr, _ := handshake(t, plain(dir, "web"), client)
+	_, _, clientErr := handshake(t, plain(dir, "web"), client)
 	if clientErr == nil || !strings.Contains(clientErr.Error(), "wrong role, want a control service's") {
 		t.Errorf("a user's certificate that may serve: client says %v, want the wrong role", clientErr)
 	}
@@ -215,7 +215,7 @@ func TestClientAcceptsOnlyTheControlService(t *testing.T) {
 	for host, want := range map[string]string{"flocker.example.net": "", "evil.example.net": "not control-service", "": "not control-service"} {
 		config := client.Clone()
 		config.ServerName = host
-		_, clientErr, _ := handshake(t, plain(dir, "named"), config)
+		_, _, clientErr := handshake(t, plain(dir, "named"), config)
 		if want == "" && clientErr != nil || want != "" && (clientErr == nil || !strings.Contains(clientErr.Error(), want)) {
 			t.Errorf("dialled as %q: client says %v, want %q", host, clientErr, want)
 		}
@@ -226,12 +226,12 @@ func TestOldProtocolsAreRefused(t *testing.T) {
 	dir, _ := newCluster(t, pki.Options{})
 	client := bare(t, dir, "node")
 	client.MinVersion, client.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
-	if _, clientErr, _ := handshake(t, serverConfig(t, dir, pki.RoleNode), client); clientErr == nil {
+	if _, _, clientErr := handshake(t, serverConfig(t, dir, pki.RoleNode), client); clientErr == nil {
 		t.Error("a client of TLS 1.1 was served")
 	}
 	client = bare(t, dir, "node")
 	client.MaxVersion = tls.VersionTLS12
-	if _, clientErr, _ := handshake(t, serverConfig(t, dir, pki.RoleNode), client); clientErr != nil {
+	if _, _, clientErr := handshake(t, serverConfig(t, dir, pki.RoleNode), client); clientErr != nil {
 		t.Errorf("a client of TLS 1.2 was refused: %v", clientErr)
 	}
 }
@@ -239,17 +239,17 @@ func TestOldProtocolsAreRefused(t *testing.T) {
 func TestServerTakesUpANewAuthority(t *testing.T) {
 	dir, _ := newCluster(t, pki.Options{})
 	server := serverConfig(t, dir, pki.RoleNode)
-	if serverErr, _, _ := handshake(t, server, bare(t, dir, "node")); serverErr != nil {
+	if _, serverErr, _ := handshake(t, server, bare(t, dir, "node")); serverErr != nil {
 		t.Fatal(serverErr)
 	}
 	old := t.TempDir()
 	copyAll(t, dir, old)
 	other, _ := newCluster(t, pki.Options{})
 	copyAll(t, other, dir)
-	if serverErr, clientErr, _ := handshake(t, server, bare(t, dir, "node")); serverErr != nil || clientErr != nil {
+	if _, serverErr, clientErr := handshake(t, server, bare(t, dir, "node")); serverErr != nil || clientErr != nil {
 		t.Errorf("a node of the new authority: got %v and %v, want admission", serverErr, clientErr)
 	}
-	if serverErr, _, _ := handshake(t, server, bare(t, old, "node")); serverErr == nil {
+	if _, serverErr, _ := handshake(t, server, bare(t, old, "node")); serverErr == nil {
 		t.Error("a node of the old authority was admitted")
 	}
 }
@@ -264,13 +264,13 @@ func TestExpiryOfOnesOwnCertificateIsSaidAtHome(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := creds.Client()
-	if _, clientErr, _ := handshake(t, server, client); clientErr != nil {
+	if _, _, clientErr := handshake(t, server, client); clientErr != nil {
 		t.Fatal(clientErr)
 	}
 	// The server's certificate must not be what fails.
 	client.VerifyConnection = nil
 	now = now.Add(11 * 24 * time.Hour)
-	_, clientErr, _ := handshake(t, server, client)
+	_, _, clientErr := handshake(t, server, client)
 	if clientErr == nil || !strings.Contains(clientErr.Error(), "node.crt") || !strings.Contains(clientErr.Error(), "expired on") {
 		t.Errorf("got %v, want the file and its date", clientErr)
 	}

@@ -82,7 +82,7 @@ func testVersion1(t *testing.T, dir string) {
 		"a user among nodes": {nodes, alice, false},
 		"a node among users": {users, node, false},
 	} {
-		serverErr, clientErr, state := handshake(t, tt.server, tt.client)
+		state, serverErr, clientErr := handshake(t, tt.server, tt.client)
 		if got := serverErr == nil && clientErr == nil; got != tt.admitted {
 			t.Errorf("%s: got %v and %v, want admitted: %v", name, serverErr, clientErr, tt.admitted)
 		}
@@ -106,7 +106,7 @@ func testVersion1(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	rename(t, files, fresh, "control-service")
-	if serverErr, clientErr, _ := handshake(t, serverConfig(t, fresh, pki.RoleNode), node); serverErr != nil || clientErr != nil {
+	if _, serverErr, clientErr := handshake(t, serverConfig(t, fresh, pki.RoleNode), node); serverErr != nil || clientErr != nil {
 		t.Errorf("an old node at a control service of ours: got %v and %v, want admission", serverErr, clientErr)
 	}
 }

@@ -1,0 +1,67 @@
+# The project's tasks. `make help` lists them.
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 20s
+TESTS    ?= ./...
+
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+LINTER   := .cache/bin/golangci-lint
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the two static binaries into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: needs ## Play the whole story on two nodes made on this machine (root)
+	$(GO) run ./test/demo
+
+.PHONY: test
+test: needs build ## Run all tests with the race detector (root: they use real devices)
+	$(GO) test -race -timeout 20m $(TESTS)
+
+.PHONY: lint
+lint: $(LINTER) ## Check the code's form, and who imports whom
+	$(LINTER) run ./...
+	$(LINTER) run --build-tags faults ./...
+
+.PHONY: bench
+bench: needs ## Measure against floors, in one run
+	$(GO) run ./bench
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (20s)
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func /:/' | while IFS=: read -r file name; do \
+		echo "$$name in $$(dirname $$file)"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)" || exit 1; \
+	done
+
+.PHONY: fmt
+fmt: $(LINTER) ## Format the code
+	$(LINTER) fmt ./...
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin .cache
+
+# The linter is built from a module of its own, so that its many dependencies
+# are none of ours, and anew when its version changes there.
+$(LINTER): tools/go.mod tools/go.sum
+	cd tools && $(GO) build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# What the tests call of the machine; nothing is installed behind anybody's back.
+.PHONY: needs
+needs:
+	@missing=; \
+	need() { PATH="$$PATH:/usr/sbin:/sbin" command -v $$1 >/dev/null || missing="$$missing $$2"; }; \
+	need mkfs.ext4 e2fsprogs; need mkfs.xfs xfsprogs; need ip iproute2; need losetup util-linux; need openssl openssl; need curl curl; \
+	if [ -n "$$missing" ]; then \
+		echo "Programs are missing. Install them with: apt-get install$$(printf ' %s' $$missing | tr ' ' '\n' | sort -u | tr '\n' ' ')" >&2; exit 1; \
+	fi; \
+	if [ "$$(id -u)" != 0 ]; then echo "Real loop devices and mounts need root: run this as root." >&2; exit 1; fi
