@@ -80,6 +80,9 @@ type Volume struct {
 type Device struct {
 	Path string // such as /dev/loop7
 	Size int64  // bytes, as the kernel says
+	// Image is the regular file behind the device, "" where there is none:
+	// a hint for who looks at what is on it.
+	Image string
 }
 
 // DetachMode says how insistent a detach is.

@@ -1,0 +1,241 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/flocker-mesos/flocker/fault"
+)
+
+// Loop is a loop device with a file behind it.
+type Loop struct {
+	Number  int
+	Backing FileID
+	Size    int64 // bytes
+	// Clearing is set when the device goes away as soon as nobody has it
+	// open any more.
+	Clearing bool
+}
+
+// Path returns the device's path.
+func (l Loop) Path() string { return loopPath(l.Number) }
+
+func loopPath(number int) string { return "/dev/loop" + strconv.Itoa(number) }
+
+// ErrNoLoop says that a loop device has no file behind it, or not the expected
+// one.
+var ErrNoLoop = errors.New("no such loop device")
+
+// loopAttempts bounds how often AttachLoop asks for another free device. Every
+// attempt that fails means that another process got a device meanwhile.
+const loopAttempts = 1000
+
+// AttachLoop makes a free loop device show image, which must be open for
+// reading and writing. The device keeps the open file description: locks taken
+// through image live as long as the device does, even when this process dies.
+// The device uses direct I/O where the image's file system can.
+func AttachLoop(ctx context.Context, image *os.File) (Loop, error) {
+	loop, err := attachLoop(ctx, image)
+	if err != nil {
+		return Loop{}, fmt.Errorf("attach loop device to %s: %w", image.Name(), err)
+	}
+	return loop, nil
+}
+
+func attachLoop(ctx context.Context, image *os.File) (Loop, error) {
+	var st unix.Stat_t
+	if err := retry(func() error { return unix.Fstat(int(image.Fd()), &st) }); err != nil {
+		return Loop{}, err
+	}
+	ctl, err := open("/dev/loop-control", unix.O_RDWR)
+	if err != nil {
+		return Loop{}, fmt.Errorf("open /dev/loop-control: %w", err)
+	}
+	defer unix.Close(ctl)
+	config := unix.LoopConfig{Fd: uint32(image.Fd())}
+	// The kernel drops this flag by itself where direct I/O is not possible.
+	config.Info.Flags = unix.LO_FLAGS_DIRECT_IO
+	for range loopAttempts {
+		if err := ctx.Err(); err != nil {
+			return Loop{}, err
+		}
+		number, err := unix.IoctlRetInt(ctl, unix.LOOP_CTL_GET_FREE)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return Loop{}, fmt.Errorf("get a free device: %w", err)
+		}
+		err = configureLoop(number, &config)
+		switch {
+		case err == nil:
+			fault.Point("host.loop-configured")
+			return Loop{Number: number, Backing: FileID{Dev: st.Dev, Inode: st.Ino}, Size: st.Size}, nil
+		case errors.Is(err, unix.EINVAL) && config.Info.Flags != 0:
+			config.Info.Flags = 0 // buffered I/O then
+		case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EINTR), errors.Is(err, unix.ENXIO):
+			// Another process was quicker, or has the device open
+			// exclusively, or removes it. Ask for another one.
+		default:
+			return Loop{}, fmt.Errorf("configure %s: %w", loopPath(number), err)
+		}
+	}
+	return Loop{}, fmt.Errorf("no free device in %d attempts: %w", loopAttempts, unix.EBUSY)
+}
+
+func configureLoop(number int, config *unix.LoopConfig) error {
+	dev, err := open(loopPath(number), unix.O_RDWR)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dev)
+	return unix.IoctlLoopConfigure(dev, config)
+}
+
+// DetachLoop removes the file behind a loop device. It is no error when the
+// device shows nothing or another file already. It returns ErrBusy, and changes
+// nothing, while the device is mounted (in any mount namespace) or opened
+// exclusively.
+//
+// LOOP_CLR_FD by itself succeeds on a device in use and only marks it to be
+// cleared later. So the device is opened exclusively first: that fails beside
+// a mount or another exclusive opener, and keeps new ones out until it is
+// cleared. What remains are plain readers such as udev's blkid; for them the
+// device lives on until they close it. Whoever must know that it is gone takes
+// a lock on the image (see AttachLoop).
+func DetachLoop(number int, backing FileID) error {
+	if err := detachLoop(number, backing); err != nil {
+		return fmt.Errorf("detach %s: %w", loopPath(number), err)
+	}
+	return nil
+}
+
+func detachLoop(number int, backing FileID) error {
+	dev, err := openExclusive(loopPath(number), unix.O_RDWR)
+	if isNoLoop(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dev) // the last close is what clears the device
+	info, err := loopStatus(dev)
+	if isNoLoop(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if (FileID{Dev: info.Device, Inode: info.Inode}) != backing {
+		return nil
+	}
+	err = retry(func() error { return unix.IoctlSetInt(dev, unix.LOOP_CLR_FD, 0) })
+	if err != nil && !isNoLoop(err) {
+		return err
+	}
+	return nil
+}
+
+// StatLoop returns what a loop device shows; ErrNoLoop if that is nothing.
+func StatLoop(number int) (Loop, error) {
+	loop, err := statLoop(number)
+	if err != nil {
+		return Loop{}, fmt.Errorf("stat %s: %w", loopPath(number), err)
+	}
+	return loop, nil
+}
+
+func statLoop(number int) (Loop, error) {
+	dev, err := open(loopPath(number), unix.O_RDONLY)
+	if isNoLoop(err) {
+		return Loop{}, ErrNoLoop
+	}
+	if err != nil {
+		return Loop{}, err
+	}
+	defer unix.Close(dev)
+	info, err := loopStatus(dev)
+	if isNoLoop(err) {
+		return Loop{}, ErrNoLoop
+	}
+	if err != nil {
+		return Loop{}, err
+	}
+	size, err := deviceSize(dev)
+	if err != nil {
+		return Loop{}, err
+	}
+	return Loop{
+		Number:   number,
+		Backing:  FileID{Dev: info.Device, Inode: info.Inode},
+		Size:     size,
+		Clearing: info.Flags&unix.LO_FLAGS_AUTOCLEAR != 0,
+	}, nil
+}
+
+// ScanLoops returns all loop devices with a file behind them, in one pass over
+// sysfs. It goes by the kernel's device and inode numbers: the path in sysfs
+// is as the mount namespace of who attached it sees it, and may be cut or
+// renamed since.
+func ScanLoops() ([]Loop, error) {
+	dir, err := os.Open("/sys/block")
+	if err != nil {
+		return nil, fmt.Errorf("scan loop devices: %w", err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("scan loop devices: %w", err)
+	}
+	var loops []Loop
+	for _, name := range names {
+		digits, ok := strings.CutPrefix(name, "loop")
+		if !ok {
+			continue
+		}
+		number, err := strconv.Atoi(digits)
+		if err != nil {
+			continue
+		}
+		loop, err := statLoop(number)
+		if errors.Is(err, ErrNoLoop) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("scan loop devices: stat %s: %w", name, err)
+		}
+		loops = append(loops, loop)
+	}
+	return loops, nil
+}
+
+func loopStatus(dev int) (info *unix.LoopInfo64, err error) {
+	err = retry(func() error {
+		info, err = unix.IoctlLoopGetStatus64(dev)
+		return err
+	})
+	return info, err
+}
+
+// isNoLoop tells the errors of a device that is not bound, is being removed,
+// or never was.
+func isNoLoop(err error) bool {
+	return errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOENT)
+}
+
+// deviceSize returns the size of an open block device in bytes.
+func deviceSize(fd int) (int64, error) {
+	var size uint64
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.BLKGETSIZE64, uintptr(unsafe.Pointer(&size)))
+	if errno != 0 {
+		return 0, fmt.Errorf("get size of device: %w", errno)
+	}
+	return int64(size), nil
+}

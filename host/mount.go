@@ -1,0 +1,253 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
+	"github.com/flocker-mesos/flocker/fault"
+)
+
+// Mount mounts the file system fs that is on a device at the directory target.
+// flags are mount(2)'s, such as unix.MS_NOSUID. A device that somebody else
+// has opened exclusively, or a target where the device is mounted already,
+// gives ErrBusy.
+func Mount(device, target, fs string, flags uintptr) error {
+	err := retry(func() error { return unix.Mount(device, target, fs, flags, "") })
+	if err != nil {
+		return fmt.Errorf("mount %s at %s: %w", device, target, asBusy(err))
+	}
+	fault.Point("host.mounted")
+	return nil
+}
+
+// Unmount unmounts what is mounted at target, never lazily and never by force:
+// ErrBusy if it is in use. A target where nothing is mounted, or that does not
+// exist, is no error.
+func Unmount(target string) error {
+	err := retry(func() error { return unix.Unmount(target, unix.UMOUNT_NOFOLLOW) })
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("unmount %s: %w", target, asBusy(err))
+	}
+	fault.Point("host.unmounted")
+	return nil
+}
+
+func asBusy(err error) error {
+	if errors.Is(err, unix.EBUSY) {
+		return ErrBusy
+	}
+	return err
+}
+
+// BindReadOnly makes what is at the directory source visible at target, for
+// reading only. There is no moment at which target could be written (on Linux
+// 5.12 and newer; before, there is one between two system calls).
+func BindReadOnly(source, target string) error {
+	if err := bindReadOnly(source, target); err != nil {
+		return fmt.Errorf("bind %s read-only at %s: %w", source, target, asBusy(err))
+	}
+	fault.Point("host.bound-read-only")
+	return nil
+}
+
+func bindReadOnly(source, target string) error {
+	tree, err := cloneMount(source, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+	if errors.Is(err, unix.ENOSYS) {
+		return bindThenReadOnly(source, target)
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(tree)
+	return moveMount(tree, target)
+}
+
+// cloneMount returns a detached bind mount of a directory, after applying
+// attributes to it. Detached means that nobody sees it until moveMount.
+func cloneMount(source string, attributes ...*unix.MountAttr) (int, error) {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return -1, err
+	}
+	for _, a := range attributes {
+		if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, a); err != nil {
+			unix.Close(tree)
+			return -1, err
+		}
+	}
+	return tree, nil
+}
+
+func moveMount(tree int, target string) error {
+	return unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+func bindThenReadOnly(source, target string) error {
+	if err := unix.Mount(source, target, "", unix.MS_BIND, ""); err != nil {
+		return err
+	}
+	if err := unix.Mount("", target, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		return errors.Join(err, unix.Unmount(target, unix.UMOUNT_NOFOLLOW))
+	}
+	return nil
+}
+
+// MountPoint is what Mounted found.
+type MountPoint struct {
+	Device   uint64 // number of the mounted file system's device; see DeviceNumber
+	ReadOnly bool
+}
+
+// Mounted looks at one directory, by two system calls: is something mounted
+// exactly there, and what. A directory that does not exist has nothing mounted
+// on it. Where something is mounted on something, it says what is on top.
+func Mounted(target string) (MountPoint, bool, error) {
+	var stx unix.Statx_t
+	err := retry(func() error {
+		return unix.Statx(unix.AT_FDCWD, target,
+			unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &stx)
+	})
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+		return MountPoint{}, false, nil
+	case errors.Is(err, unix.EIO), err == nil && stx.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT == 0:
+		// A file system that has shut itself down after an error answers
+		// so, but it is mounted. Then the table tells.
+		return mountedByTable(target)
+	case err != nil:
+		return MountPoint{}, false, fmt.Errorf("stat mount point %s: %w", target, err)
+	}
+	if stx.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+		return MountPoint{}, false, nil
+	}
+	var fs unix.Statfs_t
+	if err := retry(func() error { return unix.Statfs(target, &fs) }); err != nil {
+		return mountedByTable(target)
+	}
+	return MountPoint{
+		Device:   unix.Mkdev(stx.Dev_major, stx.Dev_minor),
+		ReadOnly: fs.Flags&unix.ST_RDONLY != 0,
+	}, true, nil
+}
+
+func mountedByTable(target string) (MountPoint, bool, error) {
+	table, err := MountTable()
+	if err != nil {
+		return MountPoint{}, false, err
+	}
+	target, err = filepath.Abs(target)
+	if err != nil {
+		return MountPoint{}, false, fmt.Errorf("stat mount point: %w", err)
+	}
+	// The last one is on top.
+	for _, m := range slices.Backward(table) {
+		if m.Target == target {
+			return MountPoint{Device: m.Device, ReadOnly: m.ReadOnly}, true, nil
+		}
+	}
+	return MountPoint{}, false, nil
+}
+
+// MountEntry is one line of the mount table.
+type MountEntry struct {
+	ID       int
+	Parent   int    // ID of the mount that it is mounted on
+	Device   uint64 // number of the file system's device; see DeviceNumber
+	Target   string
+	Root     string // the directory of the file system that is at Target
+	FS       string // "ext4", ...
+	ReadOnly bool   // the mount or the file system
+	Shared   bool   // mounts below it propagate
+}
+
+// MountTable reads the mount table of this process' mount namespace, once, in
+// the order of the table: of two mounts at the same target, the later one
+// is on top.
+func MountTable() ([]MountEntry, error) {
+	infos, err := mountinfo.GetMounts(nil)
+	if err != nil {
+		return nil, fmt.Errorf("read mount table: %w", err)
+	}
+	table := make([]MountEntry, len(infos))
+	for i, m := range infos {
+		table[i] = MountEntry{
+			ID:       m.ID,
+			Parent:   m.Parent,
+			Device:   unix.Mkdev(uint32(m.Major), uint32(m.Minor)),
+			Target:   m.Mountpoint,
+			Root:     m.Root,
+			FS:       m.FSType,
+			ReadOnly: hasOption(m.Options, "ro") || hasOption(m.VFSOptions, "ro"),
+			Shared:   strings.Contains(" "+m.Optional, " shared:"),
+		}
+	}
+	return table, nil
+}
+
+func hasOption(list, option string) bool {
+	for o := range strings.SplitSeq(list, ",") {
+		if o == option {
+			return true
+		}
+	}
+	return false
+}
+
+// FreshRoot makes the root of a file system that was just made usable by any
+// user, as containers run as anyone: mode 0777, and no lost+found, which
+// database images refuse. A file system that holds anything is left alone. So
+// may be called after every mount.
+func FreshRoot(mountpoint string) error {
+	if err := freshRoot(mountpoint); err != nil {
+		return fmt.Errorf("prepare fresh file system at %s: %w", mountpoint, err)
+	}
+	return nil
+}
+
+const lostFound = "lost+found"
+
+func freshRoot(mountpoint string) error {
+	dir, err := os.Open(mountpoint)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(2)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if len(names) > 1 || len(names) == 1 && names[0] != lostFound {
+		return nil
+	}
+	if len(names) == 1 {
+		err := unix.Unlinkat(int(dir.Fd()), lostFound, unix.AT_REMOVEDIR)
+		if errors.Is(err, unix.ENOTEMPTY) {
+			return nil // e2fsck has saved something there
+		}
+		if err != nil {
+			return err
+		}
+		fault.Point("host.lost-found-removed")
+	}
+	// An empty root as mkfs leaves it: a fresh XFS, or a fresh ext4 from which
+	// lost+found was removed just now or before a crash.
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		return err
+	}
+	if st.Mode != unix.S_IFDIR|0o755 || st.Uid != 0 {
+		return nil
+	}
+	return dir.Chmod(0o777)
+}

@@ -1,0 +1,118 @@
+package host
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+
+	"github.com/google/uuid"
+)
+
+// superblock is what matters of the superblock of a file system that we make.
+type superblock struct {
+	fs         string // "ext4", ...
+	uuid       string
+	size       int64 // bytes that the file system covers
+	clean      bool
+	damage     string // what is wrong with it, "" if nothing
+	unfinished bool   // its mkfs never came to its end
+}
+
+// The features of ext4 that matter here; see Documentation/filesystems/ext4 of
+// the kernel.
+const (
+	extCompatJournal    = 0x4
+	extIncompatRecover  = 0x4
+	extIncompatJournal  = 0x8 // is no file system but the journal of one
+	extIncompat64Bit    = 0x80
+	extROCompatChecksum = 0x400
+	extROCompatOrphans  = 0x10000 // files to be deleted were left open
+	extIncompatOfExt3   = 0x2 | extIncompatRecover | 0x10
+	extROCompatOfExt3   = 0x1 | 0x2 | 0x4
+	extStateValid       = 0x1
+	extStateError       = 0x2
+	extSuperblockOffset = 1024
+	extSuperblockLength = 1024
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// parseExt reads the superblock of ext2, ext3 or ext4 from the start of a
+// device; false if there is none.
+func parseExt(head []byte) (superblock, bool) {
+	b := head[extSuperblockOffset:][:extSuperblockLength]
+	le := binary.LittleEndian
+	if le.Uint16(b[0x38:]) != 0xEF53 {
+		return superblock{}, false
+	}
+	compat, incompat, roCompat := le.Uint32(b[0x5c:]), le.Uint32(b[0x60:]), le.Uint32(b[0x64:])
+	state := le.Uint16(b[0x3a:])
+	blocks := uint64(le.Uint32(b[0x4:]))
+	if incompat&extIncompat64Bit != 0 {
+		blocks |= uint64(le.Uint32(b[0x150:])) << 32
+	}
+	logBlock := le.Uint32(b[0x18:])
+	sb := superblock{fs: extName(compat, incompat, roCompat), uuid: uuidText(b[0x68:0x78])}
+	sb.clean = state&extStateValid != 0 && state&extStateError == 0 &&
+		incompat&extIncompatRecover == 0 && roCompat&extROCompatOrphans == 0
+	switch {
+	case roCompat&extROCompatChecksum != 0 && ^crc32.Checksum(b[:0x3fc], castagnoli) != le.Uint32(b[0x3fc:]):
+		sb.damage = "the superblock's checksum is wrong"
+	case logBlock > 6 || blocks == 0 || blocks > 1<<63>>(10+logBlock) || le.Uint32(b) == 0:
+		sb.damage = "the superblock makes no sense"
+	case incompat&extIncompatJournal != 0:
+		sb.fs, sb.damage = "jbd", "is only the journal of a file system elsewhere"
+	default:
+		sb.size = int64(blocks << (10 + logBlock))
+	}
+	return sb, true
+}
+
+func extName(compat, incompat, roCompat uint32) string {
+	switch {
+	case incompat&^extIncompatOfExt3 != 0 || roCompat&^extROCompatOfExt3 != 0:
+		return "ext4"
+	case compat&extCompatJournal != 0:
+		return "ext3"
+	default:
+		return "ext2"
+	}
+}
+
+// parseXFS reads the superblock of XFS from the start of a device; false if
+// there is none.
+func parseXFS(head []byte) (superblock, bool) {
+	be := binary.BigEndian
+	if string(head[:4]) != "XFSB" {
+		return superblock{}, false
+	}
+	blockSize, blocks := uint64(be.Uint32(head[4:])), be.Uint64(head[8:])
+	version, sector := be.Uint16(head[100:])&0xf, int(be.Uint16(head[102:]))
+	sb := superblock{fs: "xfs", uuid: uuidText(head[32:48]), clean: true, unfinished: head[126] != 0}
+	switch {
+	case blockSize < 512 || blockSize > 65536 || blocks == 0 || blocks > 1<<63/blockSize || sector < 512 || sector > len(head):
+		sb.damage = "the superblock makes no sense"
+	case version == 5 && !xfsChecksumRight(head[:sector]):
+		sb.damage = "the superblock's checksum is wrong"
+	default:
+		sb.size = int64(blocks * blockSize)
+	}
+	return sb, true
+}
+
+// xfsChecksumRight checks a version 5 superblock. The checksum counts itself
+// as zeros, and is the one field in little-endian order.
+func xfsChecksumRight(sector []byte) bool {
+	const at = 224
+	sum := crc32.Update(0, castagnoli, sector[:at])
+	sum = crc32.Update(sum, castagnoli, make([]byte, 4))
+	sum = crc32.Update(sum, castagnoli, sector[at+4:])
+	return sum == binary.LittleEndian.Uint32(sector[at:])
+}
+
+func uuidText(b []byte) string {
+	u, err := uuid.FromBytes(b)
+	if err != nil {
+		return "" // never: b has 16 bytes
+	}
+	return u.String()
+}
