@@ -1,0 +1,317 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
+)
+
+// Host is one machine of a lab.
+type Host struct {
+	Name    string
+	Address string // its IP address on the switch
+	Dir     string // what the lab keeps of the host: its root directory, its logs
+
+	lab  *Lab
+	port string // of the switch
+
+	mu      sync.Mutex
+	thread  *thread
+	init    *exec.Cmd // the host's process 1
+	bootID  string
+	daemons []*Process
+}
+
+// Host makes a machine and starts it. Its name is its host name.
+func (l *Lab) Host(ctx context.Context, name string) (*Host, error) {
+	l.mu.Lock()
+	number := len(l.hosts) + 1
+	h := &Host{
+		Name:    name,
+		Address: fmt.Sprintf("%s%d", network, number),
+		Dir:     filepath.Join(l.Dir, "hosts", name),
+		lab:     l,
+		port:    fmt.Sprintf("port%d", number),
+	}
+	l.hosts = append(l.hosts, h)
+	l.mu.Unlock()
+
+	if err := h.install(); err != nil {
+		return nil, fmt.Errorf("install host %s: %w", name, err)
+	}
+	if err := h.boot(ctx); err != nil {
+		return nil, fmt.Errorf("boot host %s: %w", name, err)
+	}
+	return h, nil
+}
+
+// Path returns where the lab finds what the host calls path. Only the host
+// itself sees what is mounted there.
+func (h *Host) Path(path string) string { return filepath.Join(h.root(), path) }
+
+// BootID returns the host's boot id, as /proc/sys/kernel/random/boot_id shows it.
+func (h *Host) BootID() string { return h.bootID }
+
+// Do runs fn on a thread in the host's namespaces: it sees the host's files,
+// mounts and network. Calls run one after another, so fn should be short.
+func (h *Host) Do(fn func() error) error {
+	h.mu.Lock()
+	t := h.thread
+	h.mu.Unlock()
+	if t == nil {
+		return errGone
+	}
+	return t.do(fn)
+}
+
+// Dial connects to an IP address from the host. It has the signature that
+// http.Transport wants.
+func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var conn net.Conn
+	t, err := h.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer t.end()
+	err = t.do(func() error {
+		var err error
+		conn, err = new(net.Dialer).DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
+}
+
+// Listen listens on an IP address of the host.
+func (h *Host) Listen(network, address string) (net.Listener, error) {
+	var l net.Listener
+	err := h.Do(func() error {
+		var err error
+		l, err = net.Listen(network, address)
+		return err
+	})
+	return l, err
+}
+
+// Plug pulls the host's network cable out of the switch, or puts it back.
+func (h *Host) Plug(ctx context.Context, in bool) error { return h.lab.wiring.plug(ctx, h.port, in) }
+
+// Mounts returns the lines of the host's mount table.
+func (h *Host) Mounts() ([]string, error) {
+	var lines []string
+	err := h.Do(func() error {
+		data, err := os.ReadFile("/proc/thread-self/mountinfo")
+		lines = strings.Split(strings.TrimSpace(string(data)), "\n")
+		return err
+	})
+	return lines, err
+}
+
+// Reboot cuts the power and starts the host again: its processes, mounts and
+// loop devices are gone, /run and /tmp are empty, the boot id is another one;
+// everything else on its disk is as it was.
+func (h *Host) Reboot(ctx context.Context) error {
+	if err := h.powerOff(); err != nil {
+		return fmt.Errorf("cut power of host %s: %w", h.Name, err)
+	}
+	if err := h.boot(ctx); err != nil {
+		return fmt.Errorf("boot host %s: %w", h.Name, err)
+	}
+	return nil
+}
+
+// boot makes the host's namespaces and its process 1, and connects it.
+func (h *Host) boot(ctx context.Context) error {
+	for _, dir := range []string{"run", "tmp"} {
+		if err := emptyDir(h.Path(dir)); err != nil {
+			return err
+		}
+	}
+	// The SAN's path may lead through /tmp.
+	if err := os.MkdirAll(h.Path(h.lab.SAN), 0o755); err != nil {
+		return err
+	}
+	h.bootID = uuid.NewString()
+	if err := os.WriteFile(h.Path("/etc/boot_id"), []byte(h.bootID+"\n"), 0o444); err != nil {
+		return err
+	}
+	t, err := newThread(h.makeNamespaces)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.thread = t
+	h.mu.Unlock()
+	if err := h.startInit(); err != nil {
+		return err
+	}
+	if err := h.lab.wiring.connect(ctx, h.port, h.init.Process.Pid); err != nil {
+		return fmt.Errorf("connect to switch: %w", err)
+	}
+	return h.Do(func() error {
+		if err := unix.Mount("/etc/boot_id", "/proc/sys/kernel/random/boot_id", "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("give boot id: %w", err)
+		}
+		return ip(ctx, "link set lo up", "addr add "+h.Address+prefixBits+" dev eth0", "link set eth0 up")
+	})
+}
+
+// makeNamespaces moves the calling thread into a new machine.
+func (h *Host) makeNamespaces() error {
+	const all = unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC
+	if err := unix.Unshare(all); err != nil {
+		return fmt.Errorf("unshare namespaces: %w", err)
+	}
+	if err := unix.Sethostname([]byte(h.Name)); err != nil {
+		return fmt.Errorf("set host name: %w", err)
+	}
+	if err := h.enterRoot(); err != nil {
+		return err
+	}
+	// Applies to the thread's children; the first is the host's process 1.
+	if err := unix.Unshare(unix.CLONE_NEWPID); err != nil {
+		return fmt.Errorf("unshare process namespace: %w", err)
+	}
+	return nil
+}
+
+// startInit starts process 1, which mounts the host's own /proc (nobody
+// outside its process namespace could) and then only waits for orphans.
+func (h *Host) startInit() error {
+	const script = `mount -t proc proc /proc && echo up && { sleep infinity & wait; }`
+	var stderr bytes.Buffer
+	// Only process 1 may have a parent-death signal: other children would find
+	// that their parent is not the expected one, outside their namespace, and
+	// take it for dead. They end with process 1.
+	h.init = &exec.Cmd{
+		Path:        "/bin/sh",
+		Args:        []string{"init", "-c", script},
+		Env:         hostEnv,
+		Stderr:      &stderr,
+		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
+	}
+	out, err := h.init.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := h.Do(h.init.Start); err != nil {
+		return fmt.Errorf("start process 1: %w", err)
+	}
+	if _, err := out.Read(make([]byte, 3)); err != nil {
+		_ = h.init.Process.Kill()
+		_ = h.init.Wait()
+		return fmt.Errorf("start process 1: %w: %s", err, stderr.String())
+	}
+	return nil
+}
+
+// powerOff ends everything on the host as a power cut does.
+func (h *Host) powerOff() error {
+	h.mu.Lock()
+	t := h.thread
+	h.thread = nil
+	daemons := h.daemons
+	h.daemons = nil
+	h.mu.Unlock()
+	if t == nil {
+		return nil
+	}
+	if h.init != nil && h.init.Process != nil {
+		// The kernel ends all processes of the namespace before the wait returns.
+		_ = h.init.Process.Kill()
+		_ = h.init.Wait()
+	}
+	for _, p := range daemons {
+		<-p.Exited()
+	}
+	devices, err := h.dropLoops()
+	t.end()
+	return errors.Join(err, awaitFree(devices))
+}
+
+// dropLoops detaches the loop devices that the machine had: a power cut takes
+// them away, but here the kernel survives. They are free when the last mount
+// is gone, with the host's thread.
+func (h *Host) dropLoops() ([]Loop, error) {
+	loops, err := Loops(h.lab.SAN)
+	if err != nil {
+		return nil, err
+	}
+	var mine []Loop
+	var errs []error
+	for _, l := range loops {
+		if h.owns(l) {
+			mine = append(mine, l)
+			errs = append(errs, l.detach())
+		}
+	}
+	return mine, errors.Join(errs...)
+}
+
+// awaitFree waits until no device is carried by the file by which it was.
+func awaitFree(devices []Loop) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for _, l := range devices {
+		err := Until(ctx, l.Device+" is free", func() error {
+			if l.backedBy(l.Backing) {
+				return fmt.Errorf("it has %s", l.Backing)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enter starts another thread in the host's namespaces.
+func (h *Host) enter() (*thread, error) {
+	kinds := []struct {
+		name string
+		flag int
+	}{{"net", unix.CLONE_NEWNET}, {"uts", unix.CLONE_NEWUTS}, {"mnt", unix.CLONE_NEWNS}}
+	pid := h.init.Process.Pid
+	return newThread(func() error {
+		if err := unix.Unshare(unix.CLONE_FS); err != nil {
+			return fmt.Errorf("unshare working directory: %w", err)
+		}
+		for _, ns := range kinds {
+			fd, err := os.Open(fmt.Sprintf("/proc/%d/ns/%s", pid, ns.name))
+			if err != nil {
+				return fmt.Errorf("enter host %s: %w", h.Name, err)
+			}
+			err = unix.Setns(int(fd.Fd()), ns.flag)
+			_ = fd.Close()
+			if err != nil {
+				return fmt.Errorf("enter %s namespace of host %s: %w", ns.name, h.Name, err)
+			}
+		}
+		return nil
+	})
+}
+
+func emptyDir(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
