@@ -1,0 +1,188 @@
+// Package agent brings the volumes that this node's containers use, and gives
+// them back. Volumes is the use case that all front doors call; the engine has
+// a worker for each dataset, which takes one step after the other until the
+// dataset is as wanted.
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/flocker-mesos/flocker/agent/local"
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/backend"
+	"github.com/flocker-mesos/flocker/host"
+)
+
+// Deps is what an Agent is built from.
+type Deps struct {
+	Node    api.NodeID // from the node's certificate
+	Backend backend.Backend
+	Dial    Dialer
+	Labels  local.Labels // nil where no Mesos agent is configured
+	Mesos   string       // its URL
+	Version string
+	Log     *slog.Logger
+	Now     func() time.Time
+	BootID  string // "" for the kernel's
+}
+
+// Agent is the agent of one node.
+type Agent struct {
+	cfg     Config
+	deps    Deps
+	lock    *os.File
+	root    *host.MountRoot
+	link    *link
+	engine  *engine
+	reports *reporter
+	stepper *stepper
+	volumes *Volumes
+}
+
+// New reads what the node knows and is ready to Run; nothing is mounted or
+// attached before. Errors: *JournalError where the record of consumers cannot
+// be trusted; a mount root or state directory that cannot be used.
+func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.BootID == "" {
+		if deps.BootID, err = host.Era(); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make state directory: %w", err)
+	}
+	a := &Agent{cfg: cfg, deps: deps}
+	if a.lock, err = lockState(cfg.lockFile()); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = a.lock.Close()
+		}
+	}()
+	identity, err := agentIdentity(cfg.identityFile())
+	if err != nil {
+		return nil, err
+	}
+	journal, err := openJournal(cfg.consumersDir(), deps.BootID)
+	if err != nil {
+		return nil, err
+	}
+	instance, err := deps.Backend.InstanceID(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s what it calls this machine: %w", deps.Backend.Properties().Name, err)
+	}
+	if a.root, err = host.OpenMountRoot(cfg.mountPoints(), cfg.MountRoot); err != nil {
+		return nil, err
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("read host name: %w", err)
+	}
+	a.link = &link{log: deps.Log, now: deps.Now, dial: deps.Dial, status: "not connected yet", tried: make(chan struct{}), hello: api.Hello{
+		Hostname: hostname, Era: deps.BootID, Agent: identity, Instance: instance,
+		Backend: deps.Backend.Properties().Name, Version: deps.Version,
+	}}
+	a.assemble(journal, instance)
+	return a, nil
+}
+
+// assemble wires the rooms of the agent together.
+func (a *Agent) assemble(journal *journal, instance string) {
+	a.stepper = &stepper{log: a.deps.Log, backend: a.deps.Backend, instance: instance, root: a.root, journal: journal}
+	a.reports = newReporter(a.deps.Node, a.link.current)
+	a.engine = &engine{
+		node: a.deps.Node, log: a.deps.Log, now: a.deps.Now, stepper: a.stepper, control: a.link, reports: a.reports,
+		slots:    semaphore.NewWeighted(int64(a.cfg.Workers)),
+		datasets: map[api.DatasetID]*dataset{}, names: map[string]int{},
+	}
+	a.reports.state, a.reports.settle, a.reports.spend = a.engine.state, a.engine.settle, a.engine.spend
+	a.volumes = &Volumes{
+		log: a.deps.Log, now: a.deps.Now, engine: a.engine, journal: journal, control: a.link, root: a.root,
+		waitLimit: a.cfg.WaitLimit, busy: map[string]chan struct{}{},
+	}
+}
+
+// Close lets another agent use the state directory. Run calls it.
+func (a *Agent) Close() error { return a.lock.Close() }
+
+// Volumes returns the use case that front doors call.
+func (a *Agent) Volumes() *Volumes { return a.volumes }
+
+// Run rediscovers what is on this node, serves local clients at once, and
+// follows the control service until ctx ends. What is mounted then stays so:
+// containers go on, and the next agent finds everything again.
+func (a *Agent) Run(ctx context.Context) error {
+	defer func() { _ = a.Close() }()
+	listener, err := local.Listen(a.cfg.Socket)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	a.engine.ctx = ctx
+	for _, c := range a.volumes.journal.all() {
+		a.engine.addConsumer(c)
+	}
+	if _, err := a.Survey(ctx); err != nil {
+		_ = listener.Close()
+		return err
+	}
+	a.deps.Log.Info("agent runs", "node", a.deps.Node, "version", a.deps.Version, "backend", a.deps.Backend.Properties().Name,
+		"instance", a.stepper.instance, "consumers", len(a.volumes.journal.all()), "config", a.cfg.String())
+	server := &local.Server{Volumes: &frontDoor{a}, Labels: a.deps.Labels, Log: a.deps.Log}
+	group.Go(func() error { return server.Serve(ctx, listener) })
+	group.Go(func() error { a.reports.run(ctx); return nil })
+	group.Go(func() error {
+		a.link.run(ctx, a.engine, a.reportAll)
+		return nil
+	})
+	err = group.Wait()
+	a.engine.close()
+	_ = os.Remove(filepath.Clean(a.cfg.Socket))
+	return err
+}
+
+// reportAll has the state of everything reported, as on a new stream.
+func (a *Agent) reportAll() {
+	for _, id := range a.engine.all() {
+		a.reports.note(id)
+	}
+}
+
+// frontDoor adds what the agent says about itself to Volumes.
+type frontDoor struct{ *Agent }
+
+func (f *frontDoor) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mount, error) {
+	return f.volumes.Acquire(ctx, req)
+}
+
+func (f *frontDoor) Await(ctx context.Context, consumer string, progress func(string)) ([]api.Mount, error) {
+	return f.volumes.Await(ctx, consumer, progress)
+}
+
+func (f *frontDoor) Release(ctx context.Context, consumer string) error {
+	return f.volumes.Release(ctx, consumer)
+}
+
+// Status is what the agent says about itself, for the doctor.
+func (f *frontDoor) Status() api.AgentStatus {
+	connected, why := f.link.connected()
+	return api.AgentStatus{
+		Version: f.deps.Version, Node: f.deps.Node, MountRoot: f.cfg.MountRoot, WaitLimit: f.cfg.WaitLimit,
+		Control: why, Connected: connected, Mesos: f.deps.Mesos,
+	}
+}

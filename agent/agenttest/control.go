@@ -1,0 +1,324 @@
+// Package agenttest has a control service in memory, for tests and benchmarks
+// of agents alone. It follows the rules of the holder token and keeps nothing.
+package agenttest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/flocker-mesos/flocker/agent"
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// Control is the control service of a cluster of agents in this process.
+type Control struct {
+	mu       sync.Mutex
+	datasets map[api.DatasetID]*api.Dataset
+	states   map[api.DatasetID]api.DatasetState
+	revision uint64
+	streams  map[*session]bool
+	changed  chan struct{}
+	down     bool
+}
+
+// NewControl returns a control service without datasets.
+func NewControl() *Control {
+	return &Control{
+		datasets: map[api.DatasetID]*api.Dataset{}, states: map[api.DatasetID]api.DatasetState{},
+		streams: map[*session]bool{}, changed: make(chan struct{}),
+	}
+}
+
+// SetDown cuts all streams and refuses calls until it is set up again.
+func (c *Control) SetDown(down bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.down = down
+	for s := range c.streams {
+		if down {
+			s.cut()
+		}
+	}
+}
+
+// Dialer returns the way of a node to the control service.
+func (c *Control) Dialer(node api.NodeID) agent.Dialer {
+	return func(context.Context, api.Hello) (agent.Session, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.down {
+			return nil, errDown
+		}
+		s := &session{control: c, node: node, events: make(chan struct{}, 1), gone: make(chan struct{})}
+		c.streams[s] = true
+		for _, d := range c.datasets {
+			if d.Concerns(node) {
+				s.pending = append(s.pending, d)
+			}
+		}
+		return s, nil
+	}
+}
+
+var errDown = api.Errorf(api.CodeUnavailable, "the control service is down")
+
+// Dataset returns the live dataset with a name, nil if there is none.
+func (c *Control) Dataset(name string) *api.Dataset {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.byName(name)
+}
+
+// HasHolder reports whether node holds any dataset.
+func (c *Control) HasHolder(node api.NodeID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.datasets {
+		if d.HeldBy(node) {
+			return true
+		}
+	}
+	return false
+}
+
+// Forget removes a dataset that nobody holds without a trace.
+func (c *Control) Forget(id api.DatasetID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for s := range c.streams {
+		if c.datasets[id].Concerns(s.node) {
+			s.push(func() { s.removed = append(s.removed, id) })
+		}
+	}
+	delete(c.datasets, id)
+	delete(c.states, id)
+}
+
+// State returns what was last reported of a dataset.
+func (c *Control) State(id api.DatasetID) api.DatasetState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.states[id]
+}
+
+// Change replaces a dataset's record by what edit makes of it.
+func (c *Control) Change(id api.DatasetID, edit func(*api.Dataset)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.put(id, edit)
+}
+
+// Await returns when cond holds of the cluster, which cond may look at through
+// the given functions, or with ctx's error.
+func (c *Control) Await(ctx context.Context, cond func(c *Control) bool) error {
+	for {
+		c.mu.Lock()
+		changed := c.changed
+		c.mu.Unlock()
+		if cond(c) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (c *Control) byName(name string) *api.Dataset {
+	for _, d := range c.datasets {
+		if !d.Deleted && d.Name() == name {
+			return d
+		}
+	}
+	return nil
+}
+
+// put commits a change and tells the nodes that it concerns. The caller has the mutex.
+func (c *Control) put(id api.DatasetID, edit func(*api.Dataset)) *api.Dataset {
+	c.revision++
+	old := c.datasets[id]
+	d := &api.Dataset{ID: id}
+	if old != nil {
+		d = old.Clone()
+	}
+	edit(d)
+	d.Revision = c.revision
+	c.datasets[id] = d
+	for s := range c.streams {
+		switch {
+		case d.Concerns(s.node):
+			s.push(func() { s.pending = append(s.pending, d) })
+		case old != nil && old.Concerns(s.node):
+			s.push(func() { s.removed = append(s.removed, id) })
+		}
+	}
+	c.announce()
+	return d
+}
+
+func (c *Control) announce() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+func grant(d *api.Dataset, node api.NodeID) {
+	d.Epoch++
+	d.Holder = &api.Holder{Node: node, Epoch: d.Epoch, Since: time.Now()}
+	d.Primary = node
+	d.Waiting = slices.DeleteFunc(d.Waiting, func(w api.Waiter) bool { return w.Node == node })
+}
+
+// session is the stream of one agent.
+type session struct {
+	control *Control
+	node    api.NodeID
+	started bool
+	pending []*api.Dataset
+	removed []api.DatasetID
+	events  chan struct{}
+	gone    chan struct{}
+	once    sync.Once
+}
+
+func (s *session) push(add func()) {
+	add()
+	select {
+	case s.events <- struct{}{}:
+	default:
+	}
+}
+
+func (s *session) cut() { s.once.Do(func() { close(s.gone) }) }
+
+func (s *session) Welcome() *api.Welcome {
+	return &api.Welcome{Stream: 1, Node: s.node, Replica: "in memory"}
+}
+
+func (s *session) Close() error {
+	s.control.mu.Lock()
+	defer s.control.mu.Unlock()
+	delete(s.control.streams, s)
+	s.cut()
+	return nil
+}
+
+func (s *session) Next(ctx context.Context) (api.StreamEvent, error) {
+	for {
+		s.control.mu.Lock()
+		if !s.started || len(s.pending) > 0 || len(s.removed) > 0 {
+			ev := api.StreamEvent{Datasets: s.pending, Removed: s.removed}
+			s.started, s.pending, s.removed = true, nil, nil
+			s.control.mu.Unlock()
+			return ev, nil
+		}
+		s.control.mu.Unlock()
+		select {
+		case <-s.events:
+		case <-s.gone:
+			return api.StreamEvent{}, errors.New("stream cut")
+		case <-ctx.Done():
+			return api.StreamEvent{}, ctx.Err()
+		}
+	}
+}
+
+func (s *session) Claim(_ context.Context, req api.ClaimRequest) (*api.Dataset, error) {
+	c := s.control
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down {
+		return nil, errDown
+	}
+	d := c.datasets[req.ID]
+	if req.Find != nil {
+		d = c.byName(req.Find.Name)
+	}
+	switch {
+	case d == nil && req.Find == nil:
+		return nil, api.Errorf(api.CodeNotFound, "dataset %s not found", req.ID)
+	case d == nil:
+		return c.put(api.DatasetID(uuid.NewString()), func(d *api.Dataset) {
+			d.Metadata = map[string]string{api.MetadataName: req.Find.Name}
+			d.Size, d.FS = max(req.Find.Size, api.MinSize), req.Find.FS
+			if d.FS == "" {
+				d.FS = api.FSExt4
+			}
+			grant(d, s.node)
+		}), nil
+	case d.Deleted:
+		return nil, api.Errorf(api.CodeDeleted, "dataset %s has been deleted", d.ID)
+	case d.HeldBy(s.node) || d.AwaitedBy(s.node):
+		return d, nil
+	case d.Holder == nil:
+		return c.put(d.ID, func(d *api.Dataset) { grant(d, s.node) }), nil
+	default:
+		return c.put(d.ID, func(d *api.Dataset) {
+			d.Waiting = append(d.Waiting, api.Waiter{Node: s.node, Since: time.Now()})
+		}), nil
+	}
+}
+
+func (s *session) Report(_ context.Context, report api.Report) (*api.ReportReply, error) {
+	c := s.control
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down {
+		return nil, errDown
+	}
+	reply := &api.ReportReply{Refused: map[api.DatasetID]*api.Error{}}
+	for _, r := range report.Datasets {
+		d := c.datasets[r.State.ID]
+		if d == nil {
+			continue
+		}
+		if (r.Release || r.Volume != nil) && (!d.HeldBy(s.node) || d.Epoch != r.State.Epoch) {
+			reply.Refused[d.ID] = api.Errorf(api.CodeStale, "node %s does not hold %s with epoch %d", s.node, d.ID, r.State.Epoch)
+			continue
+		}
+		c.states[d.ID] = r.State
+		if r.Release || r.Withdraw || (r.Volume != nil && d.Volume == nil) {
+			c.put(d.ID, func(d *api.Dataset) { s.effect(d, r) })
+		}
+	}
+	c.announce()
+	return reply, nil
+}
+
+// effect applies the rules of the token to an accepted report.
+func (s *session) effect(d *api.Dataset, r api.DatasetReport) {
+	if r.Volume != nil {
+		d.Volume = r.Volume
+	}
+	if r.Withdraw {
+		d.Waiting = slices.DeleteFunc(d.Waiting, func(w api.Waiter) bool { return w.Node == s.node })
+	}
+	if r.Release {
+		d.Holder = nil
+		d.Destroyed = r.Destroyed
+		if len(d.Waiting) > 0 && !d.Deleted {
+			grant(d, d.Waiting[0].Node)
+		}
+	}
+}
+
+func (s *session) Detail(_ context.Context, id api.DatasetID) (*api.DatasetDetail, error) {
+	c := s.control
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := c.datasets[id]
+	if d == nil {
+		return nil, api.Errorf(api.CodeNotFound, "dataset %s not found", id)
+	}
+	detail := &api.DatasetDetail{Dataset: d, Status: "held", Why: "nobody holds it"}
+	if d.Holder != nil {
+		detail.Why = "held by " + string(d.Holder.Node)
+	}
+	return detail, nil
+}

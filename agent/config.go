@@ -1,0 +1,67 @@
+package agent
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// Config is what a user may set of an agent, apart from its backend and the
+// address of the control service.
+type Config struct {
+	StateDir  string        `yaml:"state-dir" env:"FLOCKER_AGENT_STATE_DIR"`
+	RunDir    string        `yaml:"run-dir" env:"FLOCKER_AGENT_RUN_DIR"`
+	MountRoot string        `yaml:"mount-root" env:"FLOCKER_MOUNT_ROOT"`
+	Socket    string        `yaml:"socket" env:"FLOCKER_AGENT_SOCKET"`
+	WaitLimit time.Duration `yaml:"wait-limit" env:"FLOCKER_WAIT_LIMIT"`
+	Workers   int           `yaml:"workers" env:"FLOCKER_WORKERS"`
+}
+
+// DefaultConfig returns what holds where nothing is set.
+func DefaultConfig() Config {
+	return Config{
+		StateDir:  "/var/lib/flocker/agent",
+		RunDir:    "/run/flocker",
+		MountRoot: "/flocker",
+		Socket:    api.DefaultSocket,
+		WaitLimit: 45 * time.Second,
+		Workers:   8,
+	}
+}
+
+// Validate says which setting is wrong, and what would be right.
+func (c Config) Validate() error {
+	for _, p := range []struct{ key, path string }{
+		{"state-dir", c.StateDir}, {"run-dir", c.RunDir}, {"mount-root", c.MountRoot}, {"socket", c.Socket},
+	} {
+		if !filepath.IsAbs(p.path) || filepath.Clean(p.path) == "/" {
+			return api.FieldErrorf(p.key, "%q is not an absolute path below /", p.path)
+		}
+	}
+	if c.WaitLimit <= 0 || c.WaitLimit > 24*time.Hour {
+		return api.FieldErrorf("wait-limit", "%s is not a time between 1ns and 24h; keep it below Mesos' "+
+			"--executor_registration_timeout, 1 minute by default", c.WaitLimit)
+	}
+	if c.Workers < 1 || c.Workers > 256 {
+		return api.FieldErrorf("workers", "%d is not a number from 1 to 256", c.Workers)
+	}
+	if len(c.Socket) > 100 {
+		return api.FieldErrorf("socket", "%q is longer than the 100 bytes that a unix socket's path may have", c.Socket)
+	}
+	return nil
+}
+
+func (c Config) consumersDir() string { return filepath.Join(c.StateDir, "consumers") }
+func (c Config) identityFile() string { return filepath.Join(c.StateDir, "agent-id") }
+func (c Config) lockFile() string     { return filepath.Join(c.StateDir, "lock") }
+
+// mountPoints is the writable side of the mount root. Below the run directory
+// it is gone after a reboot, as all that was mounted is.
+func (c Config) mountPoints() string { return filepath.Join(c.RunDir, "mnt") }
+
+func (c Config) String() string {
+	return fmt.Sprintf("state-dir=%s mount-root=%s socket=%s wait-limit=%s workers=%d", c.StateDir, c.MountRoot, c.Socket,
+		c.WaitLimit, c.Workers)
+}

@@ -1,0 +1,222 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/fault"
+)
+
+// consumer is a user of volumes on this node, as kept on disk.
+type consumer struct {
+	api.Consumer
+	Volumes []consumedVolume `json:"volumes"`
+}
+
+// consumedVolume is one volume of a consumer.
+type consumedVolume struct {
+	Key      string        `json:"key"`
+	Dataset  api.DatasetID `json:"dataset_id"`
+	Name     string        `json:"name"`
+	ReadOnly bool          `json:"read_only,omitempty"`
+}
+
+// uses returns the consumer's volume of a dataset.
+func (c *consumer) uses(id api.DatasetID) (consumedVolume, bool) {
+	i := slices.IndexFunc(c.Volumes, func(v consumedVolume) bool { return v.Dataset == id })
+	if i < 0 {
+		return consumedVolume{}, false
+	}
+	return c.Volumes[i], true
+}
+
+// journal is the agent's memory of its consumers: a file each, written before
+// anything is done for the consumer and removed when it has ended.
+//
+// The files lie in a directory named after the kernel's boot id. No container
+// outlives its kernel, so what an earlier boot left behind is dropped unread,
+// and nothing has to be flushed: a kill -9 loses nothing that was written, and
+// a power cut ends every consumer.
+type journal struct {
+	dir string
+
+	mu        sync.Mutex
+	consumers map[string]*consumer // values are never changed, only replaced
+}
+
+// JournalError says that a file of the journal cannot be trusted. The agent
+// does not start then: it could release a volume that is in use.
+type JournalError struct {
+	Path string
+	Err  error
+}
+
+func (e *JournalError) Error() string {
+	return fmt.Sprintf("consumer file %s cannot be read: %v. It stands for a container that may be running with volumes of "+
+		"this node. If that container has ended, remove the file and start the agent again; nothing has been changed",
+		e.Path, e.Err)
+}
+
+func (e *JournalError) Unwrap() error { return e.Err }
+
+// openJournal reads the consumers of this boot below dir and drops those of
+// earlier ones. Errors: *JournalError for a file that is truncated or garbled.
+func openJournal(dir, bootID string) (*journal, error) {
+	j := &journal{dir: filepath.Join(dir, bootID), consumers: map[string]*consumer{}}
+	if err := os.MkdirAll(j.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make consumer directory: %w", err)
+	}
+	entries, err := os.ReadDir(j.dir)
+	if err != nil {
+		return nil, fmt.Errorf("list consumers: %w", err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(j.dir, e.Name())
+		if strings.HasPrefix(e.Name(), temporary) {
+			if err := os.Remove(path); err != nil { // of a write that a crash cut short: never took effect
+				return nil, fmt.Errorf("remove unfinished consumer file: %w", err)
+			}
+			continue
+		}
+		c, err := readConsumer(path)
+		if err != nil {
+			return nil, &JournalError{Path: path, Err: err}
+		}
+		j.consumers[c.ID] = c
+	}
+	return j, dropOtherBoots(dir, bootID)
+}
+
+func dropOtherBoots(dir, bootID string) error {
+	boots, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("list boots: %w", err)
+	}
+	for _, b := range boots {
+		if b.Name() == bootID {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, b.Name())); err != nil {
+			return fmt.Errorf("drop consumers of an earlier boot: %w", err)
+		}
+	}
+	return nil
+}
+
+// temporary begins the names of files that are being written.
+const temporary = ".new-"
+
+// envelope guards a consumer's record against bits that changed on disk.
+type envelope struct {
+	Sum    string          `json:"crc32"` // IEEE, of Record, hexadecimal
+	Record json.RawMessage `json:"record"`
+}
+
+func sum(record []byte) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE(record)) }
+
+func readConsumer(path string) (*consumer, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return decodeConsumer(data)
+}
+
+func decodeConsumer(data []byte) (*consumer, error) {
+	var e envelope
+	if err := json.Unmarshal(data, &e); err != nil {
+		return nil, err
+	}
+	if got := sum(e.Record); got != e.Sum {
+		return nil, fmt.Errorf("checksum is %s, should be %s", got, e.Sum)
+	}
+	var c consumer
+	if err := json.Unmarshal(e.Record, &c); err != nil {
+		return nil, err
+	}
+	if c.ID == "" {
+		return nil, errors.New("it names no consumer")
+	}
+	return &c, nil
+}
+
+func encodeConsumer(c *consumer) ([]byte, error) {
+	record, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(envelope{Sum: sum(record), Record: record})
+}
+
+// path returns the file of a consumer. Escaping keeps names flat and below
+// the file system's limit: ids come from outside.
+func (j *journal) path(id string) string {
+	name := url.PathEscape(id)
+	if len(name) > 200 {
+		name = fmt.Sprintf("%s-%s", name[:180], sum([]byte(id)))
+	}
+	return filepath.Join(j.dir, name+".json")
+}
+
+// put records a consumer before anything is done for it.
+func (j *journal) put(c *consumer) error {
+	data, err := encodeConsumer(c)
+	if err != nil {
+		return fmt.Errorf("encode consumer %s: %w", c.ID, err)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	path := j.path(c.ID)
+	tmp := filepath.Join(j.dir, temporary+filepath.Base(path))
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return fmt.Errorf("write consumer %s: %w", c.ID, err)
+	}
+	fault.Point("agent.consumer-written")
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("write consumer %s: %w", c.ID, err)
+	}
+	j.consumers[c.ID] = c
+	fault.Point("agent.consumer-recorded")
+	return nil
+}
+
+// remove forgets a consumer and returns what it was, nil if there was none.
+func (j *journal) remove(id string) (*consumer, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	c, ok := j.consumers[id]
+	if !ok {
+		return nil, nil
+	}
+	if err := os.Remove(j.path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("remove consumer %s: %w", id, err)
+	}
+	delete(j.consumers, id)
+	fault.Point("agent.consumer-removed")
+	return c, nil
+}
+
+// get returns a consumer, nil if there is none.
+func (j *journal) get(id string) *consumer {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.consumers[id]
+}
+
+// all returns the consumers in the order of their ids.
+func (j *journal) all() []*consumer {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.SortedFunc(maps.Values(j.consumers), func(a, b *consumer) int { return strings.Compare(a.ID, b.ID) })
+}

@@ -1,0 +1,100 @@
+package agent
+
+import (
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// What follows is how Volumes, the front doors' side, touches the engine.
+
+// claiming marks names that a front door is about to claim: what arrives for
+// them by the stream meanwhile is not given back as unused. The returned
+// function ends that.
+func (e *engine) claiming(wants []api.VolumeRequest) (done func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, w := range wants {
+		e.names[w.Name]++
+	}
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		for _, w := range wants {
+			if e.names[w.Name]--; e.names[w.Name] == 0 {
+				delete(e.names, w.Name)
+			}
+			if d := e.byName(w.Name); d != nil && len(d.consumers) == 0 {
+				e.wake(d)
+			}
+		}
+	}
+}
+
+// byName returns the live dataset with a name, nil where none is known here.
+// The caller has the mutex.
+func (e *engine) byName(name string) *dataset {
+	for _, d := range e.datasets {
+		if d.record != nil && !d.record.Deleted && d.record.Name() == name {
+			return d
+		}
+	}
+	return nil
+}
+
+// heldByName returns the record of the live dataset with a name if this node
+// holds it.
+func (e *engine) heldByName(name string) *api.Dataset {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if d := e.byName(name); d != nil && e.synced && d.record.HeldBy(e.node) {
+		return d.record
+	}
+	return nil
+}
+
+// addConsumer starts bringing a consumer's volumes.
+func (e *engine) addConsumer(c *consumer) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, v := range c.Volumes {
+		d := e.track(v.Dataset)
+		d.consumers[c.ID] = v
+		e.wake(d)
+	}
+}
+
+// removeConsumer lets go of a consumer's volumes.
+func (e *engine) removeConsumer(c *consumer) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, v := range c.Volumes {
+		d := e.track(v.Dataset)
+		delete(d.consumers, c.ID)
+		e.wake(d)
+	}
+}
+
+// glance is how a dataset is at one moment, for who waits for it.
+type glance struct {
+	ready   bool
+	bound   bool
+	held    bool
+	device  uint64
+	failure *api.Failure
+	final   bool
+	changed <-chan struct{} // closed when this is no longer true
+}
+
+// serves reports whether a consumer can use the dataset now.
+func (g glance) serves(readOnly bool) bool { return g.ready && (g.bound || !readOnly) }
+
+// look returns how a dataset is now.
+func (e *engine) look(id api.DatasetID) glance {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d := e.track(id)
+	return glance{
+		ready: d.ready(e.node), bound: d.seen.bound, device: d.seen.mounted,
+		held:    d.record != nil && d.record.HeldBy(e.node),
+		failure: d.failure, final: d.final, changed: d.changed,
+	}
+}

@@ -1,0 +1,446 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// slowStep is how long a worker may be at it before its progress is worth a
+// report of its own: a local volume is ready in milliseconds, and a report a
+// step would cost more than the steps.
+const slowStep = 500 * time.Millisecond
+
+// Retries after a failure: soon at first, never more than maxRetry apart.
+const (
+	minRetry = 100 * time.Millisecond
+	maxRetry = 30 * time.Second
+)
+
+// dataset is all that the agent knows of one dataset. The engine's mutex
+// guards it; only its worker, of which there is one at the most, acts on it.
+type dataset struct {
+	id        api.DatasetID
+	record    *api.Dataset              // as the control service last said; nil: no concern of this node
+	consumers map[string]consumedVolume // by consumer id
+	spent     uint64                    // the epoch whose release was sent; nothing is done under it any more
+
+	seen    sight
+	since   time.Time // of seen.phase
+	doing   action    // what the worker is at, or what failed last
+	failure *api.Failure
+	final   bool // the failure will not mend itself
+
+	working bool // a worker is at it
+	dirty   bool // something changed since the worker last looked at the inputs
+	backoff *backoff.ExponentialBackOff
+	retry   *time.Timer // wakes the worker after a failure
+
+	changed chan struct{} // closed, and replaced, whenever anything above changes
+}
+
+// registered reports whether the control service knows the volume.
+func (d *dataset) registered() bool { return d.record != nil && d.record.Volume != nil }
+
+// ready reports whether consumers may use the volume now.
+func (d *dataset) ready(node api.NodeID) bool {
+	return d.seen.phase == api.PhaseMounted && d.registered() && d.record.HeldBy(node) && d.record.Epoch != d.spent
+}
+
+func (d *dataset) readOnly() bool {
+	for _, v := range d.consumers {
+		if v.ReadOnly {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *dataset) announce() {
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// engine brings every dataset of this node to where it should be. Each has a
+// worker of its own, which lives only while there is something to do.
+type engine struct {
+	node    api.NodeID
+	log     *slog.Logger
+	now     func() time.Time
+	stepper *stepper
+	control control
+	reports *reporter
+	slots   *semaphore.Weighted // bounds the steps that burden the machine
+
+	mu       sync.Mutex
+	datasets map[api.DatasetID]*dataset
+	names    map[string]int // names that a front door is claiming right now
+	synced   bool           // the control service has told what concerns this node
+	closed   bool
+	workers  sync.WaitGroup
+	ctx      context.Context //nolint:containedctx // the life of the workers, which start at any time
+}
+
+// track returns the dataset, made known if it was not. The caller has the mutex.
+func (e *engine) track(id api.DatasetID) *dataset {
+	d, ok := e.datasets[id]
+	if !ok {
+		d = &dataset{
+			id:        id,
+			consumers: map[string]consumedVolume{},
+			seen:      sight{phase: api.PhaseUnknown},
+			since:     e.now(),
+			changed:   make(chan struct{}),
+			backoff: &backoff.ExponentialBackOff{
+				InitialInterval: minRetry, Multiplier: 2, MaxInterval: maxRetry, RandomizationFactor: 0.2,
+			},
+		}
+		d.backoff.Reset()
+		e.datasets[id] = d
+	}
+	return d
+}
+
+// update takes over a record, unless a newer one is known. The caller has the mutex.
+func (e *engine) update(record *api.Dataset) {
+	d := e.track(record.ID)
+	if d.record != nil && record.Revision <= d.record.Revision {
+		return
+	}
+	d.record = record
+	e.wake(d)
+}
+
+// learn takes over the answer to a claim. It stands also at the revision that
+// is known: it is what the control service committed, while what is known may
+// have been settled here ahead of it.
+func (e *engine) learn(record *api.Dataset) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if d := e.track(record.ID); d.record == nil || record.Revision >= d.record.Revision {
+		d.record = record
+		e.wake(d)
+	}
+}
+
+// sync takes over all that the control service says concerns this node.
+func (e *engine) sync(records []*api.Dataset) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.synced = true
+	for _, d := range e.datasets {
+		d.spent = 0 // what the last stream had under way is refused from now on
+	}
+	current := map[api.DatasetID]bool{}
+	for _, r := range records {
+		current[r.ID] = true
+		// A replica that took over may be behind what another one told: the
+		// revision still decides.
+		e.update(r)
+	}
+	for id, d := range e.datasets {
+		if !current[id] {
+			d.record = nil
+		}
+		e.wake(d)
+	}
+}
+
+// apply takes over what has changed.
+func (e *engine) apply(ev api.StreamEvent) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range ev.Datasets {
+		e.update(r)
+	}
+	for _, id := range ev.Removed {
+		if d, ok := e.datasets[id]; ok {
+			d.record = nil
+			e.wake(d)
+		}
+	}
+}
+
+// wake has the dataset looked at: by its worker, started if there is none. The
+// caller has the mutex.
+func (e *engine) wake(d *dataset) {
+	d.dirty = true
+	d.announce()
+	if d.working || e.closed {
+		return
+	}
+	d.working = true
+	if d.retry != nil {
+		d.retry.Stop()
+		d.retry = nil
+	}
+	e.workers.Go(func() { e.work(e.ctx, d) })
+}
+
+// close stops the retries and waits for the workers, whose context has ended.
+func (e *engine) close() {
+	e.mu.Lock()
+	e.closed = true
+	for _, d := range e.datasets {
+		if d.retry != nil {
+			d.retry.Stop()
+		}
+	}
+	e.mu.Unlock()
+	e.workers.Wait()
+}
+
+// task is one turn of a worker: what it decided on, and what to do.
+type task struct {
+	goal   goal
+	act    action
+	seen   sight
+	record *api.Dataset
+}
+
+// plan decides the next turn. It returns false where there is nothing to do.
+func (e *engine) plan(d *dataset) (task, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d.dirty = false
+	g := decide(e.node, want{
+		record:    d.record,
+		synced:    e.synced,
+		consumers: len(d.consumers),
+		acquiring: d.record != nil && e.names[d.record.Name()] > 0,
+		spent:     d.spent != 0 && d.record != nil && d.record.Epoch == d.spent,
+	})
+	t := task{goal: g, seen: d.seen, record: d.record}
+	switch {
+	case g == goalLeave:
+		t.act = actNone
+	case mustLook(d.seen.phase, d.seen.doubt, g):
+		t.act = actLook
+	default:
+		t.act = next(d.seen.phase, g, facts{
+			registered: d.registered(),
+			waiting:    d.record != nil && d.record.AwaitedBy(e.node),
+			wantBind:   d.readOnly(),
+			bound:      d.seen.bound,
+		})
+	}
+	if t.act == actNone || (t.act == actWait && g == goalToken) {
+		d.working = false
+		d.doing = t.act
+		d.failure, d.final = nil, false
+		e.forget(d)
+		d.announce()
+		return t, false
+	}
+	d.doing = t.act
+	return t, true
+}
+
+// forget drops a dataset that is no concern of this node. The caller has the mutex.
+func (e *engine) forget(d *dataset) {
+	if d.record == nil && len(d.consumers) == 0 && e.synced && down(d.seen.phase) == actNone {
+		delete(e.datasets, d.id)
+		e.stepper.forget(d.id)
+	}
+}
+
+// work is the worker of a dataset: one step after the other until there is
+// nothing left to do, or a step fails.
+func (e *engine) work(ctx context.Context, d *dataset) {
+	slow := time.AfterFunc(slowStep, func() { e.reports.note(d.id) })
+	defer slow.Stop()
+	for {
+		t, ok := e.plan(d)
+		if !ok {
+			e.reports.note(d.id)
+			return
+		}
+		seen, err := e.step(ctx, d, t)
+		if ctx.Err() != nil {
+			e.mu.Lock()
+			d.working = false
+			e.mu.Unlock()
+			return
+		}
+		if !e.finish(d, t, seen, err) {
+			e.reports.note(d.id)
+			return
+		}
+	}
+}
+
+// step carries out one turn.
+func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
+	switch t.act {
+	case actClaim:
+		record, err := e.control.Claim(ctx, api.ClaimRequest{ID: d.id})
+		if err != nil {
+			return t.seen, err
+		}
+		e.learn(record)
+		if !record.HeldBy(e.node) && !record.AwaitedBy(e.node) {
+			return t.seen, errors.New("the control service neither granted the dataset nor put this node in its queue")
+		}
+		return t.seen, nil
+	case actWithdraw:
+		return t.seen, e.reports.send(ctx, d.id, effects{withdraw: true})
+	case actRelease:
+		return t.seen, e.reports.send(ctx, d.id, effects{
+			epoch: t.record.Holder.Epoch, release: true, destroyed: t.goal == goalDestroyed,
+		})
+	case actRegister:
+		return t.seen, e.reports.send(ctx, d.id, effects{epoch: t.record.Holder.Epoch, volume: &api.Volume{
+			ID: t.seen.volume.ID, Backend: e.stepper.backendName(), Size: t.seen.volume.Size,
+		}})
+	case actWait, actRefuse:
+		return t.seen, &stuckError{seen: t.seen, final: t.act == actRefuse}
+	default:
+		if err := e.slots.Acquire(ctx, 1); err != nil {
+			return t.seen, err
+		}
+		defer e.slots.Release(1)
+		return e.stepper.do(ctx, t.act, d.id, t.record, t.seen)
+	}
+}
+
+// finish takes over the outcome of a turn and reports whether to go on at once.
+func (e *engine) finish(d *dataset, t task, seen sight, err error) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	log := e.log.With("dataset", d.id, "action", string(t.act))
+	if seen.phase != d.seen.phase {
+		d.since = e.now()
+	}
+	d.seen = seen
+	d.seen.doubt = err != nil || t.act == actRelease // once released, others may change the volume
+	if err == nil {
+		if t.act != actLook { // a look proves nothing about what failed before it
+			d.failure, d.final = nil, false
+			d.backoff.Reset()
+		}
+		d.announce()
+		log.Debug("done", "phase", string(seen.phase))
+		return true
+	}
+	e.fail(d, t.act, err)
+	if d.dirty && !d.final {
+		// Something changed meanwhile: what failed may not be wanted any more.
+		log.Debug("failed, inputs changed meanwhile", "cause", err)
+		return true
+	}
+	d.working = false
+	d.announce()
+	return false
+}
+
+// fail keeps a failure with the dataset and sets the retry. The caller has the mutex.
+func (e *engine) fail(d *dataset, act action, err error) {
+	now := e.now()
+	cause := err.Error()
+	if d.failure == nil || d.failure.Action != string(act) || d.failure.Cause != cause {
+		e.log.Warn("failed, will try again", "dataset", d.id, "name", nameOf(d.record), "action", string(act), "cause", cause)
+	}
+	f := &api.Failure{Action: string(act), Cause: cause, Since: now, Attempts: 1}
+	if d.failure != nil && d.failure.Action == f.Action {
+		f.Since, f.Attempts = d.failure.Since, d.failure.Attempts+1
+	}
+	wait := d.backoff.NextBackOff()
+	f.NextTry = now.Add(wait)
+	d.failure, d.final = f, isFinal(err)
+	if d.retry != nil {
+		d.retry.Stop()
+	}
+	if !e.closed {
+		d.retry = time.AfterFunc(wait, func() {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.wake(d)
+		})
+	}
+}
+
+func nameOf(record *api.Dataset) string {
+	if record == nil {
+		return ""
+	}
+	return record.Name()
+}
+
+// state is what the agent reports of a dataset, with the effects of a step. It
+// returns false where there is nothing to say.
+func (e *engine) state(id api.DatasetID) (api.DatasetState, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d, ok := e.datasets[id]
+	if !ok || d.record == nil {
+		return api.DatasetState{}, false
+	}
+	s := api.DatasetState{
+		ID: id, Node: e.node, Phase: d.seen.phase, Since: d.since, Action: string(d.doing),
+		Size: d.seen.volume.Size, Device: d.seen.device.Path, Failure: d.failure,
+	}
+	if d.record.HeldBy(e.node) {
+		s.Epoch = d.record.Holder.Epoch
+	}
+	if s.Phase == api.PhaseMounted {
+		s.Path = e.stepper.path(id)
+	}
+	for _, c := range slices.SortedFunc(maps.Keys(d.consumers), strings.Compare) {
+		if full := e.stepper.consumer(c); full != nil {
+			user := full.Consumer
+			user.Key, user.ReadOnly = d.consumers[c].Key, d.consumers[c].ReadOnly
+			s.Consumers = append(s.Consumers, user)
+		}
+	}
+	return s, true
+}
+
+// spend marks an epoch as given up, just before the control service is told.
+func (e *engine) spend(id api.DatasetID, epoch uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if d, ok := e.datasets[id]; ok {
+		d.spent = epoch
+	}
+}
+
+// settle takes over what an acknowledged report has changed, so that the
+// worker need not wait for the control service to say it again.
+func (e *engine) settle(id api.DatasetID, eff effects) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d, ok := e.datasets[id]
+	if !ok || d.record == nil {
+		return
+	}
+	r := d.record.Clone()
+	if eff.volume != nil && r.Volume == nil {
+		r.Volume = eff.volume
+	}
+	if eff.release && r.Holder != nil && r.Holder.Epoch == eff.epoch {
+		r.Holder = nil
+		r.Destroyed = r.Destroyed || eff.destroyed
+	}
+	if eff.withdraw {
+		r.Waiting = slices.DeleteFunc(r.Waiting, func(w api.Waiter) bool { return w.Node == e.node })
+	}
+	d.record = r
+	d.announce()
+}
+
+// all returns the ids of everything that is tracked.
+func (e *engine) all() []api.DatasetID {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Collect(maps.Keys(e.datasets))
+}

@@ -1,0 +1,189 @@
+// Package local is the front door for programs on the same machine: the Mesos
+// isolator, dvdcli, and whoever may open the agent's socket. It speaks the
+// local protocol of package api.
+package local
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// Volumes is what the front door calls; package agent has it.
+type Volumes interface {
+	Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mount, error)
+	Await(ctx context.Context, consumer string, progress func(string)) ([]api.Mount, error)
+	Release(ctx context.Context, consumer string) error
+	Status() api.AgentStatus
+}
+
+// Labels finds the labels that Mesos knows for a nested container.
+type Labels interface {
+	Labels(ctx context.Context, container, parent string) ([]api.Label, error)
+}
+
+// Bounds of what a client can make the server do.
+const (
+	maxClients     = 1024             // at once; a Mesos agent runs some hundred containers at the most
+	requestTimeout = 10 * time.Second // to send a request, and for everything but Await
+	writeTimeout   = 5 * time.Second  // for a client to take a line
+)
+
+// Server serves the local protocol on a unix socket.
+type Server struct {
+	Volumes Volumes
+	Labels  Labels // nil where no Mesos agent is configured
+	Log     *slog.Logger
+}
+
+// Listen makes the socket, readable by its owner alone, in the place of what
+// an earlier agent left behind.
+func Listen(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make directory of socket: %w", err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("remove socket of an earlier agent: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen on socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("restrict socket: %w", err)
+	}
+	return l, nil
+}
+
+// Serve answers clients until ctx ends, and closes the listener.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var clients sync.WaitGroup
+	defer clients.Wait()
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	slots := make(chan struct{}, maxClients)
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("accept local client: %w", err)
+		}
+		select {
+		case slots <- struct{}{}:
+			clients.Go(func() {
+				defer func() { <-slots }()
+				s.serve(ctx, conn)
+			})
+		default:
+			s.Log.Warn("refused local client: too many at once", "limit", maxClients)
+			_ = conn.Close()
+		}
+	}
+}
+
+// serve answers the one request of a connection.
+func (s *Server) serve(ctx context.Context, conn net.Conn) {
+	var hangup sync.WaitGroup
+	defer hangup.Wait()
+	defer func() { _ = conn.Close() }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+
+	req, err := read(conn)
+	if err != nil {
+		if !errors.Is(err, io.EOF) { // who connects and says nothing only looks whether the agent is there
+			s.reply(conn, api.LocalReply{Done: true, Error: api.AsError(err)})
+		}
+		return
+	}
+	if req.Await != nil {
+		// An Await may last; its client hangs up when its container is killed.
+		hangup.Go(func() {
+			_, _ = io.Copy(io.Discard, conn)
+			cancel()
+		})
+	} else {
+		var done context.CancelFunc
+		ctx, done = context.WithTimeout(ctx, requestTimeout)
+		defer done()
+	}
+	reply, err := s.handle(ctx, req, func(text string) { s.reply(conn, api.LocalReply{Progress: text}) })
+	reply.Done = true
+	if err != nil {
+		reply = api.LocalReply{Done: true, Error: api.AsError(err)}
+	}
+	s.reply(conn, reply)
+}
+
+func read(conn net.Conn) (api.LocalRequest, error) {
+	var req api.LocalRequest
+	if err := conn.SetReadDeadline(time.Now().Add(requestTimeout)); err != nil {
+		return req, err
+	}
+	line, err := bufio.NewReader(io.LimitReader(conn, api.MaxLocalLine)).ReadBytes('\n')
+	if err != nil {
+		if errors.Is(err, io.EOF) && len(line) == 0 {
+			return req, io.EOF
+		}
+		return req, api.Errorf(api.CodeInvalid, "a request is one line of JSON of at most %d bytes", api.MaxLocalLine)
+	}
+	if err := json.Unmarshal(line, &req); err != nil {
+		return req, api.Errorf(api.CodeInvalid, "request is not what the local protocol knows: %v", err)
+	}
+	return req, conn.SetReadDeadline(time.Time{})
+}
+
+func (s *Server) handle(ctx context.Context, req api.LocalRequest, progress func(string)) (api.LocalReply, error) {
+	switch {
+	case req.Acquire != nil:
+		mounts, err := s.Volumes.Acquire(ctx, *req.Acquire)
+		return api.LocalReply{Mounts: mounts}, err
+	case req.Await != nil:
+		mounts, err := s.Volumes.Await(ctx, req.Await.Consumer, progress)
+		return api.LocalReply{Mounts: mounts}, err
+	case req.Release != nil:
+		return api.LocalReply{}, s.Volumes.Release(ctx, req.Release.Consumer)
+	case req.Labels != nil:
+		if s.Labels == nil {
+			return api.LocalReply{}, nil
+		}
+		labels, err := s.Labels.Labels(ctx, req.Labels.Container, req.Labels.Parent)
+		return api.LocalReply{Labels: labels}, err
+	case req.Status != nil:
+		status := s.Volumes.Status()
+		return api.LocalReply{Status: &status}, nil
+	default:
+		return api.LocalReply{}, api.Errorf(api.CodeInvalid, "the request asks for nothing this agent knows")
+	}
+}
+
+// reply writes a line. A client that is gone notices nothing, and neither does
+// the agent: what it did stands.
+func (s *Server) reply(conn net.Conn, r api.LocalReply) {
+	line, err := json.Marshal(r)
+	if err != nil {
+		s.Log.Error("cannot encode reply to local client", "cause", err)
+		return
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_, _ = conn.Write(append(line, '\n'))
+}

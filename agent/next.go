@@ -1,0 +1,199 @@
+package agent
+
+import "github.com/flocker-mesos/flocker/api"
+
+// action is one step of a dataset on this node.
+type action string
+
+// The actions. Each is safe to run again after a crash at any instruction.
+const (
+	actNone     action = ""                    // as wanted
+	actWait     action = "wait for the volume" // something else must change first
+	actRefuse   action = "use the volume"      // never done: going on would risk data; a person must look
+	actLook     action = "look"                // find out how far the dataset is on this node
+	actClaim    action = "claim the dataset"   // ask the control service for the holder token
+	actWithdraw action = "stop waiting"        // tell it that the token is no longer wanted
+	actCreate   action = "create the volume"   //
+	actAttach   action = "attach the volume"   //
+	actFormat   action = "make a file system"  //
+	actMount    action = "mount"               //
+	actRegister action = "register the volume"
+	actBind     action = "bind read-only"
+	actUnmount  action = "unmount"
+	actDetach   action = "detach the volume"
+	actDestroy  action = "destroy the volume"
+	actRelease  action = "release the dataset" // give up the holder token
+)
+
+// goal is what this node should bring a dataset to.
+type goal string
+
+// The goals.
+const (
+	goalLeave     goal = "leave"     // not known: touch nothing
+	goalMounted   goal = "mounted"   // this node holds it and uses it
+	goalToken     goal = "token"     // this node would use it but does not hold it
+	goalReleased  goal = "released"  // this node holds it and has no use for it
+	goalGone      goal = "gone"      // neither held nor used here
+	goalDestroyed goal = "destroyed" // deleted, and this node has to carry that out
+)
+
+// facts are what next decides on beside the phase and the goal.
+type facts struct {
+	registered bool // the control service knows the volume
+	waiting    bool // this node is in the queue for the token
+	wantBind   bool // a read-only consumer needs the read-only view
+	bound      bool // the read-only view is there
+}
+
+// next is the whole of what decides what comes next.
+//
+//	             create      attach       format      mount     register
+//	nonexistent ──────► detached ──► blank ─────► attached ──► mounted ──► (ready)
+//	      ▲                ▲  ▲        │              │           │
+//	      └── destroy ─────┘  └─ detach┴──────────────┘◄─ unmount ┘
+//
+// A volume that is registered has been formatted: if it is blank now, its data
+// is gone, and formatting it would hide that. Such a device, and every other
+// that is not what it should be, is PhaseForeign and never touched.
+func next(phase api.Phase, g goal, f facts) action {
+	switch g {
+	case goalLeave:
+		return actNone
+	case goalMounted:
+		return up(phase, f)
+	case goalToken:
+		// Without the token nothing may be attached here. If something still
+		// is, the token was taken from this node: take it down first.
+		if act := down(phase); act != actNone {
+			return act
+		}
+		if f.waiting {
+			return actWait
+		}
+		return actClaim
+	case goalReleased:
+		if act := down(phase); act != actNone {
+			return act
+		}
+		return actRelease
+	case goalDestroyed:
+		if act := down(phase); act != actNone {
+			return act
+		}
+		switch phase {
+		case api.PhaseDetached:
+			return actDestroy
+		case api.PhaseElsewhere:
+			return actWait
+		default:
+			return actRelease
+		}
+	case goalGone:
+		if act := down(phase); act != actNone {
+			return act
+		}
+		if f.waiting {
+			return actWithdraw
+		}
+		return actNone
+	default:
+		return actNone
+	}
+}
+
+// up is the next step towards mounted and ready.
+func up(phase api.Phase, f facts) action {
+	switch phase {
+	case api.PhaseNonExistent:
+		return actCreate
+	case api.PhaseDetached, api.PhaseAttaching:
+		return actAttach
+	case api.PhaseBlank:
+		return actFormat
+	case api.PhaseAttached:
+		return actMount
+	case api.PhaseMounted:
+		switch {
+		case !f.registered:
+			return actRegister
+		case f.wantBind && !f.bound:
+			return actBind
+		default:
+			return actNone
+		}
+	case api.PhaseElsewhere:
+		// This node holds the token, so whoever has the volume attached must
+		// not: the storage system lags behind, or somebody interferes.
+		return actWait
+	default: // vanished, foreign
+		return actRefuse
+	}
+}
+
+// down is the next step towards attached nowhere, actNone where it is.
+func down(phase api.Phase) action {
+	switch phase {
+	case api.PhaseMounted:
+		return actUnmount
+	case api.PhaseAttaching, api.PhaseBlank, api.PhaseForeign, api.PhaseAttached:
+		return actDetach
+	default:
+		return actNone
+	}
+}
+
+// mustLook reports whether the worker has to look before it takes the next step,
+// when what it knows may be out of date. What is not attached here may change
+// as it likes while this node does not hold it.
+func mustLook(phase api.Phase, doubt bool, g goal) bool {
+	if phase == api.PhaseUnknown {
+		return true
+	}
+	return doubt && (g == goalMounted || g == goalReleased || g == goalDestroyed || down(phase) != actNone)
+}
+
+// want is what decide needs to know of a dataset on this node.
+type want struct {
+	record    *api.Dataset // what the control service says, nil if the dataset is no concern of this node
+	synced    bool         // the control service has been heard at least once
+	consumers int          // on this node
+	acquiring bool         // a front door is about to become a consumer
+	spent     bool         // this node has sent the release of the token it holds, and does not know the outcome
+}
+
+// decide says what node should bring the dataset to.
+func decide(node api.NodeID, w want) goal {
+	switch {
+	case !w.synced:
+		return goalLeave
+	case w.acquiring && w.consumers == 0 && !w.spent:
+		return goalLeave
+	}
+	d := w.record
+	if d == nil || d.Destroyed {
+		if w.consumers > 0 {
+			return goalToken
+		}
+		return goalGone
+	}
+	held := d.HeldBy(node)
+	switch {
+	case held && w.spent:
+		// Another node may have the token already. Whoever came meanwhile
+		// gets a new one.
+		return goalReleased
+	case held && w.consumers > 0:
+		return goalMounted
+	case held && d.Deleted:
+		return goalDestroyed
+	case held && d.Pinned && d.Primary == node && len(d.Waiting) == 0:
+		return goalMounted
+	case held:
+		return goalReleased
+	case w.consumers > 0 && !d.Deleted:
+		return goalToken
+	default:
+		return goalGone
+	}
+}

@@ -1,0 +1,131 @@
+package agent
+
+import (
+	"testing"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// TestNext has a row for every pair of phase and goal. What is not listed in a
+// row of the table is a mistake of the table.
+func TestNext(t *testing.T) {
+	type row map[goal]action
+	table := map[api.Phase]row{
+		api.PhaseNonExistent: {
+			goalLeave: actNone, goalMounted: actCreate, goalToken: actClaim,
+			goalReleased: actRelease, goalGone: actNone, goalDestroyed: actRelease,
+		},
+		api.PhaseVanished: {
+			goalLeave: actNone, goalMounted: actRefuse, goalToken: actClaim,
+			goalReleased: actRelease, goalGone: actNone, goalDestroyed: actRelease,
+		},
+		api.PhaseDetached: {
+			goalLeave: actNone, goalMounted: actAttach, goalToken: actClaim,
+			goalReleased: actRelease, goalGone: actNone, goalDestroyed: actDestroy,
+		},
+		api.PhaseElsewhere: {
+			goalLeave: actNone, goalMounted: actWait, goalToken: actClaim,
+			goalReleased: actRelease, goalGone: actNone, goalDestroyed: actWait,
+		},
+		api.PhaseAttaching: {
+			goalLeave: actNone, goalMounted: actAttach, goalToken: actDetach,
+			goalReleased: actDetach, goalGone: actDetach, goalDestroyed: actDetach,
+		},
+		api.PhaseBlank: {
+			goalLeave: actNone, goalMounted: actFormat, goalToken: actDetach,
+			goalReleased: actDetach, goalGone: actDetach, goalDestroyed: actDetach,
+		},
+		api.PhaseForeign: {
+			goalLeave: actNone, goalMounted: actRefuse, goalToken: actDetach,
+			goalReleased: actDetach, goalGone: actDetach, goalDestroyed: actDetach,
+		},
+		api.PhaseAttached: {
+			goalLeave: actNone, goalMounted: actMount, goalToken: actDetach,
+			goalReleased: actDetach, goalGone: actDetach, goalDestroyed: actDetach,
+		},
+		api.PhaseMounted: {
+			goalLeave: actNone, goalMounted: actRegister, goalToken: actUnmount,
+			goalReleased: actUnmount, goalGone: actUnmount, goalDestroyed: actUnmount,
+		},
+	}
+	for phase, r := range table {
+		if len(r) != 6 {
+			t.Errorf("%s: %d goals in the table, want 6", phase, len(r))
+		}
+		for g, want := range r {
+			if got := next(phase, g, facts{}); got != want {
+				t.Errorf("next(%s, %s) = %q, want %q", phase, g, got, want)
+			}
+		}
+	}
+	if len(table) != 9 {
+		t.Errorf("%d phases in the table, want 9", len(table))
+	}
+}
+
+func TestNextHeedsTheFacts(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		phase api.Phase
+		goal  goal
+		facts facts
+		want  action
+	}{
+		{"a registered mount is done", api.PhaseMounted, goalMounted, facts{registered: true}, actNone},
+		{"registration comes before the read-only view", api.PhaseMounted, goalMounted, facts{wantBind: true}, actRegister},
+		{"a read-only consumer gets its view", api.PhaseMounted, goalMounted, facts{registered: true, wantBind: true}, actBind},
+		{"the view is made once", api.PhaseMounted, goalMounted, facts{registered: true, wantBind: true, bound: true}, actNone},
+		{"who waits claims no more", api.PhaseDetached, goalToken, facts{waiting: true}, actWait},
+		{"who lost the token takes down first", api.PhaseMounted, goalToken, facts{waiting: true}, actUnmount},
+		{"who has no use stops waiting", api.PhaseDetached, goalGone, facts{waiting: true}, actWithdraw},
+	} {
+		if got := next(c.phase, c.goal, c.facts); got != c.want {
+			t.Errorf("%s: next = %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestDecide(t *testing.T) {
+	const here, there = api.NodeID("here"), api.NodeID("there")
+	held := func(by api.NodeID) *api.Dataset {
+		return &api.Dataset{Primary: by, Holder: &api.Holder{Node: by, Epoch: 1}, Epoch: 1}
+	}
+	with := func(d *api.Dataset, change func(*api.Dataset)) *api.Dataset { change(d); return d }
+	waiting := []api.Waiter{{Node: there}}
+	for _, c := range []struct {
+		name string
+		want want
+		goal goal
+	}{
+		{"before the control service was heard", want{record: held(here), consumers: 1}, goalLeave},
+		{"held and used", want{synced: true, record: held(here), consumers: 1}, goalMounted},
+		{"held and not used", want{synced: true, record: held(here)}, goalReleased},
+		{"held and about to be used", want{synced: true, record: held(here), acquiring: true}, goalLeave},
+		{"held and used, its release on the way", want{synced: true, record: held(here), consumers: 1, spent: true}, goalReleased},
+		{"pinned here", want{synced: true, record: with(held(here), func(d *api.Dataset) { d.Pinned = true })}, goalMounted},
+		{"pinned here, another node waits", want{synced: true, record: with(held(here), func(d *api.Dataset) {
+			d.Pinned, d.Waiting = true, waiting
+		})}, goalReleased},
+		{"pinned elsewhere", want{synced: true, record: with(held(here), func(d *api.Dataset) {
+			d.Pinned, d.Primary = true, there
+		})}, goalReleased},
+		{"moved away but used", want{synced: true, consumers: 1, record: with(held(here), func(d *api.Dataset) {
+			d.Pinned, d.Primary = true, there
+		})}, goalMounted},
+		{"deleted", want{synced: true, record: with(held(here), func(d *api.Dataset) { d.Deleted = true })}, goalDestroyed},
+		{"deleted but used", want{synced: true, consumers: 1, record: with(held(here), func(d *api.Dataset) {
+			d.Deleted = true
+		})}, goalMounted},
+		{"used, held elsewhere", want{synced: true, record: held(there), consumers: 1}, goalToken},
+		{"not used, held elsewhere", want{synced: true, record: held(there)}, goalGone},
+		{"used, deleted elsewhere", want{synced: true, consumers: 1, record: with(held(there), func(d *api.Dataset) {
+			d.Deleted = true
+		})}, goalGone},
+		{"no concern of this node", want{synced: true}, goalGone},
+		{"used, no longer of concern", want{synced: true, consumers: 1}, goalToken},
+	} {
+		if got := decide(here, c.want); got != c.goal {
+			t.Errorf("%s: decide = %s, want %s", c.name, got, c.goal)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package agent
+
+import (
+	"context"
+	"sync"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// effects are what a report changes beside the reported state.
+type effects struct {
+	epoch     uint64 // of the token under which this was decided; another one meanwhile makes it void
+	volume    *api.Volume
+	release   bool
+	withdraw  bool
+	destroyed bool
+}
+
+// reporter sends what has changed to the control service: everything that is
+// pending in one report, the next while the last is under way collects. So a
+// burst costs a few commits, and a single change is told at once.
+type reporter struct {
+	node    api.NodeID
+	state   func(api.DatasetID) (api.DatasetState, bool)
+	settle  func(api.DatasetID, effects)
+	spend   func(api.DatasetID, uint64)
+	session func() (Session, error) // the current one
+
+	mu      sync.Mutex
+	pending map[api.DatasetID]*pendingReport
+	wake    chan struct{} // holds one token while something is pending
+}
+
+type pendingReport struct {
+	effects effects
+	waiting []chan<- error
+}
+
+func newReporter(node api.NodeID, session func() (Session, error)) *reporter {
+	return &reporter{
+		node: node, session: session,
+		pending: map[api.DatasetID]*pendingReport{},
+		wake:    make(chan struct{}, 1),
+	}
+}
+
+// note has the state of a dataset reported soon. It never blocks.
+func (r *reporter) note(id api.DatasetID) { r.enqueue(id, effects{}, nil) }
+
+// send reports a dataset with effects and returns when they are committed, or
+// why they are not.
+func (r *reporter) send(ctx context.Context, id api.DatasetID, eff effects) error {
+	done := make(chan error, 1)
+	r.enqueue(id, eff, done)
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *reporter) enqueue(id api.DatasetID, eff effects, done chan<- error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, ok := r.pending[id]
+	if !ok {
+		p = &pendingReport{}
+		r.pending[id] = p
+	}
+	if done != nil { // only the one worker of a dataset sends effects, so they never mix
+		p.effects = eff
+		p.waiting = append(p.waiting, done)
+	}
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run sends reports until ctx ends.
+func (r *reporter) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.wake:
+			r.flush(ctx)
+		}
+	}
+}
+
+func (r *reporter) flush(ctx context.Context) {
+	r.mu.Lock()
+	batch := r.pending
+	r.pending = map[api.DatasetID]*pendingReport{}
+	r.mu.Unlock()
+
+	var report api.Report
+	for id, p := range batch {
+		state, ok := r.state(id)
+		if !ok && p.waiting == nil {
+			continue // the control service has dropped it meanwhile
+		}
+		if !ok {
+			state = api.DatasetState{ID: id, Node: r.node, Phase: api.PhaseUnknown}
+		}
+		if p.effects.epoch != 0 {
+			state.Epoch = p.effects.epoch
+		}
+		report.Datasets = append(report.Datasets, api.DatasetReport{
+			State: state, Volume: p.effects.volume, Release: p.effects.release,
+			Withdraw: p.effects.withdraw, Destroyed: p.effects.destroyed,
+		})
+	}
+	if len(report.Datasets) == 0 {
+		return
+	}
+	reply, err := r.deliver(ctx, report)
+	for id, p := range batch {
+		if p.waiting == nil {
+			continue // a new stream begins with a report of everything
+		}
+		outcome := err
+		if refused := refusal(reply, id); outcome == nil && refused != nil {
+			outcome = refused
+		}
+		if outcome == nil {
+			r.settle(id, p.effects)
+		}
+		for _, w := range p.waiting {
+			w <- outcome
+		}
+	}
+}
+
+// deliver sends a report on one stream and no other. The epochs that it gives
+// up are marked first, and only a later stream's welcome takes the mark back:
+// it comes after the control service has stopped to listen to this one.
+func (r *reporter) deliver(ctx context.Context, report api.Report) (*api.ReportReply, error) {
+	s, err := r.session()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range report.Datasets {
+		if d.Release {
+			r.spend(d.State.ID, d.State.Epoch)
+		}
+	}
+	return s.Report(ctx, report)
+}
+
+func refusal(reply *api.ReportReply, id api.DatasetID) *api.Error {
+	if reply == nil {
+		return nil
+	}
+	return reply.Refused[id]
+}

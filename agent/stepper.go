@@ -1,0 +1,388 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/backend"
+	"github.com/flocker-mesos/flocker/fault"
+	"github.com/flocker-mesos/flocker/host"
+)
+
+// sight is how far a dataset is on this node, as last seen or made so.
+type sight struct {
+	phase   api.Phase
+	volume  backend.Volume // zero where there is none
+	device  backend.Device // zero where it is not attached here
+	mounted uint64         // st_dev of what is mounted, 0 where nothing is
+	bound   bool           // the read-only view is there
+	clean   bool           // the file system was cleanly unmounted
+	cause   string         // of a phase from which the agent does not go on by itself
+	doubt   bool           // a step failed since: look before the next one
+}
+
+func (s sight) hostDevice() host.Device {
+	return host.Device{Path: s.device.Path, Image: s.device.Image}
+}
+
+// stuckError is why the next step of a dataset cannot be taken.
+type stuckError struct {
+	seen  sight
+	final bool
+}
+
+func (e *stuckError) Error() string { return e.seen.cause }
+
+// isFinal reports whether waiting does not mend an error: a person has to.
+func isFinal(err error) bool {
+	if stuck, ok := errors.AsType[*stuckError](err); ok {
+		return stuck.final
+	}
+	switch api.CodeOf(err) {
+	case api.CodeDeleted, api.CodeNotFound, api.CodeInvalid:
+		return true
+	default:
+		return errors.Is(err, backend.ErrDamaged)
+	}
+}
+
+// stepper carries out the steps of a dataset on this machine. It decides
+// nothing: each step brings the dataset to the next phase or fails.
+type stepper struct {
+	log      *slog.Logger
+	backend  backend.Backend
+	instance string // what the backend calls this machine
+	root     *host.MountRoot
+	journal  *journal
+}
+
+func (s *stepper) backendName() string              { return s.backend.Properties().Name }
+func (s *stepper) path(id api.DatasetID) string     { return s.root.Path(string(id)) }
+func (s *stepper) viewPath(id api.DatasetID) string { return s.root.Path(readOnlyName(id)) }
+func (s *stepper) consumer(id string) *consumer     { return s.journal.get(id) }
+
+// do carries out one step and returns how far the dataset is then.
+func (s *stepper) do(ctx context.Context, act action, id api.DatasetID, record *api.Dataset, seen sight) (sight, error) {
+	begin := time.Now()
+	after, err := s.act(ctx, act, id, record, seen)
+	if err == nil && act != actLook {
+		s.log.Info(string(act), "dataset", id, "name", nameOf(record), "volume", after.volume.ID,
+			"device", after.device.Path, "took", time.Since(begin).Round(time.Microsecond))
+	}
+	return after, err
+}
+
+func (s *stepper) act(ctx context.Context, act action, id api.DatasetID, record *api.Dataset, seen sight) (sight, error) {
+	switch act {
+	case actLook:
+		return s.look(ctx, id, record, seen)
+	case actCreate:
+		return s.create(ctx, id, record)
+	case actAttach:
+		return s.attach(ctx, id, record, seen)
+	case actFormat:
+		return s.format(ctx, record, seen)
+	case actMount:
+		return s.mount(ctx, id, record, seen)
+	case actBind:
+		return s.bind(id, seen)
+	case actUnmount:
+		return s.unmount(id, seen)
+	case actDetach:
+		return s.detach(ctx, seen)
+	case actDestroy:
+		return s.destroy(ctx, seen)
+	default:
+		return seen, fmt.Errorf("no step for action %q", act)
+	}
+}
+
+// look finds out how far a dataset is, without a process or a scan.
+func (s *stepper) look(ctx context.Context, id api.DatasetID, record *api.Dataset, last sight) (sight, error) {
+	volumeID := last.volume.ID
+	if record != nil && record.Volume != nil {
+		volumeID = record.Volume.ID
+	}
+	if volumeID == "" {
+		return s.lookUnregistered(ctx, id, record)
+	}
+	volumes, err := s.backend.List(ctx, volumeID)
+	if err != nil {
+		return last, fmt.Errorf("look for volume %s: %w", volumeID, err)
+	}
+	if len(volumes) == 0 {
+		if record == nil || record.Volume == nil {
+			return sight{phase: api.PhaseNonExistent}, nil
+		}
+		return sight{phase: api.PhaseVanished, cause: fmt.Sprintf("volume %s is registered for this dataset, but %s does not "+
+			"have it; it is never made again, since its data would be missing: bring it back, or destroy the dataset",
+			volumeID, s.backendName())}, nil
+	}
+	return s.judge(id, record, volumes[0])
+}
+
+// lookUnregistered finds out how far a dataset without a registered volume is.
+// There may be one all the same, made just before a crash: creating it finds
+// it, unless it is mounted already.
+func (s *stepper) lookUnregistered(ctx context.Context, id api.DatasetID, record *api.Dataset) (sight, error) {
+	mounted, err := s.mountedAt(s.path(id))
+	if err != nil || mounted == 0 {
+		return sight{phase: api.PhaseNonExistent}, err
+	}
+	volumes, err := s.backend.List(ctx)
+	if err != nil {
+		return sight{phase: api.PhaseUnknown}, fmt.Errorf("list volumes: %w", err)
+	}
+	i := slices.IndexFunc(volumes, func(v backend.Volume) bool { return v.DatasetID == string(id) })
+	if i < 0 {
+		return sight{phase: api.PhaseForeign, cause: fmt.Sprintf("something is mounted at %s, but %s has no volume of this "+
+			"dataset: unmount it by hand", s.path(id), s.backendName())}, nil
+	}
+	return s.judge(id, record, volumes[i])
+}
+
+// judge tells the phase of a volume from what the backend says and, if it is
+// attached here, from the device and the mount.
+func (s *stepper) judge(id api.DatasetID, record *api.Dataset, v backend.Volume) (sight, error) {
+	seen := sight{volume: v}
+	if record != nil && record.Volume != nil && v.Size < record.Volume.Size {
+		seen.phase = api.PhaseForeign
+		seen.cause = fmt.Sprintf("volume %s has %d bytes now and had %d when it was registered: it was cut short; "+
+			"it is not touched, so that what is left of it can be saved", v.ID, v.Size, record.Volume.Size)
+		return s.whereForeign(v, seen), nil
+	}
+	switch v.AttachedTo {
+	case "":
+		seen.phase = api.PhaseDetached
+		return seen, nil
+	case s.instance:
+		return s.judgeAttached(id, record, seen)
+	default:
+		seen.phase = api.PhaseElsewhere
+		seen.cause = fmt.Sprintf("volume %s is attached to %s, although this node holds the dataset", v.ID, v.AttachedTo)
+		return seen, nil
+	}
+}
+
+// whereForeign keeps a foreign volume that is not attached here from being
+// detached from anywhere.
+func (s *stepper) whereForeign(v backend.Volume, seen sight) sight {
+	if v.AttachedTo != s.instance {
+		seen.phase = api.PhaseVanished
+	}
+	return seen
+}
+
+func (s *stepper) judgeAttached(id api.DatasetID, record *api.Dataset, seen sight) (sight, error) {
+	device, err := s.backend.Device(context.Background(), seen.volume.ID)
+	if errors.Is(err, backend.ErrNotReady) || errors.Is(err, backend.ErrNotAttached) {
+		// Attached, says the backend, but the kernel does not show it: not
+		// yet, or no more since a reboot. Attaching again mends both.
+		seen.phase = api.PhaseAttaching
+		return seen, nil
+	}
+	if err != nil {
+		return seen, fmt.Errorf("find device of volume %s: %w", seen.volume.ID, err)
+	}
+	seen.device = device
+	mounted, err := s.mountedAt(s.path(id))
+	if err != nil {
+		return seen, err
+	}
+	if mounted != 0 {
+		return s.judgeMounted(id, seen, mounted)
+	}
+	if device.Size != seen.volume.Size {
+		seen.phase = api.PhaseForeign
+		seen.cause = fmt.Sprintf("device %s has %d bytes, volume %s has %d: not the same thing", device.Path, device.Size,
+			seen.volume.ID, seen.volume.Size)
+		return seen, nil
+	}
+	return s.judgeSignature(record, seen)
+}
+
+func (s *stepper) judgeMounted(id api.DatasetID, seen sight, mounted uint64) (sight, error) {
+	number, err := host.DeviceNumber(seen.device.Path)
+	if err != nil {
+		return seen, err
+	}
+	if number != mounted {
+		seen.phase = api.PhaseForeign
+		seen.cause = fmt.Sprintf("something other than %s is mounted at %s", seen.device.Path, s.path(id))
+		return seen, nil
+	}
+	view, err := s.mountedAt(s.viewPath(id))
+	if err != nil {
+		return seen, err
+	}
+	seen.phase, seen.mounted, seen.bound = api.PhaseMounted, mounted, view == mounted
+	return seen, nil
+}
+
+// mountedAt returns the device number of what is mounted at target, 0 where
+// nothing is.
+func (s *stepper) mountedAt(target string) (uint64, error) {
+	at, ok, err := host.Mounted(target)
+	if err != nil || !ok {
+		return 0, err
+	}
+	return at.Device, nil
+}
+
+// judgeSignature tells from what the device carries whether it may be mounted,
+// must be formatted, or is not to be touched.
+func (s *stepper) judgeSignature(record *api.Dataset, seen sight) (sight, error) {
+	sig, err := host.Probe(seen.hostDevice())
+	if err != nil {
+		return seen, err
+	}
+	registered := record != nil && record.Volume != nil
+	switch {
+	case sig.Kind == host.Blank && registered:
+		seen.phase = api.PhaseForeign
+		seen.cause = fmt.Sprintf("device %s is blank, but volume %s was formatted and in use: it was overwritten; "+
+			"it is not formatted again, since that would hide the loss", seen.device.Path, seen.volume.ID)
+	case sig.Kind == host.Blank:
+		seen.phase = api.PhaseBlank
+	case sig.Kind == host.Filesystem && (record == nil || sig.Type == record.FS):
+		seen.phase, seen.clean = api.PhaseAttached, sig.Clean
+	default:
+		seen.phase = api.PhaseForeign
+		seen.cause = fmt.Sprintf("device %s carries %s where %s should be: it is neither formatted nor mounted",
+			seen.device.Path, sig, fsOf(record))
+	}
+	return seen, nil
+}
+
+func fsOf(record *api.Dataset) string {
+	if record == nil {
+		return "a file system"
+	}
+	return record.FS
+}
+
+// create makes the volume, or finds the one that was made before a crash.
+func (s *stepper) create(ctx context.Context, id api.DatasetID, record *api.Dataset) (sight, error) {
+	unit := s.backend.Properties().AllocationUnit
+	v, err := s.backend.Create(ctx, backend.CreateRequest{
+		DatasetID: string(id),
+		Size:      (record.Size + unit - 1) / unit * unit,
+		Profile:   record.Profile(),
+		Name:      record.Name(),
+	})
+	if err != nil {
+		return sight{phase: api.PhaseNonExistent}, err
+	}
+	fault.Point("agent.created")
+	return s.judge(id, record, v)
+}
+
+func (s *stepper) attach(ctx context.Context, id api.DatasetID, record *api.Dataset, seen sight) (sight, error) {
+	if err := s.backend.Attach(ctx, seen.volume.ID, s.instance); err != nil {
+		return seen, err
+	}
+	fault.Point("agent.attached")
+	seen.volume.AttachedTo = s.instance
+	after, err := s.judgeAttached(id, record, seen)
+	if err == nil && after.phase == api.PhaseAttaching {
+		return after, fmt.Errorf("attach volume %s: %w", seen.volume.ID, backend.ErrNotReady)
+	}
+	return after, err
+}
+
+func (s *stepper) format(ctx context.Context, record *api.Dataset, seen sight) (sight, error) {
+	if err := host.Format(ctx, seen.hostDevice(), record.FS); err != nil {
+		return seen, err
+	}
+	fault.Point("agent.formatted")
+	seen.phase, seen.clean = api.PhaseAttached, true
+	return seen, nil
+}
+
+func (s *stepper) mount(ctx context.Context, id api.DatasetID, record *api.Dataset, seen sight) (sight, error) {
+	if !seen.clean {
+		if err := host.Check(ctx, seen.hostDevice()); err != nil {
+			return seen, err
+		}
+		fault.Point("agent.checked")
+	}
+	target, err := s.root.MakeMountPoint(string(id))
+	if err != nil {
+		return seen, err
+	}
+	if err := host.Mount(seen.device.Path, target, record.FS, 0); err != nil {
+		return seen, err
+	}
+	fault.Point("agent.mounted")
+	if err := host.FreshRoot(target); err != nil {
+		return seen, err
+	}
+	number, err := host.DeviceNumber(seen.device.Path)
+	if err != nil {
+		return seen, err
+	}
+	seen.phase, seen.mounted = api.PhaseMounted, number
+	return seen, nil
+}
+
+// bind makes the read-only view.
+func (s *stepper) bind(id api.DatasetID, seen sight) (sight, error) {
+	target, err := s.root.MakeMountPoint(readOnlyName(id))
+	if err != nil {
+		return seen, err
+	}
+	if err := host.BindReadOnly(s.path(id), target); err != nil {
+		return seen, err
+	}
+	fault.Point("agent.bound")
+	seen.bound = true
+	return seen, nil
+}
+
+// unmount takes down the read-only view and the mount. The mount points stay:
+// a container that waits for the volume has them bound already, and would
+// never see what is mounted on new ones.
+func (s *stepper) unmount(id api.DatasetID, seen sight) (sight, error) {
+	for _, target := range []string{s.viewPath(id), s.path(id)} {
+		if err := host.Unmount(target); err != nil {
+			return seen, err
+		}
+		fault.Point("agent.unmounted")
+	}
+	seen.phase, seen.mounted, seen.bound, seen.clean = api.PhaseAttached, 0, false, true
+	return seen, nil
+}
+
+// forget removes the mount points of a dataset that is no concern of this node.
+func (s *stepper) forget(id api.DatasetID) {
+	for _, name := range []string{readOnlyName(id), string(id)} {
+		if err := s.root.RemoveMountPoint(name); err != nil {
+			s.log.Warn("cannot remove mount point", "dataset", id, "cause", err)
+		}
+	}
+}
+
+func (s *stepper) detach(ctx context.Context, seen sight) (sight, error) {
+	if seen.volume.ID == "" {
+		return seen, &stuckError{seen: seen, final: true}
+	}
+	if err := s.backend.Detach(ctx, seen.volume.ID, s.instance, backend.DetachNormal); err != nil {
+		return seen, err
+	}
+	fault.Point("agent.detached")
+	seen.volume.AttachedTo = ""
+	return sight{phase: api.PhaseDetached, volume: seen.volume}, nil
+}
+
+func (s *stepper) destroy(ctx context.Context, seen sight) (sight, error) {
+	if err := s.backend.Destroy(ctx, seen.volume.ID); err != nil {
+		return seen, err
+	}
+	fault.Point("agent.destroyed")
+	return sight{phase: api.PhaseNonExistent}, nil
+}

@@ -1,0 +1,105 @@
+package agent
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/backend"
+	"github.com/flocker-mesos/flocker/host"
+)
+
+// Survey rediscovers what this node has mounted and attached, from one look at
+// the mount table and one listing of the backend, whatever their number. What
+// it does not find is looked at when it is wanted. It returns the number of
+// datasets that are mounted as they should be. Run calls it first.
+func (a *Agent) Survey(ctx context.Context) (int, error) {
+	mounts, err := a.mounts()
+	if err != nil {
+		return 0, err
+	}
+	volumes, err := a.deps.Backend.List(ctx)
+	if err != nil {
+		// Nothing is lost by not knowing: every dataset is looked at before
+		// its next step, and until then its mount stays.
+		a.deps.Log.Warn("cannot list volumes, going on with the mount table alone", "cause", err)
+	}
+	attached := map[api.DatasetID]backend.Volume{}
+	for _, v := range volumes {
+		if v.AttachedTo == a.stepper.instance {
+			attached[api.DatasetID(v.DatasetID)] = v
+		}
+	}
+	e := a.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	mounted := 0
+	for id, v := range attached {
+		d := e.track(id)
+		d.seen = a.surveyOne(ctx, id, v, mounts)
+		if d.seen.phase == api.PhaseMounted {
+			mounted++
+		}
+	}
+	for name := range mounts {
+		id := api.DatasetID(strings.TrimSuffix(name, ".ro"))
+		if _, ok := attached[id]; !ok {
+			e.track(id) // mounted, though the backend does not say so: looked at before anything is done
+		}
+	}
+	if n := len(e.datasets); n > 0 {
+		a.deps.Log.Info("rediscovered", "mounts", len(mounts), "attached", len(attached), "mounted", mounted, "datasets", n)
+	}
+	return mounted, nil
+}
+
+// mounts returns what is mounted below the mount root: the device number by
+// the name of the mount point.
+func (a *Agent) mounts() (map[string]uint64, error) {
+	table, err := host.MountTable()
+	if err != nil {
+		return nil, err
+	}
+	mounts := map[string]uint64{}
+	for _, m := range table {
+		if dir, name := filepath.Split(m.Target); filepath.Clean(dir) == a.root.Path("") {
+			mounts[name] = m.Device
+		}
+	}
+	return mounts, nil
+}
+
+// Look finds out anew how far a dataset is on this node, as its worker does
+// when it is in doubt, and changes nothing.
+func (a *Agent) Look(ctx context.Context, id api.DatasetID) (api.Phase, error) {
+	e := a.engine
+	e.mu.Lock()
+	d := e.track(id)
+	record, last := d.record, d.seen
+	e.mu.Unlock()
+	seen, err := a.stepper.look(ctx, id, record, last)
+	return seen.phase, err
+}
+
+// surveyOne tells the phase of an attached volume if it is mounted as it
+// should be. Anything else is left to a closer look.
+func (a *Agent) surveyOne(ctx context.Context, id api.DatasetID, v backend.Volume, mounts map[string]uint64) sight {
+	unsure := sight{phase: api.PhaseUnknown, volume: v}
+	mounted, ok := mounts[string(id)]
+	if !ok {
+		return unsure
+	}
+	device, err := a.deps.Backend.Device(ctx, v.ID)
+	if err != nil {
+		return unsure
+	}
+	number, err := host.DeviceNumber(device.Path)
+	if err != nil || number != mounted {
+		return unsure
+	}
+	return sight{
+		phase: api.PhaseMounted, volume: v, device: device, mounted: mounted,
+		bound: mounts[readOnlyName(id)] == mounted,
+	}
+}

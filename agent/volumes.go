@@ -1,0 +1,278 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// explainEvery is how often a waiting consumer asks the control service anew
+// who has the volume and why.
+const explainEvery = 5 * time.Second
+
+// Volumes is the one use case behind all front doors: somebody on this node
+// begins or ends to use volumes. All methods may be called again with the same
+// arguments, and by several front doors at once.
+type Volumes struct {
+	log       *slog.Logger
+	now       func() time.Time
+	engine    *engine
+	journal   *journal
+	control   control
+	root      mountRoot
+	waitLimit time.Duration
+
+	mu   sync.Mutex
+	busy map[string]chan struct{} // consumers that are being acquired or released
+}
+
+// mountRoot is where volumes are mounted.
+type mountRoot interface {
+	MakeMountPoint(name string) (string, error)
+	Path(name string) string
+}
+
+// lock serialises the calls for one consumer: Mesos may call cleanup while a
+// prepare that it has given up on is still at work here.
+func (v *Volumes) lock(ctx context.Context, consumer string) (unlock func(), err error) {
+	for {
+		v.mu.Lock()
+		other, ok := v.busy[consumer]
+		if !ok {
+			mine := make(chan struct{})
+			v.busy[consumer] = mine
+			v.mu.Unlock()
+			return func() {
+				v.mu.Lock()
+				delete(v.busy, consumer)
+				v.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		v.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, api.Errorf(api.CodeUnavailable, "another call for consumer %s is still at work", consumer)
+		}
+	}
+}
+
+// Acquire makes the caller a consumer of volumes and starts bringing them to
+// this node. It returns at once where they are, or will be, mounted; Await
+// tells when. Errors: CodeInvalid, CodeConflict, CodeDeleted for requests that
+// can never be met; CodeUnavailable while the control service is needed and
+// cannot be reached.
+func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mount, error) {
+	if req.Consumer == "" || len(req.Volumes) == 0 {
+		return nil, api.Errorf(api.CodeInvalid, "an acquire request names a consumer and at least one volume")
+	}
+	unlock, err := v.lock(ctx, req.Consumer)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if c := v.journal.get(req.Consumer); c != nil {
+		if !c.asks(req.Volumes) {
+			return nil, api.Errorf(api.CodeConflict, "consumer %s already uses other volumes", req.Consumer)
+		}
+		return v.mounts(c), nil
+	}
+
+	release := v.engine.claiming(req.Volumes)
+	defer release()
+	c := &consumer{Consumer: api.Consumer{ID: req.Consumer, Kind: req.Kind, App: req.App, Since: v.now()}}
+	c.Volumes = make([]consumedVolume, len(req.Volumes))
+	claims, claimCtx := errgroup.WithContext(ctx)
+	for i, want := range req.Volumes {
+		claims.Go(func() error {
+			record, err := v.claim(claimCtx, want)
+			if err != nil {
+				return fmt.Errorf("volume %s (%s): %w", want.Name, want.Key, err)
+			}
+			c.Volumes[i] = consumedVolume{Key: want.Key, Dataset: record.ID, Name: want.Name, ReadOnly: want.ReadOnly}
+			return nil
+		})
+	}
+	if err := claims.Wait(); err != nil {
+		return nil, err
+	}
+	for _, vol := range c.Volumes {
+		if err := v.makeMountPoints(vol); err != nil {
+			return nil, err
+		}
+	}
+	if err := v.journal.put(c); err != nil {
+		return nil, err
+	}
+	v.engine.addConsumer(c)
+	v.log.Info("consumer acquired volumes", "consumer", c.ID, "kind", c.Kind, "app", c.App, "volumes", names(c.Volumes))
+	return v.mounts(c), nil
+}
+
+func (v *Volumes) makeMountPoints(vol consumedVolume) error {
+	if _, err := v.root.MakeMountPoint(string(vol.Dataset)); err != nil || !vol.ReadOnly {
+		return err
+	}
+	_, err := v.root.MakeMountPoint(readOnlyName(vol.Dataset))
+	return err
+}
+
+// claim finds or creates the dataset and takes the token or a place in the
+// queue. The control service is not asked for what this node holds already.
+func (v *Volumes) claim(ctx context.Context, want api.VolumeRequest) (*api.Dataset, error) {
+	if record := v.engine.heldByName(want.Name); record != nil && (want.FS == "" || want.FS == record.FS) {
+		return record, nil
+	}
+	record, err := v.control.Claim(ctx, api.ClaimRequest{Find: &api.DatasetSpec{
+		Name: want.Name, Size: want.Size, FS: want.FS, Profile: want.Profile,
+	}})
+	if err != nil {
+		return nil, err
+	}
+	v.engine.learn(record)
+	return record, nil
+}
+
+// Release ends a consumer. Its volumes are given back when nobody else on this
+// node uses them; the caller does not wait for that. An unknown consumer is no
+// error: it may have been released before.
+func (v *Volumes) Release(ctx context.Context, id string) error {
+	unlock, err := v.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c, err := v.journal.remove(id)
+	if err != nil || c == nil {
+		return err
+	}
+	v.engine.removeConsumer(c)
+	v.log.Info("consumer released volumes", "consumer", c.ID, "kind", c.Kind, "app", c.App, "volumes", names(c.Volumes))
+	return nil
+}
+
+// Await returns when all volumes of a consumer are mounted. It tells progress,
+// in sentences for the consumer's log, whenever there is something new. Errors:
+// CodeNotFound for an unknown consumer, CodeUnavailable when the wait limit has
+// passed since the consumer came, CodeInternal for a failure that waiting does
+// not mend; the text says why in the words of the last progress.
+func (v *Volumes) Await(ctx context.Context, id string, progress func(string)) ([]api.Mount, error) {
+	c := v.journal.get(id)
+	if c == nil {
+		return nil, api.Errorf(api.CodeNotFound, "consumer %s is not known here: it was never acquired or is released", id)
+	}
+	limit := c.Since.Add(v.waitLimit)
+	timer := time.NewTimer(limit.Sub(v.now()))
+	defer timer.Stop()
+	for _, vol := range c.Volumes {
+		if err := v.awaitOne(ctx, vol, timer.C, progress); err != nil {
+			return nil, err
+		}
+	}
+	return v.mounts(c), nil
+}
+
+// awaitOne waits for one volume.
+func (v *Volumes) awaitOne(ctx context.Context, vol consumedVolume, limit <-chan time.Time, progress func(string)) error {
+	again := time.NewTicker(explainEvery)
+	defer again.Stop()
+	var told string
+	for {
+		now := v.engine.look(vol.Dataset)
+		if now.serves(vol.ReadOnly) {
+			return nil
+		}
+		why := v.explain(ctx, vol, now)
+		if now.final {
+			return api.Errorf(api.CodeInternal, "volume %s (%s): %s", vol.Name, vol.Key, why)
+		}
+		if why != told {
+			told = why
+			progress(fmt.Sprintf("volume %s (%s): %s; waiting, limit %s", vol.Name, vol.Key, why, v.waitLimit))
+		}
+		select {
+		case <-now.changed:
+		case <-again.C:
+		case <-limit:
+			return api.Errorf(api.CodeUnavailable, "volume %s (%s) is not ready after %s: %s", vol.Name, vol.Key, v.waitLimit, why)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// explain says in a sentence why a volume is not ready.
+func (v *Volumes) explain(ctx context.Context, vol consumedVolume, now glance) string {
+	if now.final {
+		return now.failure.Cause
+	}
+	if now.failure != nil {
+		return fmt.Sprintf("cannot %s since %s (%d attempts): %s", now.failure.Action,
+			now.failure.Since.UTC().Format(time.RFC3339), now.failure.Attempts, now.failure.Cause)
+	}
+	if now.held {
+		return "this node holds it and prepares it"
+	}
+	ctx, cancel := context.WithTimeout(ctx, explainEvery)
+	defer cancel()
+	detail, err := v.control.Detail(ctx, vol.Dataset)
+	if err != nil {
+		return "waiting for another node to let go of it; who that is cannot be told: " + err.Error()
+	}
+	return detail.Why
+}
+
+// Consumers returns all consumers of this node.
+func (v *Volumes) Consumers() []api.Consumer {
+	all := v.journal.all()
+	out := make([]api.Consumer, len(all))
+	for i, c := range all {
+		out[i] = c.Consumer
+	}
+	return out
+}
+
+// mounts says where the volumes of a consumer are, and which are ready.
+func (v *Volumes) mounts(c *consumer) []api.Mount {
+	out := make([]api.Mount, len(c.Volumes))
+	for i, vol := range c.Volumes {
+		now := v.engine.look(vol.Dataset)
+		m := api.Mount{Key: vol.Key, DatasetID: vol.Dataset, Name: vol.Name, ReadOnly: vol.ReadOnly}
+		m.Source = v.root.Path(string(vol.Dataset))
+		if vol.ReadOnly {
+			m.Source = v.root.Path(readOnlyName(vol.Dataset))
+		}
+		m.Ready = now.serves(vol.ReadOnly)
+		if m.Ready {
+			m.Device = now.device
+		}
+		out[i] = m
+	}
+	return out
+}
+
+// asks reports whether requests are for the consumer's volumes.
+func (c *consumer) asks(requests []api.VolumeRequest) bool {
+	return slices.EqualFunc(c.Volumes, requests, func(v consumedVolume, r api.VolumeRequest) bool {
+		return v.Key == r.Key && v.Name == r.Name && v.ReadOnly == r.ReadOnly
+	})
+}
+
+func names(vols []consumedVolume) []string {
+	out := make([]string, len(vols))
+	for i, v := range vols {
+		out[i] = v.Name
+	}
+	return out
+}
+
+// readOnlyName is the mount point of a dataset's read-only view.
+func readOnlyName(id api.DatasetID) string { return string(id) + ".ro" }
