@@ -94,14 +94,25 @@ func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, err
 }
 
 // Listen listens on an IP address of the host.
-func (h *Host) Listen(network, address string) (net.Listener, error) {
+func (h *Host) Listen(ctx context.Context, network, address string) (net.Listener, error) {
 	var l net.Listener
-	err := h.Do(func() error {
-		var err error
-		l, err = net.Listen(network, address)
-		return err
+	var failure error
+	// A port that was just given up stays taken for a moment if a process is
+	// being started at that very time: it has the socket until its exec.
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	err := Until(ctx, address+" can be listened on", func() error {
+		failure = h.Do(func() error {
+			var err error
+			l, err = net.Listen(network, address)
+			return err
+		})
+		if errors.Is(failure, unix.EADDRINUSE) {
+			return failure
+		}
+		return nil
 	})
-	return l, err
+	return l, errors.Join(err, failure)
 }
 
 // Plug pulls the host's network cable out of the switch, or puts it back.

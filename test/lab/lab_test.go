@@ -69,7 +69,7 @@ func TestHostsReachEachOtherUntilACableIsPulled(t *testing.T) {
 	t.Parallel()
 	_, hosts := newLab(t, lab.Options{}, "node1", "node2")
 	a, b := hosts[0], hosts[1]
-	listener, err := b.Listen("tcp", b.Address+":4524")
+	listener, err := b.Listen(t.Context(), "tcp", b.Address+":4524")
 	if err != nil {
 		t.Fatal(err)
 	}

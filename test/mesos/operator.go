@@ -2,6 +2,7 @@ package mesos
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -19,7 +20,7 @@ import (
 
 // serve answers the agent's v1 operator API for the length of a life.
 func (a *Agent) serve(l *life) error {
-	listener, err := a.host.Listen("tcp", a.config.Address)
+	listener, err := a.host.Listen(context.Background(), "tcp", a.config.Address)
 	if err != nil {
 		return err
 	}
