@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
@@ -30,6 +31,7 @@ type Deps struct {
 	Mesos   string       // its URL
 	Version string
 	Log     *slog.Logger
+	Metrics prometheus.Registerer // nil for none
 	Now     func() time.Time
 	BootID  string // "" for the kernel's
 }
@@ -97,24 +99,32 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 		Hostname: hostname, Era: deps.BootID, Agent: identity, Instance: instance,
 		Backend: deps.Backend.Properties().Name, Version: deps.Version,
 	}}
-	a.assemble(journal, instance)
-	return a, nil
+	return a, a.assemble(journal, instance)
 }
 
 // assemble wires the rooms of the agent together.
-func (a *Agent) assemble(journal *journal, instance string) {
+func (a *Agent) assemble(journal *journal, instance string) error {
+	m := newMetrics(a.link, journal)
 	a.stepper = &stepper{log: a.deps.Log, backend: a.deps.Backend, instance: instance, root: a.root, journal: journal}
 	a.reports = newReporter(a.deps.Node, a.link.current)
 	a.engine = &engine{
 		node: a.deps.Node, log: a.deps.Log, now: a.deps.Now, stepper: a.stepper, control: a.link, reports: a.reports,
 		slots:    semaphore.NewWeighted(int64(a.cfg.Workers)),
-		datasets: map[api.DatasetID]*dataset{}, names: map[string]int{},
+		datasets: map[api.DatasetID]*dataset{}, names: map[string]int{}, metrics: m,
 	}
+	m.engine = a.engine
 	a.reports.state, a.reports.settle, a.reports.spend = a.engine.state, a.engine.settle, a.engine.spend
 	a.volumes = &Volumes{
 		log: a.deps.Log, now: a.deps.Now, engine: a.engine, journal: journal, control: a.link, root: a.root,
 		waitLimit: a.cfg.WaitLimit, busy: map[string]chan struct{}{},
 	}
+	if a.deps.Metrics == nil {
+		return nil
+	}
+	if err := a.deps.Metrics.Register(m); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	return nil
 }
 
 // Close lets another agent use the state directory. Run calls it.

@@ -80,6 +80,7 @@ type engine struct {
 	stepper *stepper
 	control control
 	reports *reporter
+	metrics *metrics
 	slots   *semaphore.Weighted // bounds the steps that burden the machine
 
 	mu       sync.Mutex
@@ -265,6 +266,7 @@ func (e *engine) work(ctx context.Context, d *dataset) {
 			e.reports.note(d.id)
 			return
 		}
+		begin := time.Now()
 		seen, err := e.step(ctx, d, t)
 		if ctx.Err() != nil {
 			e.mu.Lock()
@@ -272,6 +274,7 @@ func (e *engine) work(ctx context.Context, d *dataset) {
 			e.mu.Unlock()
 			return
 		}
+		e.metrics.stepped(t.act, time.Since(begin), err)
 		if !e.finish(d, t, seen, err) {
 			e.reports.note(d.id)
 			return

@@ -18,6 +18,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/flocker-mesos/flocker/api"
 )
 
@@ -39,6 +41,7 @@ const (
 	maxClients     = 1024             // at once; a Mesos agent runs some hundred containers at the most
 	requestTimeout = 10 * time.Second // to send a request, and for everything but Await
 	writeTimeout   = 5 * time.Second  // for a client to take a line
+	acceptRetry    = 100 * time.Millisecond
 )
 
 // Server serves the local protocol on a unix socket.
@@ -83,7 +86,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			if ctx.Err() != nil {
 				return nil
 			}
-			return fmt.Errorf("accept local client: %w", err)
+			if !passing(err) {
+				return fmt.Errorf("accept local client: %w", err)
+			}
+			s.Log.Warn("cannot accept local client, will try again", "cause", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(acceptRetry):
+			}
+			continue
 		}
 		select {
 		case slots <- struct{}{}:
@@ -96,6 +107,12 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			_ = conn.Close()
 		}
 	}
+}
+
+// passing reports whether a failure to accept is no reason to give up: the
+// client is gone already, or the process is short of file descriptors.
+func passing(err error) bool {
+	return errors.Is(err, unix.ECONNABORTED) || errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
 }
 
 // serve answers the one request of a connection.

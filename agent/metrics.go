@@ -1,0 +1,104 @@
+package agent
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// metrics are what the agent counts. The gauges are computed when they are
+// asked for.
+type metrics struct {
+	steps    *prometheus.HistogramVec
+	failures *prometheus.CounterVec
+	engine   *engine
+	link     *link
+	journal  *journal
+
+	datasets  *prometheus.Desc
+	consumers *prometheus.Desc
+	connected *prometheus.Desc
+}
+
+func newMetrics(l *link, j *journal) *metrics {
+	return &metrics{
+		link: l, journal: j,
+		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "flocker_agent_step_duration_seconds", Help: "Time of a successful step of a dataset.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 12), // 0.1 ms to 7 min
+		}, []string{"action"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flocker_agent_step_failures_total", Help: "Steps of datasets that failed.",
+		}, []string{"action"}),
+		datasets: prometheus.NewDesc("flocker_agent_datasets", "Datasets that concern this node.",
+			[]string{"phase", "failed"}, nil),
+		consumers: prometheus.NewDesc("flocker_agent_consumers", "Consumers of volumes on this node.", []string{"kind"}, nil),
+		connected: prometheus.NewDesc("flocker_agent_control_connected", "1 while there is a stream to the control service.",
+			nil, nil),
+	}
+}
+
+// stepped counts one step.
+func (m *metrics) stepped(act action, took time.Duration, err error) {
+	if err != nil {
+		m.failures.WithLabelValues(string(act)).Inc()
+		return
+	}
+	m.steps.WithLabelValues(string(act)).Observe(took.Seconds())
+}
+
+// Describe is for Prometheus.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	m.steps.Describe(ch)
+	m.failures.Describe(ch)
+	ch <- m.datasets
+	ch <- m.consumers
+	ch <- m.connected
+}
+
+// Collect is for Prometheus.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	m.steps.Collect(ch)
+	m.failures.Collect(ch)
+	for k, n := range m.engine.count() {
+		ch <- prometheus.MustNewConstMetric(m.datasets, prometheus.GaugeValue, float64(n), string(k.phase), yesNo(k.failed))
+	}
+	kinds := map[string]int{}
+	for _, c := range m.journal.all() {
+		kinds[c.Kind]++
+	}
+	for kind, n := range kinds {
+		ch <- prometheus.MustNewConstMetric(m.consumers, prometheus.GaugeValue, float64(n), kind)
+	}
+	value := 0.0
+	if ok, _ := m.link.connected(); ok {
+		value = 1
+	}
+	ch <- prometheus.MustNewConstMetric(m.connected, prometheus.GaugeValue, value)
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// condition is what datasets are counted by.
+type condition struct {
+	phase  api.Phase
+	failed bool
+}
+
+// count returns how many datasets are in which condition.
+func (e *engine) count() map[condition]int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := map[condition]int{}
+	for _, d := range e.datasets {
+		out[condition{d.seen.phase, d.failure != nil}]++
+	}
+	return out
+}
