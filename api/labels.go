@@ -33,6 +33,7 @@ func ParseVolumes(app string, labels, env []Label) (volumes []VolumeRequest, not
 			p.volumes = append(p.volumes, v)
 		}
 	}
+	p.dropRepeated()
 	p.checkNames()
 	p.checkPaths()
 	if len(p.mistakes) > 0 {
@@ -44,6 +45,17 @@ func ParseVolumes(app string, labels, env []Label) (volumes []VolumeRequest, not
 	}
 	slices.SortFunc(volumes, func(a, b VolumeRequest) int { return strings.Compare(a.Key, b.Key) })
 	return volumes, p.notes, nil
+}
+
+// dropRepeated forgets a volume of the environment of other isolators that a
+// label asks for too, at the same path: that is an app on its way to labels.
+func (p *parser) dropRepeated() {
+	all := slices.Clone(p.volumes)
+	p.volumes = slices.DeleteFunc(p.volumes, func(v parsed) bool {
+		return !validKey(v.Key) && slices.ContainsFunc(all, func(o parsed) bool {
+			return validKey(o.Key) && o.Name == v.Name && o.Path == v.Path
+		})
+	})
 }
 
 // parser collects what labels and environment ask for.

@@ -1,0 +1,29 @@
+package isolator
+
+// judgeAgent looks at the flocker agent of this machine.
+func judgeAgent(f *Facts) []Finding {
+	if f.Agent == nil {
+		return []Finding{fail("flocker agent", "%v", f.AgentErr)}
+	}
+	findings := []Finding{ok("flocker agent", "node %s answers on %s", f.Agent.Node, f.Socket)}
+	if f.Agent.Version == f.Version {
+		findings = append(findings, ok("versions", "agent and isolator are both %s", f.Version))
+	} else {
+		findings = append(findings, warn("versions", "the agent is %s, this isolator, %s, is %s: install the same version",
+			f.Agent.Version, f.Program, f.Version))
+	}
+	if f.Agent.Connected {
+		findings = append(findings, ok("control service", "%s", f.Agent.Control))
+	} else {
+		findings = append(findings, warn("control service", "%s: volumes that are not here already can't be brought",
+			f.Agent.Control))
+	}
+	if f.Agent.Mesos != "" {
+		findings = append(findings, ok("agent's Mesos", "%s", f.Agent.Mesos))
+	} else {
+		findings = append(findings, warn("agent's Mesos", "the flocker agent is not told of the Mesos agent: containers that "+
+			"Mesos forgets keep their volumes, and labels of task groups are only read from Marathon; set the Mesos agent's "+
+			"URL in agent.yml"))
+	}
+	return findings
+}

@@ -1,0 +1,115 @@
+package isolator
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// registrationTimeout is Mesos' default of --executor_registration_timeout.
+const registrationTimeout = time.Minute
+
+// judgeMesos looks at the flags of the Mesos agent.
+func judgeMesos(f *Facts) []Finding {
+	if f.Mesos == nil {
+		return []Finding{warn("Mesos agent", "its flags were not examined: %v", f.MesosErr)}
+	}
+	flags := f.Mesos.Flags
+	findings := []Finding{ok("Mesos agent", "process %d", f.Mesos.PID)}
+	isolation := splitList(flags["isolation"])
+	if slices.Contains(isolation, "filesystem/linux") {
+		findings = append(findings, ok("--isolation", "has filesystem/linux"))
+	} else {
+		findings = append(findings, fail("--isolation", "lacks filesystem/linux, without which a container has no mounts of "+
+			"its own: add it to %q", flags["isolation"]))
+	}
+	if launcher := flags["launcher"]; launcher != "" && launcher != "linux" {
+		findings = append(findings, fail("--launcher", "is %s: volumes need the launcher linux", launcher))
+	}
+	if c := flags["containerizers"]; c != "" && !slices.Contains(splitList(c), "mesos") {
+		findings = append(findings, fail("--containerizers", "is %s: volumes need the containerizer mesos", c))
+	}
+	findings = append(findings, judgeRegistration(f), judgeSandbox(f))
+	if slices.Contains(isolation, "docker/volume") {
+		findings = append(findings, judgeDVDCLI(f))
+	}
+	return slices.DeleteFunc(findings, func(f Finding) bool { return f.Level == "" })
+}
+
+// judgeRegistration compares how long a container may wait for its volumes with
+// how long Mesos waits for the container.
+func judgeRegistration(f *Facts) Finding {
+	const subject = "--executor_registration_timeout"
+	timeout := registrationTimeout
+	if text := f.Mesos.Flags["executor_registration_timeout"]; text != "" {
+		var valid bool
+		if timeout, valid = parseMesosDuration(text); !valid {
+			return warn(subject, "%q is not understood", text)
+		}
+	}
+	if f.Agent == nil {
+		return Finding{}
+	}
+	needed := f.Agent.WaitLimit + limitMargin
+	switch {
+	case timeout <= f.Agent.WaitLimit:
+		return fail(subject, "is %v, but a container may wait %v for its volumes, and is killed before it hears why it "+
+			"can't have them: make it at least %v, or the agent's wait limit shorter", timeout, f.Agent.WaitLimit, needed)
+	case timeout < needed:
+		return warn(subject, "is %v, hardly more than the %v that a container may wait for its volumes: make it at least %v",
+			timeout, f.Agent.WaitLimit, needed)
+	}
+	return ok(subject, "is %v, a container waits %v at the most", timeout, f.Agent.WaitLimit)
+}
+
+// judgeSandbox makes sure that prepare knows where image containers see their
+// sandbox: a flag on the Mesos agent's command line does not reach it.
+func judgeSandbox(f *Facts) Finding {
+	dir := f.Mesos.Flags["sandbox_directory"]
+	if dir == "" || dir == api.SandboxPath || f.Mesos.Environment["sandbox_directory"] {
+		return Finding{}
+	}
+	return fail("--sandbox_directory", "is %s on the command line, which an isolator can't see: set it by the variable %s=%s",
+		dir, SandboxVariable, dir)
+}
+
+func judgeDVDCLI(f *Facts) Finding {
+	const subject = "dvdcli"
+	switch {
+	case f.DVDCLI.Err != nil:
+		return warn(subject, "%v: volumes of docker/volume need one; link it to %s", f.DVDCLI.Err, f.Program)
+	case f.DVDCLI.Path != f.Program:
+		return warn(subject, "the Mesos agent's is %s: link it to %s, which runs another for other drivers when %s names it",
+			f.DVDCLI.Path, f.Program, DVDCLIVariable)
+	}
+	return ok(subject, "is %s", f.Program)
+}
+
+// splitList reads a list that is separated by commas.
+func splitList(text string) []string {
+	var items []string
+	for item := range strings.SplitSeq(text, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// parseMesosDuration reads a duration such as 5mins or 90secs.
+func parseMesosDuration(text string) (time.Duration, bool) {
+	number := strings.TrimRightFunc(text, func(r rune) bool { return r >= 'a' && r <= 'z' })
+	units := map[string]time.Duration{
+		"ns": time.Nanosecond, "us": time.Microsecond, "ms": time.Millisecond, "secs": time.Second,
+		"mins": time.Minute, "hrs": time.Hour, "days": 24 * time.Hour, "weeks": 7 * 24 * time.Hour,
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	unit, known := units[text[len(number):]]
+	if err != nil || !known || n < 0 || n*float64(unit) > 1<<62 {
+		return 0, false
+	}
+	return time.Duration(n * float64(unit)), true
+}

@@ -1,0 +1,50 @@
+package isolator
+
+import (
+	"encoding/json"
+	"fmt"
+	"syscall"
+)
+
+// LaunchInfo is what prepare answers: the parts of Mesos'
+// ContainerLaunchInfo that are safe to use. It never says rootfs or user, which
+// Mesos refuses, nor command, which aborts the whole Mesos agent. Mesos ignores
+// fields that it does not know, and takes enumerations and flags only as
+// numbers.
+type LaunchInfo struct {
+	Mounts  []ContainerMount `json:"mounts,omitempty"`
+	PreExec []PreExec        `json:"pre_exec_commands,omitempty"`
+}
+
+// ContainerMount is a mount that Mesos makes in the container's mount
+// namespace. Both paths are the host's.
+type ContainerMount struct {
+	Source string `json:"source"`
+	Target string `json:"target"`
+	Flags  uint32 `json:"flags"` // of mount(2)
+}
+
+// PreExec is a command that runs as root in the container's mount namespace,
+// after the mounts and before the task. When it fails the container ends.
+type PreExec struct {
+	Shell     bool     `json:"shell"`
+	Value     string   `json:"value"`
+	Arguments []string `json:"arguments"` // the first is the program's name
+}
+
+// bindFlags make a recursive bind mount, 20480. A read-only consumer gets a
+// read-only view of the volume as its source: Mesos' own read-only flag would
+// hold for the empty directory only, not for the volume that comes later.
+const bindFlags = syscall.MS_BIND | syscall.MS_REC
+
+// Encode returns the launch info as Mesos reads it, nothing at all for none.
+func (l *LaunchInfo) Encode() ([]byte, error) {
+	if l == nil || len(l.Mounts) == 0 && len(l.PreExec) == 0 {
+		return nil, nil
+	}
+	data, err := json.Marshal(l)
+	if err != nil {
+		return nil, fmt.Errorf("write launch info: %w", err)
+	}
+	return data, nil
+}

@@ -1,0 +1,165 @@
+package isolator
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// defaultWaitLimit is how long a container waits for its volumes where the
+// agent did not say: less than the minute after which Mesos takes a silent
+// executor for dead.
+const defaultWaitLimit = 45 * time.Second
+
+// Prepare returns how to launch a container, nil where it asks for no volume.
+// It takes milliseconds: it hands the request to the agent and leaves the
+// waiting to the container's own launch process. The text of an error reaches
+// the framework.
+func (h *Hook) Prepare(ctx context.Context, in *Input) (*LaunchInfo, error) {
+	demand, err := in.Demand()
+	if err != nil {
+		return nil, err
+	}
+	if demand.AskMesos {
+		var later *LaunchInfo
+		if demand, later, err = h.askMesos(ctx, in); err != nil || later != nil {
+			return later, err
+		}
+	}
+	for _, note := range demand.Notes {
+		h.logf("container %s: %s", in.ContainerID, note)
+	}
+	if len(demand.Volumes) == 0 {
+		return nil, nil
+	}
+	placements, err := Place(&in.Config, cmp.Or(h.Sandbox, api.SandboxPath), demand.Volumes)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := h.acquire(ctx, in, demand.Volumes)
+	if err != nil {
+		return nil, fmt.Errorf("get volumes: %w", err)
+	}
+	info, err := Plan(placements, reply.Mounts, Waiting{
+		Program: h.Program, Socket: h.Socket, Consumer: in.ContainerID.String(),
+		Limit: cmp.Or(reply.WaitLimit, defaultWaitLimit),
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range reply.Mounts {
+		if err := checkSource(m); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range placements {
+		if err := p.makeTarget(); err != nil {
+			return nil, err
+		}
+	}
+	return info, nil
+}
+
+func (h *Hook) acquire(ctx context.Context, in *Input, volumes []api.VolumeRequest) (*api.LocalReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, acquireTimeout)
+	defer cancel()
+	return h.client().Acquire(ctx, api.AcquireRequest{
+		Consumer: in.ContainerID.String(),
+		Kind:     api.ConsumerMesos,
+		App:      last(in.Config.variables(), marathonAppID),
+		Volumes:  volumes,
+	})
+}
+
+// checkSource makes sure that the Mesos agent, in whose mount namespace prepare
+// runs, sees what it will be told to mount. Without, the framework would only
+// hear "Executor terminated", or the task would get an empty directory.
+func checkSource(m api.Mount) error {
+	device, err := deviceOf(m.Source)
+	if err != nil {
+		return fmt.Errorf("volume %s: the Mesos agent does not see the flocker agent's mount point: %w; "+
+			"\"flocker-isolator doctor\" tells more", m.Name, err)
+	}
+	if m.Ready && device != m.Device {
+		return fmt.Errorf("volume %s is mounted at %s, but the Mesos agent does not see it: mounts of the host must "+
+			"reach its mount namespace; \"flocker-isolator doctor\" tells more", m.Name, m.Source)
+	}
+	return nil
+}
+
+// deviceOf returns the st_dev of a path.
+func deviceOf(path string) (uint64, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, fmt.Errorf("stat %s: no device number", path)
+	}
+	return stat.Dev, nil
+}
+
+// askMesos finds out, through the agent, whether Mesos knows of labels that
+// ask for volumes.
+//
+// When nobody can tell, most such containers have nothing to do with Flocker,
+// and holding them up would be holding Mesos up; but a database that starts
+// without its volume writes beside it. So: a framework that has asked for
+// volumes in this way before is refused until the agent is back. Any other
+// container is launched, with a command that asks again in its own launch
+// process for a few seconds, long enough for an agent that is just being
+// restarted. When that finds labels after all the container ends, to be started
+// anew; when it still finds nobody, the task starts, with a warning in its log.
+func (h *Hook) askMesos(ctx context.Context, in *Input) (Demand, *LaunchInfo, error) {
+	parent := in.ContainerID.Parent.String()
+	known := newMemory(h.Socket)
+	ctx, cancel := context.WithTimeout(ctx, labelsTimeout)
+	defer cancel()
+	labels, err := h.client().Labels(ctx, in.ContainerID.Value, parent)
+	switch {
+	case err == nil:
+	case api.CodeOf(err) == api.CodeNotFound:
+		// The agent was not told of a Mesos agent: whoever set it up has
+		// decided that labels of task groups are not read.
+		return Demand{}, nil, nil
+	case known.knows(in.framework()):
+		return Demand{}, nil, fmt.Errorf("framework %s has asked for volumes by labels before, and whether this task "+
+			"does can't be found out: %w", in.framework(), err)
+	default:
+		return Demand{}, &LaunchInfo{PreExec: []PreExec{{
+			Value: h.Program,
+			Arguments: []string{programName, "wait", "--socket", h.Socket, "--limit", askAgainLimit.String(),
+				"--labels", in.ContainerID.Value, "--parent", parent},
+		}}}, nil
+	}
+	if hasVolumeLabels(labels) {
+		if err := known.remember(in.framework()); err != nil {
+			h.logf("remember framework %s: %v", in.framework(), err)
+		}
+	}
+	volumes, notes, err := api.ParseVolumes("", labels, in.Config.variables())
+	return Demand{Volumes: volumes, Notes: notes}, nil, err
+}
+
+func hasVolumeLabels(labels []api.Label) bool {
+	for _, l := range labels {
+		if strings.HasPrefix(l.Key, api.LabelPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func (in *Input) framework() string {
+	if in.Config.Executor == nil {
+		return ""
+	}
+	return in.Config.Executor.FrameworkID.Value
+}

@@ -1,0 +1,361 @@
+package isolator_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/isolator"
+	"github.com/flocker-mesos/flocker/isolator/agenttest"
+)
+
+// commandTask is the input of a Marathon app's task with labels.
+func commandTask(t testing.TB, c *isolator.Config, labels ...string) *isolator.Input {
+	t.Helper()
+	in := &isolator.Input{Config: *c, ContainerID: isolator.ContainerID{Value: "c1"}}
+	in.Config.Task = &isolator.Task{}
+	for i := 0; i < len(labels); i += 2 {
+		in.Config.Task.Labels.Labels = append(in.Config.Task.Labels.Labels, api.Label{Key: labels[i], Value: labels[i+1]})
+	}
+	in.Config.Command.Environment.Variables = []isolator.Variable{{Name: "MARATHON_APP_ID", Value: "/prod/db"}}
+	return in
+}
+
+// nestedTask is the input of a task in a group of a framework that is not
+// Marathon.
+func nestedTask(c *isolator.Config, framework string) *isolator.Input {
+	in := &isolator.Input{Config: *c, ContainerID: isolator.ContainerID{Value: "c2", Parent: &isolator.ContainerID{Value: "c1"}}}
+	in.Config.Class = "DEFAULT"
+	in.Config.Executor = &isolator.Executor{Type: "DEFAULT"}
+	in.Config.Executor.FrameworkID.Value = framework
+	return in
+}
+
+func hook(socket string, log *bytes.Buffer) *isolator.Hook {
+	return &isolator.Hook{Program: "/opt/flocker-isolator", Socket: socket, Log: log}
+}
+
+func TestPrepareAsksTheAgentAndBindsWhatItAnswers(t *testing.T) {
+	for _, image := range []bool{false, true} {
+		t.Run(fmt.Sprintf("image %v", image), func(t *testing.T) {
+			root := t.TempDir()
+			agent := agenttest.Start(t, agenttest.Volumes(t, root, func() bool { return true }))
+			c := container(t, image)
+			in := commandTask(t, c, "flocker.volume.data", "/var/lib/db", "flocker.volume.data.size", "20G",
+				"flocker.volume.conf", "conf", "flocker.volume.conf.mode", "ro", "other", "x")
+			info, err := hook(agent.Socket, new(bytes.Buffer)).Prepare(t.Context(), in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conf, data := c.Directory+"/conf", c.Directory+"/var/lib/db"
+			if image {
+				conf, data = c.Rootfs+"/mnt/mesos/sandbox/conf", c.Rootfs+"/var/lib/db"
+			}
+			want := &isolator.LaunchInfo{Mounts: []isolator.ContainerMount{
+				{Source: root + "/prod.db.conf.ro", Target: conf, Flags: 20480},
+				{Source: root + "/prod.db.data", Target: data, Flags: 20480},
+			}}
+			if !reflect.DeepEqual(info, want) {
+				t.Errorf("got  %+v\nwant %+v", info, want)
+			}
+			// What is below the sandbox must be there before Mesos mounts.
+			for _, dir := range []string{c.Directory + "/conf", data} {
+				if s, err := os.Stat(dir); err != nil || !s.IsDir() {
+					t.Errorf("%s: got %v, %v", dir, s, err)
+				}
+			}
+			requests, err := json.Marshal(agent.Requests())
+			if want := `[{"acquire":{"consumer":"c1","kind":"mesos","app":"/prod/db","volumes":[` +
+				`{"key":"conf","path":"conf","name":"prod.db.conf","read_only":true},` +
+				`{"key":"data","path":"/var/lib/db","name":"prod.db.data","size":21474836480}]}}]`; err != nil || string(requests) != want {
+				t.Errorf("got  %s\nwant %s", requests, want)
+			}
+		})
+	}
+}
+
+func TestPrepareLeavesTheWaitingToTheLaunchProcess(t *testing.T) {
+	agent := agenttest.Start(t, agenttest.Volumes(t, t.TempDir(), func() bool { return false }))
+	c := container(t, false)
+	info, err := hook(agent.Socket, new(bytes.Buffer)).Prepare(t.Context(), commandTask(t, c, "flocker.volume.data", "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []isolator.PreExec{{Value: "/opt/flocker-isolator", Arguments: []string{"flocker-isolator", "wait",
+		"--socket", agent.Socket, "--consumer", "c1", "--limit", "45s", "data=" + c.Directory + "/data"}}}
+	if !reflect.DeepEqual(info.PreExec, want) {
+		t.Errorf("got  %+v\nwant %+v", info.PreExec, want)
+	}
+}
+
+func TestPrepareDoesNotContactTheAgentForOthers(t *testing.T) {
+	c := container(t, false)
+	in := commandTask(t, c, "team", "web")
+	info, err := hook("/nowhere", new(bytes.Buffer)).Prepare(t.Context(), in)
+	if err != nil || info != nil {
+		t.Errorf("got %+v, %v", info, err)
+	}
+}
+
+func TestPrepareFails(t *testing.T) {
+	mounts := func(change func(*api.Mount)) agenttest.Handler {
+		return func(req api.LocalRequest, conn *agenttest.Conn) {
+			m := api.Mount{Key: "data", Name: "db", Source: t.TempDir()}
+			change(&m)
+			conn.Send(api.LocalReply{Done: true, Mounts: []api.Mount{m}})
+		}
+	}
+	tests := []struct {
+		name   string
+		label  string
+		handle agenttest.Handler // nil: nobody listens
+		want   string
+	}{
+		{"a bad label, without contact", "../x", nil, `flocker.volume.data: path "../x" leads upwards`},
+		{"the agent is down", "data", nil, "get volumes: the flocker agent does not answer on "},
+		{"the agent refuses", "data", func(_ api.LocalRequest, conn *agenttest.Conn) {
+			conn.Send(api.LocalReply{Done: true, Error: api.Errorf(api.CodeConflict, "volume db has another size")})
+		}, "get volumes: volume db has another size"},
+		{"the agent forgets a volume", "data", mounts(func(m *api.Mount) { m.Key = "x" }), "answered without a mount for volume prod.db.data"},
+		{"the source is not there", "data", mounts(func(m *api.Mount) { m.Source = "/nowhere" }), "the Mesos agent does not see the flocker agent's mount point"},
+		{"the volume is not mounted in this namespace", "data",
+			mounts(func(m *api.Mount) { m.Ready, m.Device = true, 1<<40 }), "but the Mesos agent does not see it"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			socket := filepath.Join(t.TempDir(), "no.sock")
+			if tt.handle != nil {
+				socket = agenttest.Start(t, tt.handle).Socket
+			}
+			in := commandTask(t, container(t, false), "flocker.volume.data", tt.label)
+			info, err := hook(socket, new(bytes.Buffer)).Prepare(t.Context(), in)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %+v, %v, want %s", info, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestPrepareMakesNoDirectoryOutsideTheSandbox(t *testing.T) {
+	outside := t.TempDir()
+	agent := agenttest.Start(t, agenttest.Volumes(t, t.TempDir(), func() bool { return false }))
+	c := container(t, false)
+	symlink(t, outside, c.Directory+"/db")
+	info, err := hook(agent.Socket, new(bytes.Buffer)).Prepare(t.Context(), commandTask(t, c, "flocker.volume.data", "db/data"))
+	if err != nil || !strings.HasPrefix(info.Mounts[0].Target, c.Directory+"/") {
+		t.Errorf("got %+v, %v", info, err)
+	}
+	if left, err := os.ReadDir(outside); err != nil || len(left) > 0 {
+		t.Errorf("got %v outside, %v", left, err)
+	}
+}
+
+func TestPrepareAsksMesosForLabelsOfNestedTasks(t *testing.T) {
+	labels := []api.Label{{Key: "flocker.volume.data", Value: "path=data,name=db"}}
+	volumes := agenttest.Volumes(t, t.TempDir(), func() bool { return true })
+	tests := []struct {
+		name   string
+		reply  api.LocalReply
+		mounts int
+		want   string
+	}{
+		{"with volumes", api.LocalReply{Done: true, Labels: labels}, 1, ""},
+		{"without", api.LocalReply{Done: true, Labels: []api.Label{{Key: "a", Value: "b"}}}, 0, ""},
+		{"no Mesos to ask", api.LocalReply{Done: true, Error: api.Errorf(api.CodeNotFound, "no Mesos")}, 0, ""},
+		{"with a mistake", api.LocalReply{Done: true, Labels: append(labels, api.Label{Key: "flocker.volume.data.sise"})}, 0, "did you mean size?"},
+		{"without a name", api.LocalReply{Done: true, Labels: []api.Label{{Key: "flocker.volume.data", Value: "data"}}}, 0, "needs a name"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			agent := agenttest.Start(t, func(req api.LocalRequest, conn *agenttest.Conn) {
+				if req.Labels == nil {
+					volumes(req, conn)
+					return
+				}
+				if req.Labels.Container != "c2" || req.Labels.Parent != "c1" {
+					t.Errorf("got %+v", req.Labels)
+				}
+				conn.Send(tt.reply)
+			})
+			info, err := hook(agent.Socket, new(bytes.Buffer)).Prepare(t.Context(), nestedTask(container(t, false), "fw"))
+			if tt.want != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("got %v, want %s", err, tt.want)
+				}
+				return
+			}
+			if err != nil || (info != nil) != (tt.mounts > 0) {
+				t.Errorf("got %+v, %v", info, err)
+			}
+			if tt.mounts > 0 && agent.Requests()[1].Acquire.Consumer != "c1.c2" {
+				t.Errorf("got %+v", agent.Requests()[1].Acquire)
+			}
+		})
+	}
+}
+
+func TestPrepareWithoutAnybodyWhoKnowsTheLabels(t *testing.T) {
+	answering := true
+	agent := agenttest.Start(t, func(req api.LocalRequest, conn *agenttest.Conn) {
+		switch {
+		case !answering:
+			conn.Send(api.LocalReply{Done: true, Error: api.Errorf(api.CodeUnavailable, "Mesos does not answer")})
+		case req.Labels != nil:
+			// A mistake counts too: the framework means volumes.
+			conn.Send(api.LocalReply{Done: true, Labels: []api.Label{{Key: "flocker.volume.data", Value: ""}}})
+		}
+	})
+	h := hook(agent.Socket, new(bytes.Buffer))
+	c := container(t, false)
+	if _, err := h.Prepare(t.Context(), nestedTask(c, "with-volumes")); err == nil {
+		t.Fatal("a bad label was accepted")
+	}
+	check := func(t *testing.T) {
+		info, err := h.Prepare(t.Context(), nestedTask(c, "with-volumes"))
+		if err == nil || !strings.Contains(err.Error(), "framework with-volumes has asked for volumes by labels before") {
+			t.Errorf("known framework: got %+v, %v", info, err)
+		}
+		for _, framework := range []string{"unknown", "", "../agent.sock"} {
+			info, err = h.Prepare(t.Context(), nestedTask(c, framework))
+			want := &isolator.LaunchInfo{PreExec: []isolator.PreExec{{Value: "/opt/flocker-isolator", Arguments: []string{
+				"flocker-isolator", "wait", "--socket", agent.Socket, "--limit", "5s", "--labels", "c2", "--parent", "c1"}}}}
+			if err != nil || !reflect.DeepEqual(info, want) {
+				t.Errorf("unknown framework: got %+v, %v, want %+v", info, err, want)
+			}
+		}
+	}
+	t.Run("Mesos does not answer the agent", func(t *testing.T) { answering = false; check(t) })
+	t.Run("the agent is down", func(t *testing.T) { agent.Stop(); check(t) })
+}
+
+func TestCleanupReleasesWhatCanHaveVolumes(t *testing.T) {
+	c := container(t, false)
+	debug := nestedTask(c, "fw")
+	debug.Config.Class = "DEBUG"
+	tests := []struct {
+		name string
+		in   *isolator.Input
+		want string // the consumer
+	}{
+		{"with volumes", commandTask(t, c, "flocker.volume.data", "data"), "c1"},
+		{"with labels that are refused now", commandTask(t, c, "flocker.volume.data", ""), "c1"},
+		{"without", commandTask(t, c, "team", "web"), ""},
+		{"nested, not known", nestedTask(c, "fw"), "c1.c2"},
+		{"health check", debug, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			agent := agenttest.Start(t, agenttest.Volumes(t, t.TempDir(), func() bool { return true }))
+			if err := hook(agent.Socket, new(bytes.Buffer)).Cleanup(t.Context(), tt.in); err != nil {
+				t.Error(err)
+			}
+			got := ""
+			if requests := agent.Requests(); len(requests) == 1 {
+				got = requests[0].Release.Consumer
+			}
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestPrepareFilesFillsOneOfTheFiles(t *testing.T) {
+	dir := t.TempDir()
+	in, out, errs := filepath.Join(dir, "in"), filepath.Join(dir, "out"), filepath.Join(dir, "err")
+	agent := agenttest.Start(t, agenttest.Volumes(t, t.TempDir(), func() bool { return true }))
+	c := container(t, false)
+	for _, tt := range []struct {
+		name, input string
+		exit        int
+		out, err    string
+	}{
+		{"volumes", `{"container_id":{"value":"a"},"container_config":{"directory":"` + c.Directory + `","task_info":{` + dataLabel + `}}}`,
+			0, `{"mounts":[{"source":"`, ""},
+		{"none", `{"container_id":{"value":"a"},"container_config":{}}`, 0, "", ""},
+		{"no JSON", `x`, 1, "", "read container config: invalid character"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for path, text := range map[string]string{in: tt.input, out: "", errs: ""} {
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var log bytes.Buffer
+			exit := hook(agent.Socket, &log).PrepareFiles(t.Context(), in, out, errs)
+			gotOut, _ := os.ReadFile(out)
+			gotErr, _ := os.ReadFile(errs)
+			if exit != tt.exit || !strings.HasPrefix(string(gotOut), tt.out) || !strings.HasPrefix(string(gotErr), tt.err) ||
+				(len(gotOut) > 0) != (tt.out != "") || (len(gotErr) > 0) != (tt.err != "") || log.Len() > 0 {
+				t.Errorf("got %d, %q, %q, %q", exit, gotOut, gotErr, log.String())
+			}
+		})
+	}
+}
+
+func TestPrepareFilesReportsFullDisks(t *testing.T) {
+	agent := agenttest.Start(t, agenttest.Volumes(t, t.TempDir(), func() bool { return true }))
+	c := container(t, false)
+	in := filepath.Join(t.TempDir(), "in")
+	input := `{"container_id":{"value":"a"},"container_config":{"directory":"` + c.Directory + `","task_info":{` + dataLabel + `}}}`
+	if err := os.WriteFile(in, []byte(input), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	if exit := hook(agent.Socket, &log).PrepareFiles(t.Context(), in, "/dev/full", "/dev/full"); exit != 1 {
+		t.Errorf("got exit code %d", exit)
+	}
+	if !strings.Contains(log.String(), "write launch info") || !strings.Contains(log.String(), "no space left") {
+		t.Errorf("got %q", log.String())
+	}
+}
+
+func TestCleanupFileNeverFails(t *testing.T) {
+	dir := t.TempDir()
+	for name, input := range map[string]string{
+		"bad": "x", "volumes": `{"container_id":{"value":"a"},"container_config":{"task_info":{` + dataLabel + `}}}`,
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(input), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		hook(filepath.Join(dir, "no.sock"), &log).CleanupFile(t.Context(), path)
+		if !strings.HasPrefix(log.String(), "flocker: cleanup") {
+			t.Errorf("%s: got %q", name, log.String())
+		}
+	}
+	var log bytes.Buffer
+	hook("", &log).CleanupFile(t.Context(), filepath.Join(dir, "missing"))
+	if !strings.Contains(log.String(), "no such file") {
+		t.Errorf("got %q", log.String())
+	}
+}
+
+func TestPrepareGivesUpOnAHangingAgentWellBeforeMesosDoes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes five seconds")
+	}
+	agent := agenttest.Start(t, func(_ api.LocalRequest, conn *agenttest.Conn) { <-conn.Closed })
+	in := commandTask(t, container(t, false), "flocker.volume.data", "data")
+	done := make(chan error, 1)
+	go func() {
+		_, err := hook(agent.Socket, new(bytes.Buffer)).Prepare(t.Context(), in)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err == nil || !strings.Contains(err.Error(), "no answer in time") {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(25 * time.Second):
+		t.Error("prepare still waits after 25 s")
+	}
+}
