@@ -169,8 +169,10 @@ func (v *Volumes) Await(ctx context.Context, id string, progress func(string)) (
 	if c == nil {
 		return nil, api.Errorf(api.CodeNotFound, "consumer %s is not known here: it was never acquired or is released", id)
 	}
-	limit := c.Since.Add(v.waitLimit)
-	timer := time.NewTimer(limit.Sub(v.now()))
+	// After a restart of the agent only the wall clock tells how long the
+	// consumer has waited; if that was set back, the limit still holds.
+	left := min(v.waitLimit-v.now().Sub(c.Since), v.waitLimit)
+	timer := time.NewTimer(left)
 	defer timer.Stop()
 	for _, vol := range c.Volumes {
 		if err := v.awaitOne(ctx, vol, timer.C, progress); err != nil {
