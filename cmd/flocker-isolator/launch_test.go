@@ -1,0 +1,237 @@
+package main_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/isolator"
+	"github.com/flocker-mesos/flocker/isolator/agenttest"
+)
+
+// volume is a directory below a shared mount, on which a file system appears
+// when somebody awaits it: what an agent does, without devices.
+type volume struct {
+	t      *testing.T
+	source string
+	once   sync.Once
+}
+
+func newVolume(t *testing.T) *volume {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("this test mounts: it must be run by root")
+	}
+	root := t.TempDir()
+	mount(t, root, root, "", syscall.MS_BIND)
+	mount(t, "", root, "", syscall.MS_SHARED)
+	v := &volume{t: t, source: filepath.Join(root, "db")}
+	if err := os.Mkdir(v.source, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func mount(t *testing.T, source, target, fstype string, flags uintptr) {
+	t.Helper()
+	if err := syscall.Mount(source, target, fstype, flags, ""); err != nil {
+		t.Errorf("mount %s: %v", target, err)
+		return
+	}
+	if source != "" {
+		t.Cleanup(func() {
+			if err := syscall.Unmount(target, syscall.MNT_DETACH); err != nil {
+				t.Errorf("unmount %s: %v", target, err)
+			}
+		})
+	}
+}
+
+func (v *volume) handle(req api.LocalRequest, conn *agenttest.Conn) {
+	m := api.Mount{Key: "data", Name: "db", Source: v.source}
+	if req.Await != nil {
+		conn.Send(api.LocalReply{Progress: "volume db: held by node-2 ... waiting, limit 45 s"})
+		v.once.Do(func() {
+			mount(v.t, "tmpfs", v.source, "tmpfs", 0)
+			if err := os.WriteFile(filepath.Join(v.source, "orders"), []byte("42"), 0o644); err != nil {
+				v.t.Error(err)
+			}
+		})
+		m.Ready, m.Device = true, agenttest.Device(v.t, v.source)
+	}
+	conn.Send(api.LocalReply{Done: true, Mounts: []api.Mount{m}, WaitLimit: 20 * time.Second})
+}
+
+// launch does what Mesos' launcher does with a launch info, in a mount
+// namespace of its own: propagation, mounts, commands, task.
+func launch(t *testing.T, info isolator.LaunchInfo, propagation, task string) (stdout, stderr string, err error) {
+	t.Helper()
+	var script strings.Builder
+	var args []string
+	arg := func(s string) string {
+		args = append(args, s)
+		return `"${` + strconv.Itoa(len(args)) + `}"`
+	}
+	script.WriteString("set -e; mount --make-r" + propagation + " /\n")
+	for _, m := range info.Mounts {
+		if m.Flags != 20480 {
+			t.Fatalf("got flags %d", m.Flags)
+		}
+		script.WriteString("mount --rbind " + arg(m.Source) + " " + arg(m.Target) + "\n")
+	}
+	for _, c := range info.PreExec {
+		if c.Shell {
+			t.Fatal("got a command for a shell")
+		}
+		script.WriteString(arg(c.Value))
+		for _, a := range c.Arguments[1:] {
+			script.WriteString(" " + arg(a))
+		}
+		script.WriteString("\n")
+	}
+	script.WriteString(task + "\n")
+	cmd := exec.Command("sh", append([]string{"-c", script.String(), "sh"}, args...)...)
+	// Cloneflags and not Unshareflags: the latter makes all mounts private.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	cmd.Dir = "/"
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
+// prepared calls prepare for a Marathon app with one volume, at /data in an
+// image or in the sandbox.
+func prepared(t *testing.T, socket string, image bool) (isolator.LaunchInfo, string) {
+	t.Helper()
+	dir := t.TempDir()
+	config := isolator.Config{Directory: filepath.Join(dir, "sandbox")}
+	target := config.Directory + "/data"
+	if image {
+		config.Rootfs = filepath.Join(dir, "rootfs")
+		target = config.Rootfs + "/data"
+	}
+	config.Task = &isolator.Task{}
+	config.Task.Labels.Labels = []api.Label{{Key: "flocker.volume.data", Value: "path=/data,name=db"}}
+	for _, d := range []string{config.Directory, config.Rootfs} {
+		if err := os.MkdirAll(d, 0o755); err != nil && d != "" {
+			t.Fatal(err)
+		}
+	}
+	input, err := json.Marshal(isolator.Input{Config: config, ContainerID: isolator.ContainerID{Value: "c1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := callHook(t, "flocker-isolator-prepare", socket, input)
+	var info isolator.LaunchInfo
+	if err := json.Unmarshal(got.Output, &info); err != nil || got.Exit != 0 {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	return info, target
+}
+
+func TestVolumeThatComesLaterShowsInTheContainer(t *testing.T) {
+	for name, image := range map[string]bool{"no image": false, "image": true} {
+		t.Run(name, func(t *testing.T) {
+			v := newVolume(t)
+			agent := agenttest.Start(t, v.handle)
+			info, target := prepared(t, agent.Socket, image)
+			stdout, stderr, err := launch(t, info, "slave", "cat "+target+"/orders")
+			if err != nil || stdout != "42" || stderr != "flocker: volume db: held by node-2 ... waiting, limit 45 s\n" {
+				t.Errorf("got %q, %q, %v", stdout, stderr, err)
+			}
+			// A second container finds it there already.
+			info, target = prepared(t, agent.Socket, image)
+			if stdout, _, err := launch(t, info, "slave", "cat "+target+"/orders"); err != nil || stdout != "42" {
+				t.Errorf("second: got %q, %v", stdout, err)
+			}
+		})
+	}
+}
+
+func TestTaskDoesNotStartBesideItsVolume(t *testing.T) {
+	v := newVolume(t)
+	info, _ := prepared(t, agenttest.Start(t, v.handle).Socket, false)
+	stdout, stderr, err := launch(t, info, "private", "echo started")
+	if err == nil || stdout != "" || !strings.Contains(stderr, "flocker: the task can't start: volume db is mounted on this machine") {
+		t.Errorf("got %q, %q, %v", stdout, stderr, err)
+	}
+}
+
+func TestProgramActsByItsName(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		exit int
+		want string
+	}{
+		{[]string{"flocker-isolator", "version"}, 0, "flocker-isolator 1.2.3\n"},
+		{[]string{"dvdcli", "version"}, 0, "flocker dvdcli 1.2.3\n"},
+		{[]string{"flocker-isolator", "dvdcli", "version"}, 0, "flocker dvdcli 1.2.3\n"},
+		{[]string{"flocker-isolator"}, 2, "usage: flocker-isolator"},
+		{[]string{"flocker-isolator", "eat"}, 2, "usage: flocker-isolator"},
+		{[]string{"flocker-isolator-prepare", "x"}, 2, "usage: flocker-isolator"},
+		{[]string{"flocker-isolator", "isolate", "/nowhere", "/nowhere", "/nowhere"}, 0, ""},
+		{[]string{"flocker-isolator", "cleanup", "/nowhere", "/nowhere", "/nowhere"}, 0, "flocker: cleanup: read container config"},
+		{[]string{"flocker-isolator", "prepare", "/nowhere", "/nowhere", "/nowhere/x"}, 1, "flocker: read container config"},
+		{[]string{"flocker-isolator", "wait", "--colour"}, 2, "flag provided but not defined"},
+		{[]string{"flocker-isolator", "doctor", "--socket", "/nowhere/agent.sock"}, 1, "FAIL  flocker agent"},
+	} {
+		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
+			got := run(t, exec.Command(filepath.Join(programs, tt.args[0]), tt.args[1:]...))
+			if text := string(got.Output) + got.Stderr; got.Exit != tt.exit || !strings.HasPrefix(text, tt.want) {
+				t.Errorf("got %d, %q, want %d, %q", got.Exit, text, tt.exit, tt.want)
+			}
+		})
+	}
+}
+
+func TestProgramImportsNothingHeavy(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range strings.Lines(string(out)) {
+		switch pkg = strings.TrimSpace(pkg); pkg {
+		case "net", "net/http", "crypto/tls", "log/slog", "regexp", "os/exec":
+			t.Errorf("the program imports %s: it is started for every container", pkg)
+		}
+	}
+}
+
+// BenchmarkStart compares the start of the program, for a container without
+// volumes, with the least that a program can do.
+func BenchmarkStart(b *testing.B) {
+	dir := b.TempDir()
+	in, out := filepath.Join(dir, "in"), filepath.Join(dir, "out")
+	data, err := os.ReadFile(filepath.Join(recordings, "image-command-task/03-prepare.json"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(in, data, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(out, nil, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	for name, args := range map[string][]string{
+		"true":    {"/bin/true"},
+		"isolate": {filepath.Join(programs, "flocker-isolator-isolate"), in, out, out},
+		"prepare": {filepath.Join(programs, "flocker-isolator-prepare"), in, out, out},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := exec.Command(args[0], args[1:]...).Run(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
