@@ -1,0 +1,120 @@
+package cluster
+
+import (
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// Claim says that a node wants to use a dataset. Claiming again changes nothing.
+type Claim struct {
+	At     time.Time
+	Node   api.NodeID
+	Stream uint64
+	// ID names the dataset; else Find does, which is created with the id
+	// NewID where there is none of that name.
+	ID          api.DatasetID
+	Find        *api.DatasetSpec
+	NewID       api.DatasetID
+	DefaultSize int64 // bytes
+}
+
+// Apply decides the command.
+func (c Claim) Apply(s *State) (Outcome, error) {
+	if err := s.checkStream(c.Node, c.Stream); err != nil {
+		return Outcome{}, err
+	}
+	var d *api.Dataset
+	switch {
+	case (c.ID == "") == (c.Find == nil):
+		return Outcome{}, api.Errorf(api.CodeInvalid, "a claim names a dataset either by its id or by what to find")
+	case c.ID != "":
+		found, err := s.live(c.ID)
+		if err != nil {
+			return Outcome{}, err
+		}
+		d = found
+	default:
+		if err := c.checkSpec(); err != nil {
+			return Outcome{}, err
+		}
+		if d = s.DatasetByName(c.Find.Name); d == nil {
+			return c.create(s)
+		}
+		if fs := c.Find.FS; fs != "" && fs != d.FS {
+			return Outcome{}, &api.Error{Code: api.CodeConflict, Field: "fs",
+				Message: "dataset \"" + d.Name() + "\" exists with the file system " + d.FS + ", not " + fs +
+					": ask for " + d.FS + ", or leave the file system out, or choose another name"}
+		}
+	}
+	return c.claim(s, d)
+}
+
+func (c Claim) checkSpec() error {
+	if err := CheckName("name", c.Find.Name); err != nil {
+		return err
+	}
+	if c.Find.Size != 0 {
+		if err := CheckSize("size", c.Find.Size); err != nil {
+			return err
+		}
+	}
+	if c.Find.FS != "" {
+		if err := CheckFS("fs", c.Find.FS); err != nil {
+			return err
+		}
+	}
+	if c.Find.Profile != "" {
+		return CheckName("profile", c.Find.Profile)
+	}
+	return nil
+}
+
+// create makes a dataset on demand: it is mounted only while it is used.
+func (c Claim) create(s *State) (Outcome, error) {
+	if err := s.mayCreate(); err != nil {
+		return Outcome{}, err
+	}
+	if s.Dataset(c.NewID) != nil {
+		return Outcome{}, api.Errorf(api.CodeUnavailable, "the new dataset's id %s is taken: try again", c.NewID)
+	}
+	d := &api.Dataset{
+		ID:          c.NewID,
+		Primary:     c.Node,
+		Metadata:    map[string]string{api.MetadataName: c.Find.Name},
+		MaximumSize: c.Find.Size,
+		Size:        c.Find.Size,
+		FS:          c.Find.FS,
+		Created:     c.At,
+		Revision:    s.revision + 1,
+	}
+	if c.Find.Profile != "" {
+		d.Metadata[api.MetadataProfile] = c.Find.Profile
+	}
+	if d.Size == 0 {
+		d.Size = c.DefaultSize
+	}
+	if d.FS == "" {
+		d.FS = api.FSExt4
+	}
+	grant(d, c.Node, c.At)
+	return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
+}
+
+func (c Claim) claim(s *State, d *api.Dataset) (Outcome, error) {
+	if d.HeldBy(c.Node) || d.AwaitedBy(c.Node) {
+		return Outcome{Dataset: d}, nil
+	}
+	free := s.free(d)
+	d = s.draft(d)
+	if d.Primary != c.Node {
+		d.Pinned = false // use elsewhere goes before a place that a user has chosen
+	}
+	if free {
+		grant(d, c.Node, c.At)
+		d.Primary = c.Node
+	} else {
+		enqueue(d, c.Node, c.At)
+	}
+	return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
+}

@@ -1,0 +1,61 @@
+package cluster
+
+import (
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// Delete has a dataset's volume destroyed as soon as nothing uses it any more.
+// Deleting again changes nothing, except that it finds somebody to do it where
+// nobody has taken it on.
+type Delete struct {
+	At     time.Time
+	Expect Expect
+	ID     api.DatasetID
+}
+
+// Apply decides the command.
+func (c Delete) Apply(s *State) (Outcome, error) {
+	if err := c.Expect.Check(s); err != nil {
+		return Outcome{}, err
+	}
+	d, err := s.find(c.ID)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if d.Destroyed || d.Deleted && !s.free(d) {
+		return Outcome{Dataset: d}, nil
+	}
+	d = s.draft(d)
+	d.Deleted = true
+	d.Waiting = nil // who claims it again hears that it is deleted
+	st := s.DatasetState(d.ID)
+	s.assignDestruction(d, st, c.At)
+	changes := []Change{putDataset(d)}
+	if d.Destroyed && st != nil {
+		changes = append(changes, Change{Key: StateKey(d.ID)})
+	}
+	return Outcome{Changes: changes, Dataset: d}, nil
+}
+
+// Prune forgets datasets whose volumes were destroyed before a time. Until then
+// they are listed as deleted and their ids stay reserved.
+type Prune struct {
+	DestroyedBefore time.Time
+	Limit           int // of datasets, so that one commit can take it
+}
+
+// Apply decides the command. It never refuses.
+func (c Prune) Apply(s *State) (Outcome, error) {
+	var changes []Change
+	for d := range s.Datasets() {
+		if len(changes) >= c.Limit {
+			break
+		}
+		if d.Destroyed && d.DestroyedAt.Before(c.DestroyedBefore) {
+			changes = append(changes, Change{Key: DatasetKey(d.ID)})
+		}
+	}
+	return Outcome{Changes: changes}, nil
+}

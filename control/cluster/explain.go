@@ -1,0 +1,396 @@
+package cluster
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// Status is one word for how a dataset is.
+type Status string
+
+// The statuses. Where several fit, the first counts.
+const (
+	StatusDestroyed   Status = "destroyed"   // deleted, and the volume is gone
+	StatusDeleting    Status = "deleting"    // deleted, the volume is still there
+	StatusUnreachable Status = "unreachable" // the holder's agent is not connected
+	StatusFailing     Status = "failing"     // the holder has tried something and failed
+	StatusWaiting     Status = "waiting"     // a node wants it that does not hold it
+	StatusMounted     Status = "mounted"
+	StatusPreparing   Status = "preparing" // on its way to being mounted
+	StatusReleasing   Status = "releasing" // on its way to being detached
+	StatusDetached    Status = "detached"  // nobody holds it
+)
+
+// Explain says how a dataset is: in one word, and in sentences that tell a
+// person who waits for it what is, since when, and what happens next. State is
+// what was last reported of it, or nil. It needs nothing but its arguments.
+func Explain(d *api.Dataset, st *api.DatasetState, node func(api.NodeID) *api.Node, now time.Time) (Status, string) {
+	e := explanation{d: d, node: node, now: now}
+	if d.Holder == nil || st != nil && st.Node == d.Holder.Node && st.Epoch == d.Holder.Epoch {
+		e.st = st
+	}
+	status := e.explain()
+	return status, strings.Join(e.sentences, " ")
+}
+
+// explanation is an explanation that is being written.
+type explanation struct {
+	d         *api.Dataset
+	st        *api.DatasetState // under the present token, or of the last user where nobody holds it
+	node      func(api.NodeID) *api.Node
+	now       time.Time
+	sentences []string
+}
+
+func (e *explanation) say(format string, args ...any) {
+	e.sentences = append(e.sentences, fmt.Sprintf(format, args...))
+}
+
+func (e *explanation) explain() Status {
+	switch {
+	case e.d.Destroyed:
+		e.say("%s was deleted and its volume was destroyed %s. Its name is free again.", e.name(), e.ago(e.d.DestroyedAt))
+		return StatusDestroyed
+	case e.d.Holder == nil:
+		return e.unheld()
+	}
+	holder := e.node(e.d.Holder.Node)
+	if holder == nil {
+		return e.stranger()
+	}
+	e.place(holder)
+	e.uses()
+	lost := e.liveness(holder)
+	failing := e.failure()
+	waiting := e.queue()
+	e.outlook(holder, lost, failing, waiting)
+	switch {
+	case e.d.Deleted:
+		return StatusDeleting
+	case lost:
+		return StatusUnreachable
+	case failing:
+		return StatusFailing
+	case waiting:
+		return StatusWaiting
+	case e.st != nil && e.st.Phase == api.PhaseMounted:
+		return StatusMounted
+	case e.wanted():
+		return StatusPreparing
+	default:
+		return StatusReleasing
+	}
+}
+
+// unheld explains a dataset that no node holds.
+func (e *explanation) unheld() Status {
+	if e.d.Deleted {
+		e.say("%s was deleted, but no node could be asked to destroy its volume %s. "+
+			"Delete it again when the agent of a node is connected.", e.name(), e.volume())
+		return StatusDeleting
+	}
+	switch {
+	case e.d.Volume == nil:
+		e.say("%s is not in use and has no volume yet: one of %s is made when it is first used.", e.name(), api.FormatSize(e.d.Size))
+	case e.st != nil:
+		e.say("%s is not in use: its volume %s is attached nowhere. %s used it last and gave it up %s.",
+			e.name(), e.volume(), e.nodeName(e.st.Node), e.ago(e.st.Since))
+	default:
+		e.say("%s is not in use: its volume %s is attached nowhere.", e.name(), e.volume())
+	}
+	e.failure()
+	e.say("The first node that asks for it gets it.")
+	return StatusDetached
+}
+
+// stranger explains a dataset that was put on a node that has never been there.
+func (e *explanation) stranger() Status {
+	id := e.d.Holder.Node
+	e.say("%s was put on node %s %s, but no agent has ever connected as that node.", e.name(), id, e.ago(e.d.Holder.Since))
+	e.say("It gets there when the agent with the certificate of node %s connects; "+
+		"until then any other node that asks for it, or that it is moved to, gets it at once.", id)
+	if e.d.Deleted {
+		return StatusDeleting
+	}
+	return StatusWaiting
+}
+
+// place says where the dataset is and how far it is there.
+func (e *explanation) place(holder *api.Node) {
+	name, on := e.name(), nodeText(holder)
+	if e.d.Deleted {
+		name += " was deleted. It"
+	}
+	if e.st == nil {
+		e.say("%s was given to %s %s, which has not reported about it yet.", name, on, e.ago(e.d.Holder.Since))
+		return
+	}
+	since := e.at(e.st.Since)
+	switch e.st.Phase {
+	case api.PhaseMounted:
+		e.say("%s is mounted on %s at %s %s.", name, on, e.st.Path, since)
+	case api.PhaseAttached:
+		e.say("%s is attached to %s but not mounted %s.", name, on, since)
+	case api.PhaseBlank:
+		e.say("%s is attached to %s and has no file system yet.", name, on)
+	case api.PhaseAttaching:
+		e.say("%s is attached to %s, but the kernel there does not show the device of volume %s yet, %s.", name, on, e.volume(), since)
+	case api.PhaseForeign:
+		e.say("%s is attached to %s, but the device is not what it should be: nothing is done with it, so that no data is lost. "+
+			"A person must look at volume %s, %s.", name, on, e.volume(), since)
+	case api.PhaseElsewhere:
+		e.say("%s belongs to %s %s, but its volume %s is attached to another machine.", name, on, e.at(e.d.Holder.Since), e.volume())
+	case api.PhaseVanished:
+		e.say("%s belongs to %s %s, but its storage system does not know its volume %s any more. It is not made anew, since its data would be missing: "+
+			"a person must look.", name, on, e.at(e.d.Holder.Since), e.volume())
+	case api.PhaseDetached:
+		e.say("%s belongs to %s %s; its volume %s is not attached.", name, on, e.at(e.d.Holder.Since), e.volume())
+	case api.PhaseNonExistent:
+		e.say("%s belongs to %s %s; its volume does not exist yet.", name, on, e.at(e.d.Holder.Since))
+	default:
+		e.say("%s belongs to %s %s, which has not found out yet how far it is.", name, on, e.at(e.d.Holder.Since))
+	}
+}
+
+// uses says who uses the dataset on its holder.
+func (e *explanation) uses() {
+	if e.st == nil {
+		return
+	}
+	users, verb := e.st.Consumers, "used"
+	if e.st.Phase != api.PhaseMounted {
+		verb = "wanted"
+	}
+	switch len(users) {
+	case 0:
+		if e.st.Phase == api.PhaseMounted && !e.stays() {
+			e.say("Nothing uses it there any more.")
+		}
+	case 1:
+		e.say("It is %s there by %s %s.", verb, consumerText(users[0]), e.at(users[0].Since))
+	default:
+		const shown = 3
+		texts := make([]string, 0, shown)
+		for _, c := range users[:min(shown, len(users))] {
+			texts = append(texts, consumerText(c)+" "+e.at(c.Since))
+		}
+		more := ""
+		if rest := len(users) - len(texts); rest > 0 {
+			more = fmt.Sprintf(" and %d more", rest)
+		}
+		e.say("It is %s there by %s%s.", verb, strings.Join(texts, ", "), more)
+	}
+}
+
+// liveness says so when the holder's agent is not there.
+func (e *explanation) liveness(holder *api.Node) (lost bool) {
+	if holder.Connected {
+		return false
+	}
+	e.say("The agent of %s has not been heard %s.", holder.Name(), e.at(holder.Since))
+	return true
+}
+
+// failure says what has failed last, and when it is tried again. It reports
+// whether something is wrong.
+func (e *explanation) failure() bool {
+	if e.st == nil {
+		return false
+	}
+	f := e.st.Failure
+	if f == nil {
+		return e.st.Phase == api.PhaseVanished || e.st.Phase == api.PhaseForeign
+	}
+	times := "once"
+	if f.Attempts > 1 {
+		times = fmt.Sprintf("%d times", f.Attempts)
+	}
+	next := "It is not tried again before something changes."
+	if !f.NextTry.IsZero() {
+		next = fmt.Sprintf("The next try is at %s%s.", stamp(f.NextTry), in(f.NextTry.Sub(e.now)))
+	}
+	action := f.Action
+	if action == "" {
+		action = "bring it up"
+	}
+	e.say("Its next step there, to %s, has failed %s %s: %s. %s", action, times, e.at(f.Since), strings.TrimRight(f.Cause, ". \n"), next)
+	return true
+}
+
+// queue says who waits for the dataset.
+func (e *explanation) queue() (waiting bool) {
+	const shown = 3
+	texts := make([]string, 0, shown)
+	for _, w := range e.d.Waiting[:min(shown, len(e.d.Waiting))] {
+		texts = append(texts, e.nodeName(w.Node)+" "+e.at(w.Since))
+	}
+	rest := ""
+	if n := len(e.d.Waiting) - len(texts); n > 0 {
+		rest = fmt.Sprintf(" and %d more", n)
+	}
+	switch len(texts) {
+	case 0:
+	case 1:
+		e.say("It is waited for by %s.", texts[0])
+	default:
+		e.say("It is waited for by %s%s, in this order.", strings.Join(texts, ", "), rest)
+	}
+	if e.moving() {
+		e.say("A user has moved it to %s.", e.nodeName(e.d.Primary))
+	}
+	return len(texts) > 0 || e.moving()
+}
+
+// outlook says what happens next, and what a person can do where nothing does
+// by itself.
+func (e *explanation) outlook(holder *api.Node, lost, failing, waiting bool) {
+	name := holder.Name()
+	used := e.st != nil && len(e.st.Consumers) > 0
+	if lost {
+		what := "its containers may still be running and writing, so no other node gets the volume"
+		if e.d.Deleted {
+			what = "it may still be writing, so the volume is not destroyed"
+		}
+		e.say("While %s is silent %s. That goes on when its agent is back: start it, or see to the machine.", name, what)
+		return
+	}
+	switch {
+	case e.d.Deleted && used:
+		e.say("%s destroys the volume when the last of its users there has ended.", name)
+	case e.d.Deleted:
+		e.say("%s is about to unmount, detach and destroy the volume.", name)
+	case waiting:
+		condition := "it has unmounted and detached the volume, which it is about to do"
+		if used {
+			condition = "the last of its users there has ended and the volume is unmounted and detached"
+		}
+		e.say("%s gets it as soon as %s.", e.nodeName(e.next()), strings.Replace(condition, "it has", name+" has", 1))
+	case failing:
+	case e.st == nil || e.st.Phase == api.PhaseMounted:
+		if e.st != nil && !used && !e.stays() {
+			e.say("%s is about to unmount and detach it.", name)
+		}
+	case e.st.Action != "":
+		e.say("%s is about to %s.", name, e.st.Action)
+	}
+}
+
+// next returns who gets the token when the holder gives it up.
+func (e *explanation) next() api.NodeID {
+	if len(e.d.Waiting) > 0 {
+		return e.d.Waiting[0].Node
+	}
+	return e.d.Primary
+}
+
+// moving reports whether a user has moved it to a node that does not hold it.
+func (e *explanation) moving() bool {
+	return !e.d.Deleted && e.d.Pinned && !e.d.HeldBy(e.d.Primary) && !e.d.AwaitedBy(e.d.Primary)
+}
+
+// stays reports whether it stays mounted on its holder though nothing uses it.
+func (e *explanation) stays() bool {
+	return !e.d.Deleted && e.d.Pinned && e.d.HeldBy(e.d.Primary) && len(e.d.Waiting) == 0
+}
+
+// wanted reports whether its holder is bringing it up and not down.
+func (e *explanation) wanted() bool {
+	return e.st == nil || len(e.st.Consumers) > 0 || e.stays()
+}
+
+// name names the dataset.
+func (e *explanation) name() string {
+	if name := e.d.Name(); name != "" {
+		return "Dataset " + name
+	}
+	return "Dataset " + string(e.d.ID)
+}
+
+func (e *explanation) volume() string {
+	if e.d.Volume == nil {
+		return "(not registered yet)"
+	}
+	return e.d.Volume.ID
+}
+
+func (e *explanation) nodeName(id api.NodeID) string {
+	if n := e.node(id); n != nil {
+		return n.Name()
+	}
+	return "node " + string(id)
+}
+
+// at says since when: "since 2026-03-01T10:00:00Z (3m10s)".
+func (e *explanation) at(t time.Time) string {
+	if t.IsZero() {
+		return "since an unknown time"
+	}
+	return "since " + stamp(t) + " (" + age(e.now.Sub(t)) + ")"
+}
+
+// ago says when: "at 2026-03-01T10:00:00Z (3m10s ago)".
+func (e *explanation) ago(t time.Time) string {
+	if t.IsZero() {
+		return "at an unknown time"
+	}
+	return "at " + stamp(t) + " (" + age(e.now.Sub(t)) + " ago)"
+}
+
+// consumerText names a consumer: "container abc of app /db".
+func consumerText(c api.Consumer) string {
+	kind := c.Kind
+	if kind == api.ConsumerMesos {
+		kind = "container"
+	}
+	text := strings.TrimSpace(kind + " " + c.ID)
+	if c.App != "" {
+		text += " of app " + c.App
+	}
+	if c.ReadOnly {
+		text += ", read-only,"
+	}
+	return text
+}
+
+// nodeText names a node so that a person finds it: "node-a (192.0.2.10)".
+func nodeText(n *api.Node) string {
+	if n.Address == "" || n.Address == n.Name() {
+		return n.Name()
+	}
+	return n.Name() + " (" + n.Address + ")"
+}
+
+// nodeText names a node by its id.
+func (s *State) nodeText(id api.NodeID) string {
+	if n := s.Node(id); n != nil {
+		return n.Name()
+	}
+	return "node " + string(id)
+}
+
+// stamp writes a time as all texts do.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// age writes a duration as people read it: 8s, 3m10s, 5h4m, 3d4h.
+func age(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch d = max(d, 0); {
+	case d < time.Hour:
+		return d.Round(time.Second).String()
+	case d < day:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	default:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	}
+}
+
+// in says how far off a time is: " (in 8s)", nothing where it has passed.
+func in(d time.Duration) string {
+	if d <= 0 {
+		return ""
+	}
+	return " (in " + age(max(d, time.Second)) + ")"
+}

@@ -1,0 +1,148 @@
+package cluster_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/control/cluster"
+)
+
+// dump returns everything in s, to compare states by.
+func dump(s *cluster.State) map[cluster.Key]string {
+	all := map[cluster.Key]string{}
+	put := func(c cluster.Change) {
+		value, err := cluster.Encode(c)
+		if err != nil {
+			panic(err)
+		}
+		all[c.Key] = string(value)
+	}
+	for d := range s.Datasets() {
+		put(cluster.Change{Key: cluster.DatasetKey(d.ID), Dataset: d})
+		if st := s.DatasetState(d.ID); st != nil {
+			put(cluster.Change{Key: cluster.StateKey(d.ID), State: st})
+		}
+	}
+	for n := range s.Nodes() {
+		put(cluster.Change{Key: cluster.NodeKey(n.ID), Node: n})
+	}
+	return all
+}
+
+// checkState reports the first invariant that s breaks.
+func checkState(s *cluster.State) error {
+	names := map[string]api.DatasetID{}
+	concerned := map[api.NodeID][]api.DatasetID{}
+	for d := range s.Datasets() {
+		if err := checkDataset(d); err != nil {
+			return fmt.Errorf("dataset %s: %w", d.ID, err)
+		}
+		if name := d.Name(); name != "" && !d.Deleted {
+			if other, taken := names[name]; taken {
+				return fmt.Errorf("datasets %s and %s are both called %s", other, d.ID, name)
+			}
+			names[name] = d.ID
+			if got := s.DatasetByName(name); got == nil || got.ID != d.ID {
+				return fmt.Errorf("name %s leads to %v, want dataset %s", name, got, d.ID)
+			}
+		}
+		for _, node := range cluster.Concerned(nil, d) {
+			concerned[node] = append(concerned[node], d.ID)
+		}
+		if d.Destroyed && s.DatasetState(d.ID) != nil {
+			return fmt.Errorf("dataset %s is destroyed and has a state", d.ID)
+		}
+	}
+	for node, want := range concerned {
+		var got []api.DatasetID
+		for d := range s.Concerning(node) {
+			if !d.Concerns(node) {
+				return fmt.Errorf("dataset %s is listed for node %s, which it does not concern", d.ID, node)
+			}
+			got = append(got, d.ID)
+		}
+		if !slices.Equal(got, want) {
+			return fmt.Errorf("node %s: datasets %v are listed, want %v", node, got, want)
+		}
+	}
+	for n := range s.Nodes() {
+		if _, any := concerned[n.ID]; any {
+			continue
+		}
+		for d := range s.Concerning(n.ID) {
+			return fmt.Errorf("dataset %s is listed for node %s, which it does not concern", d.ID, n.ID)
+		}
+	}
+	return checkTag(s)
+}
+
+func checkDataset(d *api.Dataset) error {
+	switch {
+	case d.Holder != nil && d.Holder.Epoch != d.Epoch:
+		return fmt.Errorf("holder's epoch %d, epoch %d", d.Holder.Epoch, d.Epoch)
+	case d.Holder == nil && len(d.Waiting) > 0:
+		return fmt.Errorf("%v wait for what nobody holds", d.Waiting)
+	case d.Holder != nil && d.AwaitedBy(d.Holder.Node):
+		return fmt.Errorf("its holder waits for it")
+	case d.Deleted && len(d.Waiting) > 0:
+		return fmt.Errorf("%v wait for a deleted dataset", d.Waiting)
+	case d.Destroyed && (!d.Deleted || d.Holder != nil || d.DestroyedAt.IsZero()):
+		return fmt.Errorf("destroyed, but %+v", *d)
+	case d.Size < api.MinSize || d.FS == "" || d.Primary == "" || d.Created.IsZero() || d.Revision == 0:
+		return fmt.Errorf("incomplete: %+v", *d)
+	}
+	seen := map[api.NodeID]bool{}
+	for _, w := range d.Waiting {
+		if seen[w.Node] {
+			return fmt.Errorf("node %s waits twice", w.Node)
+		}
+		seen[w.Node] = true
+	}
+	return nil
+}
+
+// checkTag compares the tag with that of a state which is loaded from nothing.
+func checkTag(s *cluster.State) error {
+	fresh := cluster.New()
+	for key, value := range dump(s) {
+		if err := fresh.PutStored(key, []byte(value)); err != nil {
+			return err
+		}
+	}
+	if fresh.Tag() != s.Tag() {
+		return fmt.Errorf("tag %s, after loading %s", s.Tag(), fresh.Tag())
+	}
+	if !maps.Equal(dump(fresh), dump(s)) {
+		return fmt.Errorf("state differs after loading")
+	}
+	return nil
+}
+
+// checkStep reports what may not happen from one state to the next.
+func checkStep(old, s *cluster.State) error {
+	for was := range old.Datasets() {
+		is := s.Dataset(was.ID)
+		switch {
+		case is == nil:
+			return fmt.Errorf("dataset %s is gone", was.ID)
+		case is.Epoch < was.Epoch:
+			return fmt.Errorf("dataset %s: epoch fell from %d to %d", was.ID, was.Epoch, is.Epoch)
+		case was.Holder != nil && is.Holder != nil && was.Holder.Node != is.Holder.Node && is.Epoch == was.Epoch:
+			return fmt.Errorf("dataset %s changed hands within epoch %d", was.ID, is.Epoch)
+		case was.Volume != nil && (is.Volume == nil || *is.Volume != *was.Volume):
+			return fmt.Errorf("dataset %s: volume changed from %v to %v", was.ID, was.Volume, is.Volume)
+		case was.Deleted && !is.Deleted, was.Destroyed && !is.Destroyed:
+			return fmt.Errorf("dataset %s came back", was.ID)
+		case is != was && is.Revision <= was.Revision:
+			return fmt.Errorf("dataset %s changed at revision %d, was of %d", was.ID, is.Revision, was.Revision)
+		}
+	}
+	for was := range old.Nodes() {
+		if is := s.Node(was.ID); is == nil || is.Stream < was.Stream {
+			return fmt.Errorf("node %s: stream fell from %d to %+v", was.ID, was.Stream, is)
+		}
+	}
+	return nil
+}

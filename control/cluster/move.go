@@ -1,0 +1,38 @@
+package cluster
+
+import (
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// Move puts a dataset on another node, as Flocker's REST API does. Without a
+// node it changes nothing.
+type Move struct {
+	At      time.Time
+	Expect  Expect
+	ID      api.DatasetID
+	Primary api.NodeID
+}
+
+// Apply decides the command.
+func (c Move) Apply(s *State) (Outcome, error) {
+	if err := c.Expect.Check(s); err != nil {
+		return Outcome{}, err
+	}
+	d, err := s.live(c.ID)
+	if err != nil {
+		return Outcome{}, err
+	}
+	settled := d.Primary == c.Primary && d.Pinned && (d.HeldBy(c.Primary) || !s.free(d))
+	if c.Primary == "" || settled {
+		return Outcome{Dataset: d}, nil
+	}
+	free := s.free(d)
+	d = s.draft(d)
+	d.Primary, d.Pinned = c.Primary, true
+	if free && !d.HeldBy(c.Primary) {
+		grant(d, c.Primary, c.At)
+	}
+	return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
+}

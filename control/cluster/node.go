@@ -1,0 +1,96 @@
+package cluster
+
+import (
+	"strings"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// NodeConnect opens a stream of a node's agent: the one with the next number.
+// It is refused while another agent serves the node; a restarted one, known by
+// the identity of its state directory, takes the place of the older stream.
+type NodeConnect struct {
+	At      time.Time
+	Node    api.NodeID
+	Address string
+	Hello   api.Hello
+}
+
+// Apply decides the command.
+func (c NodeConnect) Apply(s *State) (Outcome, error) {
+	if err := c.check(); err != nil {
+		return Outcome{}, err
+	}
+	n := api.Node{ID: c.Node, Since: c.At}
+	if old := s.Node(c.Node); old != nil {
+		if old.Connected && old.Agent != c.Hello.Agent {
+			return Outcome{}, api.Errorf(api.CodeConflict,
+				"node %s has an agent already: %s, connected from %s since %s. Two machines must not use the same node "+
+					"certificate: make one for each. If this machine was installed anew, stop the other agent and wait a moment.",
+				c.Node, old.Name(), old.Address, stamp(old.Since))
+		}
+		n.Stream = old.Stream
+		if old.Connected {
+			n.Since = old.Since
+		}
+	}
+	n.Hostname, n.Address = c.Hello.Hostname, c.Address
+	n.Era, n.Agent, n.Instance = strings.ToLower(c.Hello.Era), c.Hello.Agent, c.Hello.Instance
+	n.Backend, n.Version = c.Hello.Backend, c.Hello.Version
+	n.Stream++
+	n.Connected = true
+	return Outcome{Changes: []Change{putNode(&n)}, Node: &n}, nil
+}
+
+func (c NodeConnect) check() error {
+	for _, text := range []struct{ field, value string }{
+		{"hostname", c.Hello.Hostname}, {"era", c.Hello.Era}, {"agent", c.Hello.Agent},
+		{"instance", c.Hello.Instance}, {"backend", c.Hello.Backend}, {"version", c.Hello.Version},
+	} {
+		if len(text.value) > maxText {
+			return api.FieldErrorf(text.field, "has %d bytes, more than the %d that are allowed", len(text.value), maxText)
+		}
+	}
+	if c.Hello.Agent == "" {
+		return api.FieldErrorf("agent", "must not be empty: it tells a restarted agent from a second one")
+	}
+	if c.Hello.Era == "" {
+		return api.FieldErrorf("era", "must not be empty: it is the kernel's boot id")
+	}
+	return nil
+}
+
+// NodeDisconnect says that a node's stream has ended and no newer one has come
+// in time. What the node holds it still holds: it may be alive and writing.
+type NodeDisconnect struct {
+	At     time.Time
+	Node   api.NodeID
+	Stream uint64
+}
+
+// Apply decides the command.
+func (c NodeDisconnect) Apply(s *State) (Outcome, error) {
+	old := s.Node(c.Node)
+	if old == nil {
+		return Outcome{}, api.Errorf(api.CodeNotFound, "node %s has never connected", c.Node)
+	}
+	if !old.Connected || old.Stream != c.Stream {
+		return Outcome{Node: old}, nil
+	}
+	n := *old
+	n.Connected, n.Since = false, c.At
+	return Outcome{Changes: []Change{putNode(&n)}, Node: &n}, nil
+}
+
+// checkStream reports why what comes on a node's stream counts no more.
+func (s *State) checkStream(node api.NodeID, stream uint64) error {
+	n := s.Node(node)
+	if n == nil {
+		return api.Errorf(api.CodeStale, "node %s has no stream: open one first", node)
+	}
+	if n.Stream != stream || !n.Connected {
+		return api.Errorf(api.CodeStale, "stream %d of %s is over: open a new one", stream, n.Name())
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+package cluster
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// Schema is the version of the records that this program writes. It rises with
+// every change that an older version would misread or drop.
+const Schema = 1
+
+// Key names a record in the log.
+type Key string
+
+// Kinds of records: what a key begins with.
+const (
+	kindMeta    = "meta"
+	kindDataset = "datasets"
+	kindState   = "states"
+	kindNode    = "nodes"
+)
+
+// KeyMeta names the record about the log itself.
+const KeyMeta Key = kindMeta
+
+// DatasetKey names the record of a dataset.
+func DatasetKey(id api.DatasetID) Key { return Key(kindDataset + "/" + string(id)) }
+
+// StateKey names the record of what was last reported about a dataset.
+func StateKey(id api.DatasetID) Key { return Key(kindState + "/" + string(id)) }
+
+// NodeKey names the record of a node.
+func NodeKey(id api.NodeID) Key { return Key(kindNode + "/" + string(id)) }
+
+func (k Key) split() (kind, id string) {
+	kind, id, _ = strings.Cut(string(k), "/")
+	return kind, id
+}
+
+// Meta is the record about the log itself.
+type Meta struct {
+	Cluster string    `json:"cluster"` // UUID of the cluster, from its certificates
+	Created time.Time `json:"created"`
+}
+
+// Change is a record with its new value: the one field that goes with the key.
+// Without a value the record goes away.
+type Change struct {
+	Key     Key
+	Meta    *Meta
+	Dataset *api.Dataset
+	State   *api.DatasetState
+	Node    *api.Node
+}
+
+func putDataset(d *api.Dataset) Change { return Change{Key: DatasetKey(d.ID), Dataset: d} }
+
+func putState(s *api.DatasetState) Change { return Change{Key: StateKey(s.ID), State: s} }
+
+func putNode(n *api.Node) Change { return Change{Key: NodeKey(n.ID), Node: n} }
+
+// envelope is how a record is stored.
+type envelope struct {
+	Schema int             `json:"schema"`
+	Record json.RawMessage `json:"record"`
+}
+
+// Encode returns a change's value as it is stored, nil where the record goes away.
+func Encode(c Change) ([]byte, error) {
+	var record any
+	switch {
+	case c.Meta != nil:
+		record = c.Meta
+	case c.Dataset != nil:
+		record = c.Dataset
+	case c.State != nil:
+		record = c.State
+	case c.Node != nil:
+		record = c.Node
+	default:
+		return nil, nil
+	}
+	value, err := json.Marshal(struct {
+		Schema int `json:"schema"`
+		Record any `json:"record"`
+	}{Schema, record})
+	if err != nil {
+		return nil, fmt.Errorf("encode record %s: %w", c.Key, err)
+	}
+	return value, nil
+}
+
+// NewerError says that a record was written by a newer version of the control
+// service. It must be left alone.
+type NewerError struct {
+	Key    Key
+	Schema int // 0 where the kind of record is not known at all
+}
+
+func (e *NewerError) Error() string {
+	if e.Schema == 0 {
+		return fmt.Sprintf("record %s is of a kind that this version does not know", e.Key)
+	}
+	return fmt.Sprintf("record %s was written by a newer version (schema %d, this one knows %d)", e.Key, e.Schema, Schema)
+}
+
+// Decode turns a stored record into the change that puts it into a State. An
+// error is a *NewerError or says how the record is damaged.
+func Decode(key Key, value []byte) (Change, error) {
+	c := Change{Key: key}
+	kind, id := key.split()
+	var record any
+	switch kind {
+	case kindMeta:
+		c.Meta = &Meta{}
+		record = c.Meta
+	case kindDataset:
+		c.Dataset = &api.Dataset{}
+		record = c.Dataset
+	case kindState:
+		c.State = &api.DatasetState{}
+		record = c.State
+	case kindNode:
+		c.Node = &api.Node{}
+		record = c.Node
+	default:
+		return Change{}, &NewerError{Key: key}
+	}
+	if len(value) == 0 {
+		return Change{Key: key}, nil
+	}
+	var e envelope
+	if err := json.Unmarshal(value, &e); err != nil {
+		return Change{}, fmt.Errorf("record %s is damaged: %w", key, err)
+	}
+	if e.Schema > Schema {
+		return Change{}, &NewerError{Key: key, Schema: e.Schema}
+	}
+	if e.Schema < 1 {
+		return Change{}, fmt.Errorf("record %s is damaged: schema %d", key, e.Schema)
+	}
+	if err := json.Unmarshal(e.Record, record); err != nil {
+		return Change{}, fmt.Errorf("record %s is damaged: %w", key, err)
+	}
+	if err := c.sound(id); err != nil {
+		return Change{}, fmt.Errorf("record %s is damaged: %w", key, err)
+	}
+	return c, nil
+}
+
+// sound reports why a decoded record cannot be what was written.
+func (c Change) sound(id string) error {
+	switch {
+	case c.Meta != nil && (id != "" || c.Meta.Cluster == ""),
+		c.Dataset != nil && (id == "" || string(c.Dataset.ID) != id),
+		c.State != nil && (id == "" || string(c.State.ID) != id),
+		c.Node != nil && (id == "" || string(c.Node.ID) != id):
+		return errors.New("it does not belong to its key")
+	case c.Dataset != nil:
+		return soundDataset(c.Dataset)
+	}
+	return nil
+}
+
+func soundDataset(d *api.Dataset) error {
+	switch {
+	case d.Holder != nil && d.Holder.Epoch != d.Epoch:
+		return fmt.Errorf("its holder's epoch %d is not its epoch %d", d.Holder.Epoch, d.Epoch)
+	case d.Holder == nil && len(d.Waiting) > 0:
+		return errors.New("nodes wait for it though nobody holds it")
+	}
+	return nil
+}
+
+// PutStored puts a stored record into a Clone that nobody else sees yet; an
+// empty value takes it away. Records of newer versions are kept in mind as such
+// and reported as *NewerError, other errors mean damage.
+func (s *State) PutStored(key Key, value []byte) error {
+	c, err := Decode(key, value)
+	if err == nil {
+		s.Put(c)
+		return nil
+	}
+	if newer, ok := errors.AsType[*NewerError](err); ok {
+		if newer.Schema == 0 && len(value) == 0 {
+			return nil // a record of an unknown kind went away
+		}
+		s.Put(Change{Key: key}) // what was known of it is out of date
+		s.newer.Set(key, newer.Schema)
+	}
+	return err
+}

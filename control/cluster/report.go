@@ -1,0 +1,149 @@
+package cluster
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// Report is what a node says about datasets. Each part is accepted or refused
+// by itself; the Outcome has the refusals.
+type Report struct {
+	At       time.Time
+	Node     api.NodeID
+	Stream   uint64
+	Datasets []api.DatasetReport
+}
+
+// Apply decides the command. It is refused as a whole only when the stream is over.
+func (c Report) Apply(s *State) (Outcome, error) {
+	if err := s.checkStream(c.Node, c.Stream); err != nil {
+		return Outcome{}, err
+	}
+	var out Outcome
+	if len(c.Datasets) == 0 {
+		return out, nil
+	}
+	work := s.Clone() // a later part is decided on what an earlier one left
+	at := map[Key]int{}
+	for _, r := range c.Datasets {
+		changes, err := c.one(work, r)
+		if err != nil {
+			if out.Refused == nil {
+				out.Refused = map[api.DatasetID]*api.Error{}
+			}
+			out.Refused[r.State.ID] = api.AsError(err)
+			continue
+		}
+		work.Put(changes...)
+		for _, change := range changes {
+			if i, ok := at[change.Key]; ok {
+				out.Changes[i] = change
+				continue
+			}
+			at[change.Key] = len(out.Changes)
+			out.Changes = append(out.Changes, change)
+		}
+	}
+	return out, nil
+}
+
+// one decides the part about one dataset.
+func (c Report) one(s *State, r api.DatasetReport) ([]Change, error) {
+	d, err := s.find(r.State.ID)
+	if err != nil {
+		return nil, err
+	}
+	if !d.HeldBy(c.Node) {
+		return c.bystander(s, d, r)
+	}
+	if r.State.Epoch != d.Epoch {
+		if withdrawal(r) {
+			return nil, nil // it crossed with the grant, which the node has yet to hear of
+		}
+		return nil, api.Errorf(api.CodeStale, "the report is of epoch %d, %s holds dataset %s with epoch %d",
+			r.State.Epoch, s.nodeText(c.Node), d.ID, d.Epoch)
+	}
+	if err := checkState(&r.State); err != nil {
+		return nil, err
+	}
+	if err := checkEffects(d, r); err != nil {
+		return nil, err
+	}
+	return c.accept(s, d, r), nil
+}
+
+// bystander decides a part from a node that does not hold the dataset. All it
+// can do is to stop waiting.
+func (c Report) bystander(s *State, d *api.Dataset, r api.DatasetReport) ([]Change, error) {
+	if !withdrawal(r) {
+		return nil, api.Errorf(api.CodeStale, "%s does not hold dataset %s", s.nodeText(c.Node), d.ID)
+	}
+	if !d.AwaitedBy(c.Node) {
+		return nil, nil
+	}
+	d = s.draft(d)
+	stopWaiting(d, c.Node)
+	return []Change{putDataset(d)}, nil
+}
+
+func withdrawal(r api.DatasetReport) bool {
+	return r.Withdraw && r.Volume == nil && !r.Release && !r.Destroyed
+}
+
+// checkEffects reports why the holder's report cannot be.
+func checkEffects(d *api.Dataset, r api.DatasetReport) error {
+	if v := r.Volume; v != nil {
+		switch {
+		case v.ID == "" || len(v.ID) > maxText || len(v.Backend) > maxText:
+			return api.FieldErrorf("volume", "needs an id and a backend of at most %d bytes", maxText)
+		case d.Volume != nil && (d.Volume.ID != v.ID || d.Volume.Backend != v.Backend):
+			return &api.Error{Code: api.CodeConflict, Field: "volume", Message: "dataset " + string(d.ID) +
+				" has the volume " + d.Volume.ID + " of backend " + d.Volume.Backend +
+				"; the volume " + v.ID + " of backend " + v.Backend + " does not take its place"}
+		}
+	}
+	if r.Destroyed && !d.Deleted {
+		return api.Errorf(api.CodeConflict, "dataset %s is not deleted", d.ID)
+	}
+	if r.Release || r.Destroyed {
+		switch r.State.Phase {
+		case api.PhaseAttaching, api.PhaseBlank, api.PhaseForeign, api.PhaseAttached, api.PhaseMounted:
+			return api.Errorf(api.CodeInvalid, "dataset %s cannot be given up while its volume is %s", d.ID, r.State.Phase)
+		}
+	}
+	return nil
+}
+
+// accept returns what changes by the holder's report.
+func (c Report) accept(s *State, d *api.Dataset, r api.DatasetReport) []Change {
+	var changes []Change
+	st := r.State
+	st.Node = c.Node
+	if registers := r.Volume != nil && d.Volume == nil; registers || r.Release || r.Destroyed {
+		d = s.draft(d)
+		if registers {
+			v := *r.Volume
+			d.Volume = &v
+		}
+		switch {
+		case r.Destroyed:
+			destroyed(d, c.At)
+		case r.Release && d.Deleted: // it was deleted while the release was under way
+			d.Holder = nil
+			s.assignDestruction(d, &st, c.At)
+		case r.Release:
+			passOn(d, c.Node, c.At)
+		}
+		changes = append(changes, putDataset(d))
+	}
+	switch old := s.DatasetState(d.ID); {
+	case d.Destroyed && old != nil:
+		changes = append(changes, Change{Key: StateKey(d.ID)})
+	case d.Destroyed:
+	case old == nil || !reflect.DeepEqual(*old, st):
+		changes = append(changes, putState(&st))
+	}
+	return changes
+}

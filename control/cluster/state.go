@@ -1,0 +1,263 @@
+package cluster
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/tidwall/btree"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// State is a whole cluster at one revision of the log. Once it is shared it is
+// never changed, so readers need no lock: the writer puts changes into a Clone,
+// which costs the same whatever the number of records, and shares that.
+//
+// The records in it are values, too: nobody changes one in place.
+//
+// The maps are copy-on-write B-trees and not go-memdb because they are typed
+// and an index entry takes 40 bytes instead of 400.
+type State struct {
+	revision uint64
+	meta     *Meta
+	datasets *btree.Map[api.DatasetID, *api.Dataset]
+	states   *btree.Map[api.DatasetID, *api.DatasetState]
+	nodes    *btree.Map[api.NodeID, *api.Node]
+	newer    *btree.Map[Key, int] // records that only a newer version understands, with their schema
+
+	// Indexes, kept by Put.
+	names     *btree.Map[string, api.DatasetID] // of live datasets
+	eras      *btree.Map[string, api.NodeID]
+	concerned *btree.BTreeG[concern]
+	tag       Tag
+}
+
+// concern is an entry of the index of datasets by the nodes they concern.
+type concern struct {
+	node    api.NodeID
+	dataset api.DatasetID
+}
+
+func (c concern) before(other concern) bool {
+	if c.node != other.node {
+		return c.node < other.node
+	}
+	return c.dataset < other.dataset
+}
+
+// New returns the state of an empty log.
+func New() *State {
+	return &State{
+		datasets:  btree.NewMap[api.DatasetID, *api.Dataset](0),
+		states:    btree.NewMap[api.DatasetID, *api.DatasetState](0),
+		nodes:     btree.NewMap[api.NodeID, *api.Node](0),
+		newer:     btree.NewMap[Key, int](0),
+		names:     btree.NewMap[string, api.DatasetID](0),
+		eras:      btree.NewMap[string, api.NodeID](0),
+		concerned: btree.NewBTreeGOptions(concern.before, btree.Options{NoLocks: true}),
+	}
+}
+
+// Clone returns a copy to put changes into. Only one goroutine at a time may
+// clone a State; others may read it meanwhile.
+func (s *State) Clone() *State {
+	c := *s
+	c.datasets = s.datasets.Copy()
+	c.states = s.states.Copy()
+	c.nodes = s.nodes.Copy()
+	c.newer = s.newer.Copy()
+	c.names = s.names.Copy()
+	c.eras = s.eras.Copy()
+	c.concerned = s.concerned.Copy()
+	return &c
+}
+
+// Revision returns the revision of the log that s shows.
+func (s *State) Revision() uint64 { return s.revision }
+
+// SetRevision says which revision s shows, once it has its changes. Like Put it
+// is only for a Clone that nobody else sees yet.
+func (s *State) SetRevision(revision uint64) { s.revision = revision }
+
+// Meta returns the record about the log itself, nil while there is none.
+func (s *State) Meta() *Meta { return s.meta }
+
+// Tag identifies the configuration of all datasets.
+func (s *State) Tag() Tag { return s.tag }
+
+// Dataset returns a dataset, nil if there is none. Deleted ones are found.
+func (s *State) Dataset(id api.DatasetID) *api.Dataset {
+	d, _ := s.datasets.Get(id)
+	return d
+}
+
+// DatasetByName returns the live dataset with a name, nil if there is none.
+func (s *State) DatasetByName(name string) *api.Dataset {
+	id, ok := s.names.Get(name)
+	if !ok {
+		return nil
+	}
+	return s.Dataset(id)
+}
+
+// DatasetState returns what was last reported of a dataset, nil if nothing was.
+func (s *State) DatasetState(id api.DatasetID) *api.DatasetState {
+	st, _ := s.states.Get(id)
+	return st
+}
+
+// Node returns a node, nil if its agent has never connected.
+func (s *State) Node(id api.NodeID) *api.Node {
+	n, _ := s.nodes.Get(id)
+	return n
+}
+
+// NodeByEra returns the node that announced an era last, nil if none did.
+func (s *State) NodeByEra(era string) *api.Node {
+	id, ok := s.eras.Get(era)
+	if !ok {
+		return nil
+	}
+	return s.Node(id)
+}
+
+// Datasets yields all datasets in the order of their ids, deleted ones too.
+func (s *State) Datasets() iter.Seq[*api.Dataset] {
+	return func(yield func(*api.Dataset) bool) {
+		s.datasets.Scan(func(_ api.DatasetID, d *api.Dataset) bool { return yield(d) })
+	}
+}
+
+// CountDatasets returns how many datasets there are, deleted ones included.
+func (s *State) CountDatasets() int { return s.datasets.Len() }
+
+// Nodes yields all nodes in the order of their ids.
+func (s *State) Nodes() iter.Seq[*api.Node] {
+	return func(yield func(*api.Node) bool) {
+		s.nodes.Scan(func(_ api.NodeID, n *api.Node) bool { return yield(n) })
+	}
+}
+
+// Concerning yields the datasets that concern a node, in the order of their ids.
+func (s *State) Concerning(node api.NodeID) iter.Seq[*api.Dataset] {
+	return func(yield func(*api.Dataset) bool) {
+		s.concerned.Ascend(concern{node: node}, func(c concern) bool {
+			return c.node == node && yield(s.Dataset(c.dataset))
+		})
+	}
+}
+
+// Newer yields the keys of records that were written by a newer version of the
+// control service, with their schema. They are left alone.
+func (s *State) Newer() iter.Seq2[Key, int] {
+	return func(yield func(Key, int) bool) { s.newer.Scan(yield) }
+}
+
+// Put makes changes to a Clone that nobody else sees yet.
+func (s *State) Put(changes ...Change) {
+	for _, c := range changes {
+		s.newer.Delete(c.Key)
+		switch kind, id := c.Key.split(); kind {
+		case kindMeta:
+			s.meta = c.Meta
+		case kindDataset:
+			s.putDataset(api.DatasetID(id), c.Dataset)
+		case kindState:
+			if c.State == nil {
+				s.states.Delete(api.DatasetID(id))
+			} else {
+				s.states.Set(api.DatasetID(id), c.State)
+			}
+		case kindNode:
+			s.putNode(api.NodeID(id), c.Node)
+		}
+	}
+}
+
+func (s *State) putDataset(id api.DatasetID, d *api.Dataset) {
+	old := s.Dataset(id)
+	s.tag.change(old, d)
+	s.index(old, d)
+	if d == nil {
+		s.datasets.Delete(id)
+	} else {
+		s.datasets.Set(id, d)
+	}
+}
+
+// index moves a dataset's entries in the indexes from old to d; either may be nil.
+func (s *State) index(old, d *api.Dataset) {
+	if was, is := liveName(old), liveName(d); was != is {
+		// Changes of one commit come in any order, so the name may be
+		// another dataset's by now.
+		if of, ok := s.names.Get(was); ok && of == old.ID {
+			s.names.Delete(was)
+		}
+		if is != "" {
+			s.names.Set(is, d.ID)
+		}
+	}
+	for node := range concernedBy(old) {
+		if d == nil || !d.Concerns(node) {
+			s.concerned.Delete(concern{node, old.ID})
+		}
+	}
+	for node := range concernedBy(d) {
+		if old == nil || !old.Concerns(node) {
+			s.concerned.Set(concern{node, d.ID})
+		}
+	}
+}
+
+func (s *State) putNode(id api.NodeID, n *api.Node) {
+	if old := s.Node(id); old != nil && (n == nil || old.Era != n.Era) {
+		if of, ok := s.eras.Get(old.Era); ok && of == id {
+			s.eras.Delete(old.Era)
+		}
+	}
+	if n == nil {
+		s.nodes.Delete(id)
+		return
+	}
+	s.nodes.Set(id, n)
+	s.eras.Set(n.Era, id)
+}
+
+// liveName returns the name that a dataset takes up, "" if it does not.
+func liveName(d *api.Dataset) string {
+	if d == nil || d.Deleted {
+		return ""
+	}
+	return d.Name()
+}
+
+// concernedBy yields the nodes that d concerns, perhaps one more than once.
+func concernedBy(d *api.Dataset) iter.Seq[api.NodeID] {
+	return func(yield func(api.NodeID) bool) {
+		if d == nil || d.Destroyed {
+			return
+		}
+		if !yield(d.Primary) || d.Holder != nil && !yield(d.Holder.Node) {
+			return
+		}
+		for _, w := range d.Waiting {
+			if !yield(w.Node) {
+				return
+			}
+		}
+	}
+}
+
+// Concerned returns the nodes that must be told of a change from old to d,
+// either of which may be nil, each once.
+func Concerned(old, d *api.Dataset) []api.NodeID {
+	nodes := make([]api.NodeID, 0, 4)
+	for _, record := range []*api.Dataset{old, d} {
+		for node := range concernedBy(record) {
+			if !slices.Contains(nodes, node) {
+				nodes = append(nodes, node)
+			}
+		}
+	}
+	return nodes
+}
