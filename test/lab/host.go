@@ -23,6 +23,9 @@ type Host struct {
 	Name    string
 	Address string // its IP address on the switch
 	Dir     string // what the lab keeps of the host: its root directory, its logs
+	// Instance is what the loopback backend calls the host, its name unless
+	// set. Loop devices of an instance go when the host's power is cut.
+	Instance string
 
 	lab  *Lab
 	port string // of the switch
@@ -39,11 +42,12 @@ func (l *Lab) Host(ctx context.Context, name string) (*Host, error) {
 	l.mu.Lock()
 	number := len(l.hosts) + 1
 	h := &Host{
-		Name:    name,
-		Address: fmt.Sprintf("%s%d", network, number),
-		Dir:     filepath.Join(l.Dir, "hosts", name),
-		lab:     l,
-		port:    fmt.Sprintf("port%d", number),
+		Name:     name,
+		Address:  fmt.Sprintf("%s%d", network, number),
+		Dir:      filepath.Join(l.Dir, "hosts", name),
+		Instance: name,
+		lab:      l,
+		port:     fmt.Sprintf("port%d", number),
 	}
 	l.hosts = append(l.hosts, h)
 	l.mu.Unlock()
@@ -60,6 +64,9 @@ func (l *Lab) Host(ctx context.Context, name string) (*Host, error) {
 // Path returns where the lab finds what the host calls path. Only the host
 // itself sees what is mounted there.
 func (h *Host) Path(path string) string { return filepath.Join(h.root(), path) }
+
+// Cgroups returns where the lab finds what the host has at /sys/fs/cgroup.
+func (h *Host) Cgroups() string { return h.Path(cgroups) }
 
 // BootID returns the host's boot id, as /proc/sys/kernel/random/boot_id shows it.
 func (h *Host) BootID() string { return h.bootID }
@@ -144,7 +151,7 @@ func (h *Host) Reboot(ctx context.Context) error {
 
 // boot makes the host's namespaces and its process 1, and connects it.
 func (h *Host) boot(ctx context.Context) error {
-	for _, dir := range []string{"run", "tmp"} {
+	for _, dir := range []string{"run", "tmp", cgroups} {
 		if err := emptyDir(h.Path(dir)); err != nil {
 			return err
 		}

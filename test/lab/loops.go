@@ -93,8 +93,5 @@ func clearLoops(dir string) error {
 // owns reports whether a loop device was attached by this host: the loopback
 // backend keeps the files of attached volumes below attached/INSTANCE.
 func (h *Host) owns(l Loop) bool {
-	return strings.HasPrefix(l.Backing, filepath.Join(h.lab.SAN, "attached", h.Instance())+"/")
+	return strings.HasPrefix(l.Backing, filepath.Join(h.lab.SAN, "attached", h.Instance)+"/")
 }
-
-// Instance returns what the loopback backend calls the host.
-func (h *Host) Instance() string { return h.Name }

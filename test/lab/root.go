@@ -19,13 +19,18 @@ const ProgramsDir = "/opt/flocker/bin"
 // links there, except for what a host must have for itself.
 const etcOfMachine = "/.machine/etc"
 
+// cgroups is what a host has at /sys/fs/cgroup: a plain directory, since
+// control groups belong to the kernel that all hosts share. Whoever plays with
+// them writes the files.
+const cgroups = "/.cgroup"
+
 func (h *Host) root() string { return filepath.Join(h.Dir, "root") }
 
 // install makes the host's disk: its root directory and its logs.
 func (h *Host) install() error {
 	dirs := []string{
 		"dev", "proc", "sys", "usr", "tmp", "run", "root", "mnt", "srv", "old", "opt/flocker/bin",
-		"var/lib", "var/log", "var/tmp", "var/cache", "etc/flocker", etcOfMachine,
+		"var/lib", "var/log", "var/tmp", "var/cache", "etc/flocker", etcOfMachine, cgroups,
 	}
 	for _, dir := range dirs {
 		if err := os.MkdirAll(h.Path(dir), 0o755); err != nil {
@@ -106,6 +111,7 @@ func (h *Host) enterRoot() error {
 		{from: root, to: ""},
 		{from: "/dev", to: "dev"},
 		{from: "/sys", to: "sys"},
+		{from: h.Path(cgroups), to: "sys/fs/cgroup"},
 		{from: "/usr", to: "usr", readOnly: true},
 		{from: "/etc", to: etcOfMachine, readOnly: true},
 		{from: h.lab.SAN, to: h.lab.SAN},

@@ -167,6 +167,9 @@ EOF`}, mesos.Config{})
 	if got, want := commands(a.Calls()), []string{"prepare", "isolate", "cleanup"}; !slices.Equal(got, want) {
 		t.Errorf("calls are %q, want %q", got, want)
 	}
+	if left, _ := filepath.Glob(h.Cgroups() + "/freezer/mesos/*"); len(left) > 0 {
+		t.Errorf("control groups are left: %q", left)
+	}
 	if _, err := os.Stat(filepath.Join(h.Path(r.Directory()), "data/MARK")); err == nil {
 		t.Error("the container's mount shows on the host")
 	}

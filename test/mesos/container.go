@@ -210,6 +210,7 @@ func (c *container) cleanup(l *life) error {
 func (c *container) destroyProcesses() {
 	if p := c.proc(); p != nil {
 		p.destroy()
+		c.agent.cgroup(c.key()).remove()
 	}
 }
 

@@ -67,6 +67,10 @@ func (a *Agent) fork(key, directory string) (*process, error) {
 		cmd: cmd, mark: markOf(key), control: controlW,
 		registered: make(chan struct{}), ended: make(chan struct{}), exited: make(chan struct{}),
 	}
+	group := a.cgroup(key)
+	if err := group.enter(p.innerPid()); err != nil {
+		return nil, errors.Join(fmt.Errorf("make control group: %w", err), cmd.Process.Kill(), controlW.Close(), eventsR.Close())
+	}
 	events := make(chan struct{})
 	a.background.Go(func() {
 		defer close(events)
@@ -76,6 +80,7 @@ func (a *Agent) fork(key, directory string) (*process, error) {
 	a.background.Go(func() {
 		_ = cmd.Wait()
 		<-events
+		group.empty()
 		p.controlMu.Lock()
 		_ = controlW.Close()
 		p.controlMu.Unlock()
