@@ -43,10 +43,16 @@ func (c *Control) install(ctx context.Context) error {
 	if err := c.cluster.Give(c.Host, crt, User); err != nil {
 		return err
 	}
-	if c.client, err = c.newClient(crt); err != nil {
+	if err := c.Become(crt); err != nil {
 		return err
 	}
 	return writeFile(c.Host, configDir+"/control.yml", settings(c.cluster.opts.Control), 0o644)
+}
+
+// Become lets Call call with the identity of another certificate.
+func (c *Control) Become(crt string) (err error) {
+	c.client, err = c.newClient(crt)
+	return err
 }
 
 // newClient makes a client that calls from the control host itself, with the

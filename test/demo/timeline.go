@@ -73,7 +73,9 @@ func (t *timeline) chapter(title string) {
 }
 
 // event tells what happened on a machine.
-func (t *timeline) event(node, format string, args ...any) { t.eventAt(time.Now(), node, format, args...) }
+func (t *timeline) event(node, format string, args ...any) {
+	t.eventAt(time.Now(), node, format, args...)
+}
 
 // eventAt tells what happened at a moment in the past.
 func (t *timeline) eventAt(at time.Time, node, format string, args ...any) {

@@ -283,7 +283,7 @@ func awaitFree(devices []Loop) error {
 	defer cancel()
 	for _, l := range devices {
 		err := Until(ctx, l.Device+" is free", func() error {
-			if l.backedBy(l.Backing) {
+			if l.Attached() {
 				return fmt.Errorf("it has %s", l.Backing)
 			}
 			return nil

@@ -48,6 +48,9 @@ func Loops(dir string) ([]Loop, error) {
 	return loops, nil
 }
 
+// Attached reports whether the device is carried by its file just now.
+func (l Loop) Attached() bool { return l.backedBy(l.Backing) }
+
 // backedBy reports whether the device is carried by the file at path.
 func (l Loop) backedBy(path string) bool {
 	var file unix.Stat_t

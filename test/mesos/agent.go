@@ -66,6 +66,7 @@ type Agent struct {
 	background sync.WaitGroup // whatever the host runs and nobody waits for
 
 	mu         sync.Mutex
+	env        []string // of what the agent calls from now on
 	life       *life
 	containers []*container // that the agent knows, oldest first
 	runs       []*Run
@@ -88,6 +89,7 @@ func Start(host *lab.Host, config Config) (*Agent, error) {
 		Framework: uuid.NewString() + "-0000",
 		host:      host,
 		config:    config.withDefaults(host),
+		env:       config.Env,
 	}
 	for _, dir := range []string{a.config.WorkDir, a.contextPath("")} {
 		if err := os.MkdirAll(host.Path(dir), 0o755); err != nil {
@@ -103,6 +105,20 @@ func Start(host *lab.Host, config Config) (*Agent, error) {
 		return nil, errors.Join(err, log.Close())
 	}
 	return a, nil
+}
+
+// SetEnv changes the environment of all that the agent calls from now on, as
+// a restart with another one would.
+func (a *Agent) SetEnv(env ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.env = env
+}
+
+func (a *Agent) environ() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.env
 }
 
 // URL returns where the agent's operator API is.

@@ -57,7 +57,7 @@ func (a *Agent) runHook(l *life, path string, in *input) ([]byte, error) {
 		}
 	}
 	cmd := a.host.Command(context.Background(), path, files...)
-	cmd.Env = append(cmd.Env, a.config.Env...)
+	cmd.Env = append(cmd.Env, a.environ()...)
 	stdin, err := os.Open(a.host.Path(files[0]))
 	if err != nil {
 		return nil, err

@@ -57,7 +57,7 @@ func (a *Agent) fork(key, directory string) (*process, error) {
 		files = append(files, f)
 	}
 	cmd := a.host.Command(context.Background(), a.config.Launcher)
-	cmd.Env = append(append(cmd.Env, a.config.Env...), markOf(key))
+	cmd.Env = append(append(cmd.Env, a.environ()...), markOf(key))
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = files[2], files[3], files[:2]
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Setsid: true}
 	if err := cmd.Start(); err != nil {

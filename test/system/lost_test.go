@@ -1,0 +1,165 @@
+package system
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flocker-mesos/flocker/test/cluster"
+	"github.com/flocker-mesos/flocker/test/lab"
+	"github.com/flocker-mesos/flocker/test/mesos"
+)
+
+func TestRunningTaskOutlivesTheAgent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{Nodes: 1})
+	n := w.Nodes[0]
+	r := w.launch(n, &mesos.Task{
+		ID: "app", Labels: labels("flocker.volume.data", "path=data,name=app,size=64MiB"),
+		Command: `echo ready; i=0; until [ -e end ]; do i=$((i+1)); echo $i >data/i; sync data/i; sleep 0.01; done; echo last $i`,
+	})
+	w.says(r, "ready")
+	for range 3 {
+		n.Agent.Kill()
+		w.must(n.Start(w.ctx()))
+		w.must(n.AwaitConnected(w.ctx()))
+	}
+	// A second container of the node shares what the dead agent had mounted.
+	second := w.launch(n, &mesos.Task{
+		ID: "second", Labels: labels("flocker.volume.data", "path=data,name=app,mode=ro"), Command: "cat data/i && echo ready; sleep infinity",
+	})
+	w.says(second, "ready")
+	if loops, err := lab.Loops(w.Lab.SAN); err != nil || len(loops) != 1 {
+		t.Errorf("loop devices are %v, %v", loops, err)
+	}
+	w.end(second)
+	if r.Last().State != mesos.StateRunning {
+		t.Errorf("the task is %+v", r.Last())
+	}
+	w.end(r)
+	w.idle()
+}
+
+func TestControlServiceMayBeAwayWhileTasksRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{})
+	first := w.launch(w.Nodes[0], ledger("app"))
+	w.says(first, "ready")
+	w.Control.Process.Kill()
+	w.end(first)
+	w.must(w.Control.Start(w.ctx()))
+	second := w.ready(w.Nodes[1], ledger("app"))
+	if !second.Printed("verified 1") {
+		t.Errorf("the task printed %q", second.Stdout())
+	}
+	w.end(second)
+	w.idle()
+}
+
+func TestLostCleanupsAreNoticed(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		config mesos.Config
+		lose   func(*world, *cluster.Node, *mesos.Run)
+	}{
+		"framework without checkpoints": {
+			config: mesos.Config{NoCheckpoint: true},
+			lose: func(w *world, n *cluster.Node, _ *mesos.Run) {
+				n.Mesos.Kill()
+				w.must(n.Mesos.Restart())
+			},
+		},
+		"cleanup while our agent is down": {
+			lose: func(w *world, n *cluster.Node, r *mesos.Run) {
+				n.Agent.Kill()
+				w.end(r)
+				if n.Mesos.DestroyErrors() != 1 {
+					w.t.Error("cleanup said that all was well though nobody heard it")
+				}
+				w.must(n.Start(w.ctx()))
+			},
+		},
+		"host rebooted": {
+			lose: func(w *world, n *cluster.Node, _ *mesos.Run) {
+				n.Mesos.Kill()
+				w.must(n.Reboot(w.ctx()))
+				w.must(n.Mesos.Restart())
+				w.must(n.Start(w.ctx()))
+			},
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, cluster.Options{Mesos: c.config})
+			one, two := w.Nodes[0], w.Nodes[1]
+			first := w.launch(one, ledger("app"))
+			w.says(first, "ready")
+			c.lose(w, one, first)
+			second := w.launch(two, ledger("app"))
+			w.says(second, "ready")
+			if !second.Printed("verified 1") {
+				t.Errorf("the task printed %q", second.Stdout())
+			}
+			w.end(second)
+			w.idle()
+		})
+	}
+}
+
+func TestMesosAgentThatIsDownReleasesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{WaitLimit: 2 * time.Second})
+	one, two := w.Nodes[0], w.Nodes[1]
+	first := w.launch(one, ledger("app"))
+	w.says(first, "ready")
+	one.Mesos.Kill()
+	// The container lives on, so its volume must not go anywhere.
+	second := w.launch(two, ledger("app"))
+	if u := w.ended(second); u.State != mesos.StateFailed || !strings.Contains(second.Stderr(), one.Name) {
+		t.Errorf("the second task is %+v and says %q", u, second.Stderr())
+	}
+	w.must(one.Mesos.Restart())
+	if first.Last().State != mesos.StateRunning {
+		t.Errorf("the first task is %+v", first.Last())
+	}
+	w.end(first)
+	third := w.ready(two, ledger("app"))
+	if !third.Printed("verified 1") {
+		t.Errorf("the task printed %q", third.Stdout())
+	}
+	w.end(third)
+	w.idle()
+}
+
+func TestPrepareOfADeadMesosAgentHoldsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{})
+	one, two := w.Nodes[0], w.Nodes[1]
+	// Frozen, our agent keeps prepare from ending until Mesos is dead.
+	w.must(one.Agent.Signal(sigStop))
+	r := w.launch(one, ledger("app"))
+	w.until("prepare runs", func() error {
+		out, err := one.Command(t.Context(), "sh", "-c", "cat /proc/[0-9]*/comm").Output()
+		if err == nil && !strings.Contains(out, "flocker-isolato") {
+			err = fmt.Errorf("processes are %s", strings.Fields(out))
+		}
+		return err
+	})
+	one.Mesos.Kill()
+	w.must(one.Agent.Signal(sigCont))
+	w.must(one.Mesos.Restart())
+	w.must(r.AwaitGone(w.ctx()))
+	second := w.ready(two, ledger("app"))
+	w.end(second)
+	w.until("the first node has no consumer", func() error {
+		leaks, err := w.Leaks()
+		for _, l := range leaks {
+			if strings.Contains(l, "consumer") {
+				return fmt.Errorf("%s", l)
+			}
+		}
+		return err
+	})
+}

@@ -1,0 +1,125 @@
+package system
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flocker-mesos/flocker/test/cluster"
+	"github.com/flocker-mesos/flocker/test/mesos"
+)
+
+func TestVolumeFollowsItsTaskThereAndBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{})
+	for round := range 4 {
+		r := w.launch(w.Nodes[round%2], ledger("app"))
+		w.says(r, "ready")
+		if want := fmt.Sprint("verified ", round); !r.Printed(want) {
+			t.Errorf("round %d: the task printed %q, want %q", round, r.Stdout(), want)
+		}
+		w.end(r)
+	}
+	w.idle()
+}
+
+func TestNextTaskStartsBeforeTheLastOnesCleanup(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{Mesos: mesos.Config{Linger: 500 * time.Millisecond}})
+	first := w.launch(w.Nodes[0], ledger("app"))
+	w.says(first, "ready")
+	first.Kill()
+	if _, err := first.Ended(w.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	second := w.launch(w.Nodes[1], ledger("app"))
+	w.says(second, "verified 1")
+	w.end(second)
+	w.idle()
+}
+
+func TestVolumeInUseIsWaitedForAndThenGivenUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{WaitLimit: 3 * time.Second})
+	holder, waiter := w.Nodes[0], w.Nodes[1]
+	first := w.launch(holder, ledger("app"))
+	w.says(first, "ready")
+
+	waits := func() (*mesos.Run, string) {
+		r := w.launch(waiter, ledger("app"))
+		var words string
+		w.until("the task says what it waits for", func() error {
+			for line := range strings.Lines(r.Stderr()) {
+				if strings.Contains(line, holder.Name) && strings.Contains(line, "since") {
+					words = line
+					return nil
+				}
+			}
+			return fmt.Errorf("it says %q and is %+v", r.Stderr(), r.Last())
+		})
+		return r, words
+	}
+	second, words := waits()
+	u := w.ended(second)
+	if u.State != mesos.StateFailed {
+		t.Errorf("task is %+v, want it to give up", u)
+	}
+	lines := strings.Split(strings.TrimSpace(second.Stderr()), "\n")
+	last := lines[len(lines)-1]
+	_, reason, _ := strings.Cut(words, holder.Name)
+	reason, _, _ = strings.Cut(holder.Name+reason, ";")
+	if !strings.Contains(second.Stderr()[len(words):], strings.TrimSpace(reason)) {
+		t.Errorf("it gave up with %q, want the words in which it waited: %q", last, reason)
+	}
+	if first.Last().State != mesos.StateRunning {
+		t.Errorf("the holder's task is %+v", first.Last())
+	}
+
+	third, _ := waits()
+	w.end(first)
+	w.says(third, "verified 1")
+	w.end(third)
+	w.idle()
+}
+
+func TestEightTasksStartSideBySide(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{Nodes: 1})
+	var runs []*mesos.Run
+	for i := range 8 {
+		runs = append(runs, w.launch(w.Nodes[0], ledger(fmt.Sprint("app", i))))
+	}
+	for _, r := range runs {
+		w.says(r, "ready")
+	}
+	for _, r := range runs {
+		r.Kill()
+	}
+	for _, r := range runs {
+		w.ended(r)
+	}
+	w.idle()
+}
+
+func TestTaskThatIsKilledWhileItWaitsStopsWaiting(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{})
+	first := w.launch(w.Nodes[0], ledger("app"))
+	w.says(first, "ready")
+	second := w.launch(w.Nodes[1], ledger("app"))
+	w.until("the second task waits", func() error {
+		if !strings.Contains(second.Stderr(), w.Nodes[0].Name) {
+			return fmt.Errorf("it says %q", second.Stderr())
+		}
+		return nil
+	})
+	w.end(second)
+	w.end(first)
+	w.idle()
+	// Nobody has it now, and the killed one does not get it.
+	third := w.launch(w.Nodes[0], ledger("app"))
+	w.says(third, "verified 1")
+	w.end(third)
+	w.idle()
+}
