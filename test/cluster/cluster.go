@@ -72,7 +72,7 @@ func (c *Cluster) install(ctx context.Context) error {
 	if err := os.MkdirAll(host.Path(c.ca), 0o700); err != nil {
 		return err
 	}
-	if _, err := c.authority(ctx, "initialize", "lab"); err != nil {
+	if err := c.authority(ctx, "initialize", "lab"); err != nil {
 		return err
 	}
 	if err := c.Control.install(ctx); err != nil {
@@ -91,14 +91,13 @@ func (c *Cluster) install(ctx context.Context) error {
 }
 
 // authority runs flocker ca in the authority's directory.
-func (c *Cluster) authority(ctx context.Context, args ...string) (string, error) {
+func (c *Cluster) authority(ctx context.Context, args ...string) error {
 	cmd := c.Control.Command(ctx, "flocker", append([]string{"ca"}, args...)...)
 	cmd.Dir = c.ca
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("make certificate: %w", err)
+	if _, err := cmd.Output(); err != nil {
+		return fmt.Errorf("make certificate: %w", err)
 	}
-	return out, nil
+	return nil
 }
 
 // Issue makes a certificate with flocker ca, such as Issue(ctx,
@@ -110,7 +109,7 @@ func (c *Cluster) Issue(ctx context.Context, args ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := c.authority(ctx, args...); err != nil {
+	if err := c.authority(ctx, args...); err != nil {
 		return "", err
 	}
 	after, err := filepath.Glob(filepath.Join(dir, "*.crt"))

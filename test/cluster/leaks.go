@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -116,9 +117,8 @@ func (c *Cluster) Complaints() ([]string, error) {
 			continue
 		}
 		for _, sign := range []string{"WARNING: DATA RACE", "panic: ", "fatal error: ", "goroutine 1 ["} {
-			if at := strings.Index(string(data), sign); at >= 0 {
-				excerpt := string(data)[at:]
-				found = append(found, fmt.Sprintf("%s: %s", log, excerpt[:min(len(excerpt), 4000)]))
+			if at := bytes.Index(data, []byte(sign)); at >= 0 {
+				found = append(found, fmt.Sprintf("%s: %s", log, data[at:min(len(data), at+4000)]))
 				break
 			}
 		}

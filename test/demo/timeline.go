@@ -89,8 +89,8 @@ func (t *timeline) says(node, text string) {
 	}
 }
 
-// check notes whether something is as it must be, and returns it.
-func (t *timeline) check(node string, ok bool, format string, args ...any) bool {
+// check notes whether something is as it must be.
+func (t *timeline) check(node string, ok bool, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	t.mu.Lock()
 	t.checks++
@@ -103,7 +103,6 @@ func (t *timeline) check(node string, ok bool, format string, args ...any) bool 
 	} else {
 		t.row(time.Now(), node, t.paint(red, "✗"), t.paint(red, text))
 	}
-	return ok
 }
 
 // verdict prints the end of the story and reports whether all was well.

@@ -73,8 +73,9 @@ func (g *GroupRun) run(l *life) {
 	case err = <-started:
 	case <-late:
 		close(doomed)
-		<-started
-		err = errors.New("Executor did not register") //nolint:staticcheck // as Mesos says it
+		if err = <-started; !errors.Is(err, errKilled) {
+			err = errors.New("Executor did not register") //nolint:staticcheck // as Mesos says it
+		}
 	}
 	if errors.Is(err, errKilled) {
 		return

@@ -67,8 +67,12 @@ func (a *Agent) runHook(l *life, path string, in *input) ([]byte, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("Command \"%s\" could not be started: %w", path, err) //nolint:staticcheck // as Mesos says it
 	}
-	ended := make(chan error, 1)
-	a.background.Go(func() { ended <- cmd.Wait() })
+	ended := make(chan struct{})
+	var failure error // valid once ended is closed
+	a.background.Go(func() {
+		failure = cmd.Wait()
+		close(ended)
+	})
 	defer func() {
 		for _, f := range files {
 			if !l.isKilled() {
@@ -79,14 +83,14 @@ func (a *Agent) runHook(l *life, path string, in *input) ([]byte, error) {
 	timeout := time.NewTimer(a.config.Timeout)
 	defer timeout.Stop()
 	select {
-	case err = <-ended:
+	case <-ended:
 	case <-l.killed:
 		return nil, errKilled
 	case <-timeout.C:
-		a.terminate(cmd, ended)
+		terminate(cmd, ended)
 		return nil, errors.New("Command execution error") //nolint:staticcheck // as Mesos says it
 	}
-	if err != nil {
+	if failure != nil {
 		cause, _ := os.ReadFile(a.host.Path(files[2]))
 		return nil, fmt.Errorf("Command \"%s\" exited with return code %d. Cause: %s", //nolint:staticcheck // as Mesos says it
 			path, cmd.ProcessState.ExitCode(), cause)
@@ -96,7 +100,7 @@ func (a *Agent) runHook(l *life, path string, in *input) ([]byte, error) {
 
 // terminate ends a command that took too long: SIGTERM to it and all its
 // descendants, SIGKILL a second later.
-func (a *Agent) terminate(cmd *lab.Command, ended <-chan error) {
+func terminate(cmd *lab.Command, ended <-chan struct{}) {
 	tree := append(descendants(cmd.Process.Pid), cmd.Process.Pid)
 	signal(tree, syscall.SIGTERM)
 	grace := time.NewTimer(time.Second)
@@ -122,7 +126,7 @@ func descendants(pid int) []int {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, file := range tasks {
 		data, _ := os.ReadFile(file)
-		for _, word := range strings.Fields(string(data)) {
+		for word := range strings.FieldsSeq(string(data)) {
 			if child, err := strconv.Atoi(word); err == nil {
 				all = append(append(all, child), descendants(child)...)
 			}

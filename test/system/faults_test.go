@@ -1,6 +1,7 @@
 package system
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -270,7 +271,7 @@ func copySparse(from, to string) error {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		if string(block[:n]) == string(zero[:n]) {
+		if bytes.Equal(block[:n], zero[:n]) {
 			continue
 		}
 		if _, err := target.WriteAt(block[:n], at); err != nil {

@@ -102,7 +102,7 @@ func Main() int {
 	_ = events.Encode(ended)
 	// The command executor stays for a second, so that its last message
 	// arrives; all the while the container's mounts exist.
-	time.Sleep(spec.Linger)
+	<-time.After(spec.Linger)
 	return 0
 }
 
@@ -238,7 +238,7 @@ func (s *Spec) runTask(control *bufio.Reader) (Event, error) {
 		awaitKill(control)
 		once.Do(func() {
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
-			time.Sleep(s.Grace)
+			<-time.After(s.Grace)
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		})
 	}()
