@@ -39,6 +39,7 @@ func Place(c *Config, sandbox string, volumes []api.VolumeRequest) ([]Placement,
 	if c.Directory == "" {
 		return nil, errors.New("read container config: the sandbox directory is missing")
 	}
+	sandbox = filepath.Clean(sandbox)
 	placements := make([]Placement, 0, len(volumes))
 	for _, v := range volumes {
 		p, err := place(c, sandbox, v)

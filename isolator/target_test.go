@@ -123,7 +123,7 @@ func TestPlaceRefuses(t *testing.T) {
 
 func TestPlaceHeedsAnotherSandboxDirectory(t *testing.T) {
 	c := container(t, true)
-	got, err := isolator.Place(c, "/work", []api.VolumeRequest{at("data")})
+	got, err := isolator.Place(c, "/work/", []api.VolumeRequest{at("data")})
 	if err != nil || got[0].Target != c.Rootfs+"/work/data" {
 		t.Errorf("got %+v, %v", got, err)
 	}

@@ -1,0 +1,204 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/isolator/reconcile"
+)
+
+// volumes are consumers that can be released.
+type volumes struct {
+	mu        sync.Mutex
+	consumers []api.Consumer
+	refuse    error
+	released  []string
+}
+
+func (v *volumes) Consumers() []api.Consumer {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.consumers)
+}
+
+func (v *volumes) Release(_ context.Context, id string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.refuse != nil {
+		return v.refuse
+	}
+	v.released = append(v.released, id)
+	v.consumers = slices.DeleteFunc(v.consumers, func(c api.Consumer) bool { return c.ID == id })
+	return nil
+}
+
+// listing is what a Mesos agent answers.
+type listing struct {
+	mu    sync.Mutex
+	live  reconcile.Live
+	err   error
+	hang  bool
+	times int
+}
+
+func (l *listing) Containers(ctx context.Context) (reconcile.Live, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.times++
+	if l.hang {
+		l.mu.Unlock()
+		<-ctx.Done()
+		l.mu.Lock()
+		return reconcile.Live{}, ctx.Err()
+	}
+	return l.live, l.err
+}
+
+// run starts a reconciler in a bubble of its own time. A step waits for some
+// intervals; between steps do has the volumes and the listing to itself.
+func run(t *testing.T, v *volumes, l *listing, log io.Writer, do func(step func(n int))) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		r := reconcile.Reconciler{
+			Volumes: v, Containers: l, Alive: func(string) bool { return false }, Log: slog.New(slog.NewTextHandler(log, nil)),
+		}
+		var done sync.WaitGroup
+		done.Go(func() {
+			if err := r.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		v.mu.Lock()
+		l.mu.Lock()
+		do(func(n int) {
+			v.mu.Unlock()
+			l.mu.Unlock()
+			time.Sleep(time.Duration(n) * reconcile.DefaultInterval) // the bubble's time, not ours
+			synctest.Wait()
+			v.mu.Lock()
+			l.mu.Lock()
+		})
+		v.mu.Unlock()
+		l.mu.Unlock()
+		cancel()
+		done.Wait()
+	})
+}
+
+func old(id string) api.Consumer { return api.Consumer{ID: id, Kind: api.ConsumerMesos} }
+
+func TestReconcilerReleasesWhatMesosNoLongerRuns(t *testing.T) {
+	v := &volumes{consumers: []api.Consumer{old("a"), old("p.c"), {ID: "dvdcli:db", Kind: api.ConsumerDVDCLI}}}
+	l := &listing{live: reconcile.NewLive("a", "p", "p.c")}
+	run(t, v, l, io.Discard, func(step func(int)) {
+		step(3)
+		if l.times != 4 || v.released != nil {
+			t.Errorf("all running: got %d listings, %v", l.times, v.released)
+		}
+		l.live = reconcile.NewLive("a", "p")
+		step(1)
+		if v.released != nil {
+			t.Errorf("missing once: got %v", v.released)
+		}
+		step(1)
+		if !slices.Equal(v.released, []string{"p.c"}) {
+			t.Errorf("missing twice: got %v", v.released)
+		}
+		l.live = reconcile.NewLive()
+		step(4)
+		if !slices.Equal(v.released, []string{"p.c", "a"}) {
+			t.Errorf("all missing: got %v", v.released)
+		}
+	})
+}
+
+func TestReconcilerReleasesNothingWhileMesosDoesNotAnswer(t *testing.T) {
+	v := &volumes{consumers: []api.Consumer{old("a")}}
+	l := &listing{live: reconcile.NewLive()}
+	var log strings.Builder
+	run(t, v, l, &log, func(step func(int)) {
+		l.err = errors.New("connection refused")
+		step(10)
+		l.err = nil
+		step(1)
+		if v.released != nil {
+			t.Errorf("missing before and after a silence: got %v", v.released)
+		}
+		step(1)
+		if !slices.Equal(v.released, []string{"a"}) {
+			t.Errorf("missing twice: got %v", v.released)
+		}
+	})
+	if got := strings.Count(log.String(), "connection refused"); got != 1 {
+		t.Errorf("got %d warnings about one silence:\n%s", got, log.String())
+	}
+}
+
+func TestReconcilerGivesUpAListingThatHangs(t *testing.T) {
+	v := &volumes{consumers: []api.Consumer{old("a")}}
+	l := &listing{live: reconcile.NewLive(), hang: true}
+	run(t, v, l, io.Discard, func(step func(int)) {
+		step(5)
+		if l.times < 2 || v.released != nil {
+			t.Errorf("got %d listings, %v", l.times, v.released)
+		}
+	})
+}
+
+func TestReconcilerAsksNobodyWhereNothingIsUsed(t *testing.T) {
+	v := &volumes{consumers: []api.Consumer{{ID: "dvdcli:db", Kind: api.ConsumerDVDCLI}}}
+	l := &listing{}
+	run(t, v, l, io.Discard, func(step func(int)) { step(3) })
+	if l.times != 0 {
+		t.Errorf("got %d listings", l.times)
+	}
+}
+
+func TestReconcilerTriesARefusedReleaseAgain(t *testing.T) {
+	v := &volumes{consumers: []api.Consumer{old("a")}, refuse: errors.New("disk full")}
+	l := &listing{live: reconcile.NewLive()}
+	run(t, v, l, io.Discard, func(step func(int)) {
+		step(3)
+		v.refuse = nil
+		step(1)
+	})
+	if !slices.Equal(v.released, []string{"a"}) {
+		t.Errorf("got %v", v.released)
+	}
+}
+
+func TestReconcilerAgainstTheAgentAPI(t *testing.T) {
+	a := serve(t, recorded(t, "agent-GET_CONTAINERS.json"))
+	running := "e0b12b7e-44d0-4562-82cd-dd9c9cb64fba.65c1b3b3-3310-45c2-bdcd-b2048c6fdfa1"
+	ctx, cancel := context.WithCancel(t.Context())
+	v := &stopping{volumes: volumes{consumers: []api.Consumer{old(running), old("ended")}}, stop: cancel}
+	r := reconcile.Reconciler{
+		Volumes: v, Containers: connect(t, a.URL), Alive: func(string) bool { return false }, Log: slog.New(slog.DiscardHandler),
+		Interval: time.Millisecond, Now: func() time.Time { return time.Unix(1e9, 0) },
+	}
+	if err := r.Run(ctx); err != nil || !slices.Equal(v.released, []string{"ended"}) {
+		t.Errorf("got %v, %v", v.released, err)
+	}
+}
+
+// stopping ends its test with the first release.
+type stopping struct {
+	volumes
+	stop func()
+}
+
+func (s *stopping) Release(ctx context.Context, id string) error {
+	s.stop()
+	return s.volumes.Release(ctx, id)
+}
