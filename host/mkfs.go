@@ -1,14 +1,11 @@
 package host
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -29,124 +26,138 @@ func (e *NotBlankError) Error() string {
 	return fmt.Sprintf("device %s is not blank, it carries %s", e.Device, e.Signature)
 }
 
-// Format makes a file system on a blank device: "ext4" or "xfs". It looks for
-// itself immediately before, and refuses anything that is not blank with a
-// *NotBlankError, and a device in use with ErrBusy. When ctx ends, mkfs is
-// killed; the device then probes as blank and interrupted and can be formatted
-// again. An mkfs that outlives this process makes the device busy until it has
-// ended.
-//
-// On the way in: the device looks blank to mkfs, so it is not told to discard
-// anything; that takes seconds on some storage. Inode tables and journal are
-// left to the kernel, which fills them when there is time.
-func Format(ctx context.Context, dev Device, fs string) error {
-	if err := format(ctx, dev, fs); err != nil {
-		return fmt.Errorf("make file system %s on %s: %w", fs, dev.Path, err)
-	}
-	return nil
+// Formatter makes file systems. It keeps what it has learned of a size for the
+// next device of that size. The zero value is ready for use.
+type Formatter struct {
+	mu     sync.Mutex
+	images map[int64]*ext4Image // by the size of the device in bytes
+	bytes  int64                // of all images
 }
 
-func format(ctx context.Context, dev Device, fs string) error {
-	var command []string
+// maxImages bounds the memory that a Formatter keeps, in bytes. The image for
+// 1 GiB has 0.7 MB, for 1 TiB 16 MB.
+const maxImages = 64 << 20
+
+// Format is a Formatter's for one time.
+func Format(ctx context.Context, dev Device, fs string) error {
+	return new(Formatter).Format(ctx, dev, fs)
+}
+
+// Format makes a file system on a blank device: "ext4" or "xfs". It looks for
+// itself immediately before, and refuses anything that is not blank with a
+// *NotBlankError, and a device in use with ErrBusy. When ctx ends or the process
+// dies, the device probes as blank and interrupted, and can be formatted again.
+// An mkfs.xfs that outlives this process makes the device busy until it has
+// ended.
+func (f *Formatter) Format(ctx context.Context, dev Device, fs string) error {
+	var err error
 	switch fs {
 	case "ext4":
-		// Blocks of 4 KiB on small devices too: they are quicker, and the
-		// format mark counts on it.
-		command = []string{"mkfs.ext4", "-q", "-F", "-b", "4096",
-			"-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", dev.Path}
+		err = f.formatExt4(ctx, dev)
 	case "xfs":
-		command = []string{"mkfs.xfs", "-q", "-K", dev.Path}
+		err = formatXFS(ctx, dev)
 	default:
-		return errors.New("unknown file system")
+		err = errors.New("unknown file system")
 	}
-	held, err := claimBlank(dev, fs)
 	if err != nil {
-		return err
-	}
-	defer unix.Close(held)
-	fault.Point("host.format-begun")
-	if err := run(ctx, 0, command...); err != nil {
-		return err
+		return fmt.Errorf("make file system %s on %s: %w", fs, dev.Path, err)
 	}
 	fault.Point("host.formatted")
 	return nil
 }
 
-// claimBlank makes sure that a device is blank, marks it as being formatted,
-// and returns it open, but no longer exclusively, which mkfs wants for itself.
-// The caller closes it after mkfs: the mark then needs no flush of its own.
-func claimBlank(dev Device, fs string) (int, error) {
-	f, err := openProbed(dev.Path, unix.O_RDWR)
+func (f *Formatter) formatExt4(ctx context.Context, dev Device) error {
+	device, _, err := claimBlank(dev)
 	if err != nil {
-		return -1, err
-	}
-	defer f.Close()
-	sig, err := probe(f, dev.Image)
-	if err != nil {
-		return -1, err
-	}
-	if sig.Kind != Blank {
-		return -1, &NotBlankError{Device: dev.Path, Signature: sig}
-	}
-	if fs == "xfs" {
-		size, err := deviceSize(int(f.Fd()))
-		if err != nil {
-			return -1, err
-		}
-		if size < MinXFSSize {
-			return -1, fmt.Errorf("device has %d bytes, XFS needs at least %d (300 MiB)", size, MinXFSSize)
-		}
-	}
-	held, err := open(dev.Path, unix.O_RDWR)
-	if err != nil {
-		return -1, err
-	}
-	if err := mark(held, fs, sig.Interrupted); err != nil {
-		unix.Close(held)
-		return -1, fmt.Errorf("mark it as being formatted: %w", err)
-	}
-	return held, nil
-}
-
-// formatMark is written into the second 4 KiB of a device before mkfs.ext4
-// starts. There the first group descriptors of an ext4 with blocks of 4 KiB
-// lie. mkfs.ext4 writes them at its end and the superblock after them: while
-// the mark is there, there was never a file system, whatever else of it is on
-// the device already. XFS has a field in its superblock for that.
-const (
-	formatMark   = "flocker: mkfs.ext4 has begun here and has not come to its end\n"
-	formatMarkAt = 4096
-)
-
-func hasFormatMark(head []byte) bool {
-	return bytes.HasPrefix(head[formatMarkAt:], []byte(formatMark)) && firstData(head[:formatMarkAt], 0) < 0
-}
-
-func mark(fd int, fs string, interrupted bool) error {
-	block := make([]byte, formatMarkAt)
-	if interrupted {
-		// What another mkfs began makes mkfs.xfs refuse the device.
-		if err := writeAt(fd, block, 0); err != nil {
-			return err
-		}
-	}
-	switch {
-	case fs == "ext4":
-		copy(block, formatMark)
-	case !interrupted:
-		return nil
-	}
-	return writeAt(fd, block, formatMarkAt)
-}
-
-func writeAt(fd int, data []byte, at int64) error {
-	return retry(func() error {
-		n, err := unix.Pwrite(fd, data, at)
-		if err == nil && n < len(data) {
-			err = unix.EIO
-		}
 		return err
-	})
+	}
+	defer device.Close()
+	size, err := deviceSize(int(device.Fd()))
+	if err != nil {
+		return err
+	}
+	if err := directIO(device, false); err != nil {
+		return err
+	}
+	image, err := f.image(ctx, size)
+	if err != nil {
+		return err
+	}
+	return image.copyTo(ctx, device)
+}
+
+// image returns the image for a device of a size, from memory if there is one.
+func (f *Formatter) image(ctx context.Context, size int64) (*ext4Image, error) {
+	f.mu.Lock()
+	image := f.images[size]
+	f.mu.Unlock()
+	if image != nil {
+		return image, nil
+	}
+	image, err := makeExt4Image(ctx, size)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.bytes+image.bytes > maxImages {
+		// One that is being copied from is closed when nobody refers to it.
+		f.images, f.bytes = nil, 0
+	}
+	if f.images == nil {
+		f.images = map[int64]*ext4Image{}
+	}
+	if f.images[size] == nil && image.bytes <= maxImages {
+		f.images[size] = image
+		f.bytes += image.bytes
+	}
+	return image, nil
+}
+
+// claimBlank opens a device exclusively and makes sure that it is blank.
+func claimBlank(dev Device) (*os.File, Signature, error) {
+	device, err := openProbed(dev.Path, unix.O_RDWR)
+	if err != nil {
+		return nil, Signature{}, err
+	}
+	sig, err := probe(device, dev.Image)
+	if err == nil && sig.Kind != Blank {
+		err = &NotBlankError{Device: dev.Path, Signature: sig}
+	}
+	if err != nil {
+		device.Close()
+		return nil, Signature{}, err
+	}
+	return device, sig, nil
+}
+
+// formatXFS lets mkfs.xfs write to the device. Until it has come to its end, it
+// says so in the superblock.
+func formatXFS(ctx context.Context, dev Device) error {
+	device, sig, err := claimBlank(dev)
+	if err != nil {
+		return err
+	}
+	defer device.Close()
+	size, err := deviceSize(int(device.Fd()))
+	if err != nil {
+		return err
+	}
+	if size < MinXFSSize {
+		return fmt.Errorf("device has %d bytes, XFS needs at least %d (300 MiB)", size, MinXFSSize)
+	}
+	if sig.Interrupted {
+		// mkfs.xfs refuses what another one left.
+		if _, err := device.WriteAt(alignedBuffer(ext4Block), 0); err != nil {
+			return fmt.Errorf("erase what an interrupted format left: %w", err)
+		}
+	}
+	// It wants to open the device exclusively itself.
+	if err := device.Close(); err != nil {
+		return err
+	}
+	fault.Point("host.format-begun")
+	return program{name: "mkfs.xfs", args: []string{"-q", "-K", dev.Path}}.run(ctx)
 }
 
 // Check repairs what e2fsck repairs without asking on an ext4 whose Signature
@@ -163,55 +174,10 @@ func Check(ctx context.Context, dev Device) error {
 	// Bits: 1, errors corrected; 2, the machine should be rebooted if the file
 	// system is mounted, which it is not. From 4 on, errors are left.
 	const corrected = 1 | 2
-	if err := run(ctx, corrected, "e2fsck", "-p", dev.Path); err != nil {
+	e2fsck := program{name: "e2fsck", args: []string{"-p", dev.Path}, accepted: corrected}
+	if err := e2fsck.run(ctx); err != nil {
 		return fmt.Errorf("check file system on %s: %w", dev.Path, err)
 	}
 	fault.Point("host.checked")
 	return nil
-}
-
-// run runs a program; an exit code up to accepted is no error. What the program
-// wrote is in the error.
-func run(ctx context.Context, accepted int, command ...string) error {
-	path, err := findProgram(command[0])
-	if err != nil {
-		return err
-	}
-	// Output to a file in memory: no goroutine has to copy it, and the program
-	// never blocks on it.
-	fd, err := unix.MemfdCreate(command[0], unix.MFD_CLOEXEC)
-	if err != nil {
-		return fmt.Errorf("make a file for the output of %s: %w", command[0], err)
-	}
-	output := os.NewFile(uintptr(fd), command[0])
-	defer output.Close()
-	cmd := exec.CommandContext(ctx, path, command[1:]...)
-	cmd.Env = []string{"PATH=" + strings.Join(programDirs, ":"), "LC_ALL=C"}
-	cmd.Stdout, cmd.Stderr = output, output
-	err = cmd.Run()
-	if err == nil {
-		return nil
-	}
-	if cause := context.Cause(ctx); cause != nil {
-		return fmt.Errorf("%s was stopped: %w", command[0], cause)
-	}
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() && exit.ExitCode() <= accepted {
-		return nil
-	}
-	text := make([]byte, 4096)
-	n, _ := output.ReadAt(text, 0)
-	return fmt.Errorf("%s: %w: %s", command[0], err, strings.Join(strings.Fields(string(text[:n])), " "))
-}
-
-// programDirs are where the programs are, whatever PATH the agent has.
-var programDirs = []string{"/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"}
-
-func findProgram(name string) (string, error) {
-	for _, dir := range programDirs {
-		path := filepath.Join(dir, name)
-		if unix.Access(path, unix.X_OK) == nil {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("%s: %w (looked in %s)", name, exec.ErrNotFound, strings.Join(programDirs, ", "))
 }
