@@ -6,6 +6,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -47,6 +48,7 @@ type Agent struct {
 	reports *reporter
 	stepper *stepper
 	volumes *Volumes
+	stop    context.CancelFunc // ends the workers
 }
 
 // New reads what the node knows and is ready to Run; nothing is mounted or
@@ -113,10 +115,14 @@ func (a *Agent) assemble(journal *journal, instance string) error {
 		datasets: map[api.DatasetID]*dataset{}, names: map[string]int{}, metrics: m,
 	}
 	m.engine = a.engine
+	a.engine.ctx, a.stop = context.WithCancel(context.Background())
 	a.reports.state, a.reports.settle, a.reports.spend = a.engine.state, a.engine.settle, a.engine.spend
 	a.volumes = &Volumes{
 		log: a.deps.Log, now: a.deps.Now, engine: a.engine, journal: journal, control: a.link, root: a.root,
 		waitLimit: a.cfg.WaitLimit, busy: map[string]chan struct{}{},
+	}
+	for _, c := range journal.all() {
+		a.engine.addConsumer(c)
 	}
 	if a.deps.Metrics == nil {
 		return nil
@@ -127,8 +133,13 @@ func (a *Agent) assemble(journal *journal, instance string) error {
 	return nil
 }
 
-// Close lets another agent use the state directory. Run calls it.
-func (a *Agent) Close() error { return a.lock.Close() }
+// Close ends the workers, whose last steps it waits for, and lets another agent
+// use the state directory. Run calls it.
+func (a *Agent) Close() error {
+	a.stop()
+	a.engine.close()
+	return errors.Join(a.root.Close(), a.lock.Close())
+}
 
 // Volumes returns the use case that front doors call.
 func (a *Agent) Volumes() *Volumes { return a.volumes }
@@ -143,10 +154,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	a.engine.ctx = ctx
-	for _, c := range a.volumes.journal.all() {
-		a.engine.addConsumer(c)
-	}
+	context.AfterFunc(ctx, a.stop)
 	if _, err := a.Survey(ctx); err != nil {
 		_ = listener.Close()
 		return err
@@ -161,7 +169,6 @@ func (a *Agent) Run(ctx context.Context) error {
 		return nil
 	})
 	err = group.Wait()
-	a.engine.close()
 	_ = os.Remove(filepath.Clean(a.cfg.Socket))
 	return err
 }
