@@ -125,15 +125,14 @@ func (h *Host) Listen(ctx context.Context, network, address string) (net.Listene
 // Plug pulls the host's network cable out of the switch, or puts it back.
 func (h *Host) Plug(ctx context.Context, in bool) error { return h.lab.wiring.plug(ctx, h.port, in) }
 
-// Mounts returns the lines of the host's mount table.
+// Mounts returns the lines of the host's mount table, as in
+// /proc/PID/mountinfo.
 func (h *Host) Mounts() ([]string, error) {
-	var lines []string
-	err := h.Do(func() error {
-		data, err := os.ReadFile("/proc/thread-self/mountinfo")
-		lines = strings.Split(strings.TrimSpace(string(data)), "\n")
-		return err
-	})
-	return lines, err
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", h.init.Process.Pid))
+	if err != nil {
+		return nil, fmt.Errorf("read mount table of %s: %w", h.Name, err)
+	}
+	return strings.Split(strings.TrimSpace(string(data)), "\n"), nil
 }
 
 // Reboot cuts the power and starts the host again: its processes, mounts and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,11 @@ func TestWhatAHostMountsAndWritesStaysInside(t *testing.T) {
 	a, b := hosts[0], hosts[1]
 	output(t, a, "sh", "-ec", "mkdir /flocker; mount -t tmpfs inside /flocker; touch /flocker/x /etc/flocker/y "+l.SAN+"/z")
 
+	if got, err := a.Mounts(); err != nil || !slices.ContainsFunc(got, func(m string) bool {
+		return strings.Contains(m, " /flocker ") && strings.HasSuffix(m, "tmpfs inside rw")
+	}) {
+		t.Errorf("the mount table is %q, %v", got, err)
+	}
 	if got := output(t, b, "sh", "-c", "ls -d /flocker /etc/flocker/* "+l.SAN+"/* 2>/dev/null || true"); got != l.SAN+"/z" {
 		t.Errorf("the other host sees %q, want only the SAN's file", got)
 	}

@@ -209,3 +209,22 @@ func TestExamplesRunAndMove(t *testing.T) {
 	}
 	w.idle()
 }
+
+func TestDvdcliMountsOnceForAllContainers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{})
+	one, two := w.Nodes[0], w.Nodes[1]
+	flags := "--volumedriver=flocker --volumename=pgdata"
+	path := strings.TrimSpace(w.inside(one, "dvdcli mount "+flags+" --volumeopts=size=1"))
+	w.inside(one, "echo stored >"+path+"/MARK; mountpoint -q "+path)
+	if again := strings.TrimSpace(w.inside(one, "dvdcli mount "+flags)); again != path {
+		t.Errorf("mounted at %q and at %q", path, again)
+	}
+	w.inside(one, "dvdcli unmount "+flags)
+	path = strings.TrimSpace(w.inside(two, "dvdcli mount "+flags))
+	if got := w.inside(two, "cat "+path+"/MARK"); got != "stored\n" {
+		t.Errorf("the volume holds %q", got)
+	}
+	w.inside(two, "dvdcli unmount "+flags)
+	w.idle()
+}
