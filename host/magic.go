@@ -12,6 +12,7 @@ type magic struct {
 var magics = []magic{
 	{"linux_raid_member", 0, mdMagic},    // metadata 1.1
 	{"linux_raid_member", 4096, mdMagic}, // metadata 1.2
+	{"crypto_LUKS", 0, "LUKS\xba\xbe\x00\x01"},
 	{"bcache", 4096 + 24, "\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x81"},
 	{"bcachefs", 4096 + 24, "\xc6\x85\x73\xf6\x66\xce\x90\xa9\xd9\x6a\x60\xcf\x80\x3d\xf7\xef"},
 	{"BitLocker", 3, "-FVE-FS-"},

@@ -209,16 +209,12 @@ func probeUnknown(f *os.File, size int64) (Signature, error) {
 
 // askLibrary asks go-blockdevice what the device carries.
 func askLibrary(f *os.File) (name, uuid string, err error) {
-	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
-	if err == nil {
-		// It reads unaligned pieces.
-		_, err = unix.FcntlInt(f.Fd(), unix.F_SETFL, flags&^unix.O_DIRECT)
-	}
-	if err != nil {
-		return "", "", fmt.Errorf("turn direct I/O off: %w", err)
+	// It reads unaligned pieces.
+	if err := directIO(f, false); err != nil {
+		return "", "", err
 	}
 	info, err := blkid.Probe(f, blkid.WithSkipLocking(true))
-	if err != nil {
+	if err := errors.Join(err, directIO(f, true)); err != nil {
 		return "", "", err
 	}
 	if info.UUID != nil {
@@ -229,6 +225,22 @@ func askLibrary(f *os.File) (name, uuid string, err error) {
 		name = n
 	}
 	return name, uuid, nil
+}
+
+// directIO turns direct I/O on or off for an open device.
+func directIO(f *os.File, on bool) error {
+	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
+	if err == nil {
+		flags &^= unix.O_DIRECT
+		if on {
+			flags |= unix.O_DIRECT
+		}
+		_, err = unix.FcntlInt(f.Fd(), unix.F_SETFL, flags)
+	}
+	if err != nil {
+		return fmt.Errorf("switch direct I/O of %s: %w", f.Name(), err)
+	}
+	return nil
 }
 
 // libraryNames are blkid(8)'s names for what the library calls otherwise.

@@ -24,12 +24,14 @@ const (
 	extIncompatRecover  = 0x4
 	extIncompatJournal  = 0x8 // is no file system but the journal of one
 	extIncompat64Bit    = 0x80
+	extIncompatSeed     = 0x2000 // checksums start from a seed of their own, not from the UUID
 	extROCompatChecksum = 0x400
 	extROCompatOrphans  = 0x10000 // files to be deleted were left open
 	extIncompatOfExt3   = 0x2 | extIncompatRecover | 0x10
 	extROCompatOfExt3   = 0x1 | 0x2 | 0x4
 	extStateValid       = 0x1
 	extStateError       = 0x2
+	extMagic            = 0xEF53
 	extSuperblockOffset = 1024
 	extSuperblockLength = 1024
 )
@@ -41,7 +43,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func parseExt(head []byte) (superblock, bool) {
 	b := head[extSuperblockOffset:][:extSuperblockLength]
 	le := binary.LittleEndian
-	if le.Uint16(b[0x38:]) != 0xEF53 {
+	if le.Uint16(b[0x38:]) != extMagic {
 		return superblock{}, false
 	}
 	compat, incompat, roCompat := le.Uint32(b[0x5c:]), le.Uint32(b[0x60:]), le.Uint32(b[0x64:])

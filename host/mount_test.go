@@ -1,0 +1,255 @@
+package host_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/flocker-mesos/flocker/host"
+)
+
+// formatted makes a device with a file system.
+func formatted(t *testing.T, fs string) host.Device {
+	t.Helper()
+	size := int64(64 * mib)
+	if fs == "xfs" {
+		size = host.MinXFSSize
+	}
+	dev := newDevice(t, size)
+	format(t, dev, fs)
+	return dev
+}
+
+func deviceNumber(t *testing.T, dev host.Device) uint64 {
+	t.Helper()
+	number, err := host.DeviceNumber(dev.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return number
+}
+
+func wantMounted(t *testing.T, target string, want host.MountPoint) {
+	t.Helper()
+	got, ok, err := host.Mounted(target)
+	if err != nil || !ok || got != want {
+		t.Errorf("mounted at %s: got %+v, %v, %v, want %+v", target, got, ok, err, want)
+	}
+}
+
+func wantNotMounted(t *testing.T, target string) {
+	t.Helper()
+	if got, ok, err := host.Mounted(target); err != nil || ok {
+		t.Errorf("mounted at %s: got %+v, %v, %v, want nothing", target, got, ok, err)
+	}
+}
+
+func TestMountAndUnmount(t *testing.T) {
+	for _, fs := range []string{"ext4", "xfs"} {
+		t.Run(fs, func(t *testing.T) {
+			dev := formatted(t, fs)
+			target := t.TempDir()
+			wantNotMounted(t, target)
+			mountAt(t, dev, target, fs)
+			wantMounted(t, target, host.MountPoint{Device: deviceNumber(t, dev)})
+			if err := host.Mount(dev.Path, target, fs, 0); !errors.Is(err, host.ErrBusy) {
+				t.Errorf("mount again: got %v, want %v", err, host.ErrBusy)
+			}
+			if _, err := host.Probe(dev); !errors.Is(err, host.ErrBusy) {
+				t.Errorf("probe a mounted device: got %v, want %v", err, host.ErrBusy)
+			}
+			for range 2 {
+				unmount(t, target)
+				wantNotMounted(t, target)
+			}
+		})
+	}
+}
+
+func TestUnmountOfABusyMountIsBusy(t *testing.T) {
+	dev := formatted(t, "ext4")
+	target := mount(t, dev, "ext4")
+	f, err := os.Create(filepath.Join(target, "open"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := host.Unmount(target); !errors.Is(err, host.ErrBusy) {
+		t.Errorf("unmount with an open file: got %v, want %v", err, host.ErrBusy)
+	}
+	wantMounted(t, target, host.MountPoint{Device: deviceNumber(t, dev)})
+	f.Close()
+}
+
+func TestUnmountWhereNothingIs(t *testing.T) {
+	dir := t.TempDir()
+	for _, target := range []string{dir, filepath.Join(dir, "missing")} {
+		if err := host.Unmount(target); err != nil {
+			t.Errorf("unmount %s: %v", target, err)
+		}
+		wantNotMounted(t, target)
+	}
+}
+
+func TestMountsAreNotFollowedThroughLinks(t *testing.T) {
+	dev := formatted(t, "ext4")
+	target := mount(t, dev, "ext4")
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
+	}
+	wantNotMounted(t, link)
+	if err := host.Unmount(link); err != nil {
+		t.Error(err)
+	}
+	wantMounted(t, target, host.MountPoint{Device: deviceNumber(t, dev)})
+}
+
+func TestMountedSaysWhatIsOnTop(t *testing.T) {
+	below, above := formatted(t, "ext4"), formatted(t, "ext4")
+	target := mount(t, below, "ext4")
+	mountAt(t, above, target, "ext4")
+	wantMounted(t, target, host.MountPoint{Device: deviceNumber(t, above)})
+	unmount(t, target)
+	wantMounted(t, target, host.MountPoint{Device: deviceNumber(t, below)})
+}
+
+func TestShutDownFileSystemIsStillMounted(t *testing.T) {
+	const xfsIocGoingDown = 0x8004587d
+	dev := formatted(t, "xfs")
+	target := mount(t, dev, "xfs")
+	dir, err := os.Open(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = unix.IoctlSetPointerInt(int(dir.Fd()), xfsIocGoingDown, 2)
+	dir.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.ReadDir(target); !errors.Is(err, unix.EIO) {
+		t.Fatalf("the file system was not shut down: %v", err)
+	}
+	wantMounted(t, target, host.MountPoint{Device: deviceNumber(t, dev)})
+	unmount(t, target)
+	wantNotMounted(t, target)
+}
+
+func TestMountTableHasWhatIsMounted(t *testing.T) {
+	dev := formatted(t, "ext4")
+	target := filepath.Join(t.TempDir(), "with space")
+	if err := os.Mkdir(target, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mountAt(t, dev, target, "ext4")
+	table, err := host.MountTable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range table {
+		if m.Target == target {
+			if m.Device != deviceNumber(t, dev) || m.FS != "ext4" || m.Root != "/" || m.ReadOnly || m.Shared {
+				t.Errorf("entry: got %+v", m)
+			}
+			return
+		}
+	}
+	t.Errorf("%s is missing in %+v", target, table)
+}
+
+func TestReadOnlyViewCannotBeWritten(t *testing.T) {
+	dev := formatted(t, "ext4")
+	source, target := mount(t, dev, "ext4"), t.TempDir()
+	if err := host.BindReadOnly(source, target); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unmount(t, target) })
+	wantMounted(t, target, host.MountPoint{Device: deviceNumber(t, dev), ReadOnly: true})
+	wantMounted(t, source, host.MountPoint{Device: deviceNumber(t, dev)})
+	if err := os.WriteFile(filepath.Join(target, "file"), nil, 0o600); !errors.Is(err, unix.EROFS) {
+		t.Errorf("write through the view: got %v, want %v", err, unix.EROFS)
+	}
+	if err := os.WriteFile(filepath.Join(source, "file"), []byte("text"), 0o600); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(target, "file")); err != nil || string(text) != "text" {
+		t.Errorf("read through the view: got %q, %v", text, err)
+	}
+	if err := host.Unmount(source); err != nil {
+		t.Errorf("unmount the source of a view: %v", err)
+	}
+}
+
+func TestDeviceNumberOfNoDevice(t *testing.T) {
+	for _, path := range []string{t.TempDir(), "/dev/null", "/dev/missing"} {
+		if n, err := host.DeviceNumber(path); err == nil {
+			t.Errorf("device number of %s: got %d", path, n)
+		}
+	}
+}
+
+func TestFreshRootIsForAnyUser(t *testing.T) {
+	for _, fs := range []string{"ext4", "xfs"} {
+		t.Run(fs, func(t *testing.T) {
+			root := mount(t, formatted(t, fs), fs)
+			for range 2 {
+				if err := host.FreshRoot(root); err != nil {
+					t.Fatal(err)
+				}
+				wantRoot(t, root, 0o777, "")
+			}
+		})
+	}
+}
+
+func wantRoot(t *testing.T, root string, mode os.FileMode, names string) {
+	t.Helper()
+	info, err := os.Stat(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if info.Mode().Perm() != mode || strings.Join(got, " ") != names {
+		t.Errorf("root: got mode %v and %q, want %v and %q", info.Mode().Perm(), got, mode, names)
+	}
+}
+
+func TestUsedRootIsLeftAlone(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		use   func(root string) error
+		mode  os.FileMode
+		names string
+	}{
+		{"file", func(root string) error { return os.WriteFile(root+"/file", nil, 0o600) }, 0o755, "file lost+found"},
+		{"something found", func(root string) error { return os.WriteFile(root+"/lost+found/#12", nil, 0o600) }, 0o755, "lost+found"},
+		{"emptied, other mode", func(root string) error {
+			return errors.Join(os.Remove(root+"/lost+found"), os.Chmod(root, 0o700))
+		}, 0o700, ""},
+		{"emptied, other owner", func(root string) error {
+			return errors.Join(os.Remove(root+"/lost+found"), os.Chown(root, 999, 999))
+		}, 0o755, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			root := mount(t, formatted(t, "ext4"), "ext4")
+			if err := test.use(root); err != nil {
+				t.Fatal(err)
+			}
+			if err := host.FreshRoot(root); err != nil {
+				t.Fatal(err)
+			}
+			wantRoot(t, root, test.mode, test.names)
+		})
+	}
+}

@@ -1,0 +1,69 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// program is one to be run.
+type program struct {
+	name     string
+	args     []string
+	env      []string   // beside a PATH and the plain locale
+	files    []*os.File // from file descriptor 3 on
+	accepted int        // the highest exit code that is no error
+}
+
+// run runs the program until it ends, or kills it when ctx ends. What it wrote
+// is in the error.
+func (p program) run(ctx context.Context) error {
+	path, err := findProgram(p.name)
+	if err != nil {
+		return err
+	}
+	// Output to a file in memory: no goroutine has to copy it, and the program
+	// never blocks on it.
+	fd, err := unix.MemfdCreate("output", unix.MFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("make a file for the output of %s: %w", p.name, err)
+	}
+	output := os.NewFile(uintptr(fd), "output of "+p.name)
+	defer output.Close()
+	cmd := exec.CommandContext(ctx, path, p.args...)
+	cmd.Env = append([]string{"PATH=" + strings.Join(programDirs, ":"), "LC_ALL=C"}, p.env...)
+	cmd.Stdout, cmd.Stderr = output, output
+	cmd.ExtraFiles = p.files
+	err = cmd.Run()
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return fmt.Errorf("%s was stopped: %w", p.name, cause)
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() && exit.ExitCode() <= p.accepted {
+		return nil
+	}
+	text := make([]byte, 4096)
+	n, _ := output.ReadAt(text, 0)
+	return fmt.Errorf("%s: %w: %s", p.name, err, strings.Join(strings.Fields(string(text[:n])), " "))
+}
+
+// programDirs are where programs are, whatever PATH the agent has.
+var programDirs = []string{"/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"}
+
+func findProgram(name string) (string, error) {
+	for _, dir := range programDirs {
+		path := filepath.Join(dir, name)
+		if unix.Access(path, unix.X_OK) == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s: %w (looked in %s)", name, exec.ErrNotFound, strings.Join(programDirs, ", "))
+}
