@@ -47,17 +47,6 @@ func ParseVolumes(app string, labels, env []Label) (volumes []VolumeRequest, not
 	return volumes, p.notes, nil
 }
 
-// dropRepeated forgets a volume of the environment of other isolators that a
-// label asks for too, at the same path: that is an app on its way to labels.
-func (p *parser) dropRepeated() {
-	all := slices.Clone(p.volumes)
-	p.volumes = slices.DeleteFunc(p.volumes, func(v parsed) bool {
-		return !validKey(v.Key) && slices.ContainsFunc(all, func(o parsed) bool {
-			return validKey(o.Key) && o.Name == v.Name && o.Path == v.Path
-		})
-	})
-}
-
 // parser collects what labels and environment ask for.
 type parser struct {
 	app      string
@@ -75,6 +64,17 @@ type parsed struct {
 
 func (p *parser) mistake(field, format string, args ...any) {
 	p.mistakes = append(p.mistakes, FieldErrorf(field, format, args...))
+}
+
+// dropRepeated forgets a volume of the environment of other isolators that a
+// label asks for too, at the same path: that is an app on its way to labels.
+func (p *parser) dropRepeated() {
+	all := slices.Clone(p.volumes)
+	p.volumes = slices.DeleteFunc(p.volumes, func(v parsed) bool {
+		return !validKey(v.Key) && slices.ContainsFunc(all, func(o parsed) bool {
+			return validKey(o.Key) && o.Name == v.Name && o.Path == v.Path
+		})
+	})
 }
 
 func (p *parser) readLabels(labels []Label) {

@@ -106,8 +106,7 @@ func TestDemandRefusesBadLabels(t *testing.T) {
 	in := mustParse(t, `{"container_id":{"value":"a"},"container_config":{"task_info":{"labels":{"labels":[
 		{"key":"flocker.volume.data.sise","value":"1G"}]}}}}`)
 	_, err := in.Demand()
-	var mistakes api.Mistakes
-	if !errors.As(err, &mistakes) {
+	if _, ok := errors.AsType[api.Mistakes](err); !ok {
 		t.Errorf("got %v, want api.Mistakes", err)
 	}
 }

@@ -3,6 +3,7 @@ package isolator
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -65,9 +66,9 @@ func unescape(path string) string {
 
 // mountAt returns what is mounted at a path, on top.
 func mountAt(mounts []MountPoint, path string) (MountPoint, bool) {
-	for i := len(mounts) - 1; i >= 0; i-- {
-		if mounts[i].Path == path {
-			return mounts[i], true
+	for _, m := range slices.Backward(mounts) {
+		if m.Path == path {
+			return m, true
 		}
 	}
 	return MountPoint{}, false

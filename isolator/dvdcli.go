@@ -206,12 +206,16 @@ func (d *DVDCLI) bring(ctx context.Context, consumer string, call dvdcliCall) (a
 	if err != nil {
 		return api.Mount{}, err
 	}
+	var reason error // the agent's, when its limit has passed, which is shorter than ours
 	for {
 		mounts, err := awaitAgain(ctx, d.Client, consumer, d.Stderr)
 		switch {
 		case api.CodeOf(err) == api.CodeUnavailable && sleep(ctx, time.Second) == nil:
-			// The agent's limit is shorter than ours.
+			reason = err
 		case err != nil:
+			if ctx.Err() != nil && reason != nil {
+				err = reason
+			}
 			return api.Mount{}, fmt.Errorf("volume %s: %w", call.volume, err)
 		case len(mounts) != 1 || !mounts[0].Ready:
 			return api.Mount{}, fmt.Errorf("the agent answered without a mount for volume %s", call.volume)

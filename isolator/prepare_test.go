@@ -106,7 +106,7 @@ func TestPrepareDoesNotContactTheAgentForOthers(t *testing.T) {
 
 func TestPrepareFails(t *testing.T) {
 	mounts := func(change func(*api.Mount)) agenttest.Handler {
-		return func(req api.LocalRequest, conn *agenttest.Conn) {
+		return func(_ api.LocalRequest, conn *agenttest.Conn) {
 			m := api.Mount{Key: "data", Name: "db", Source: t.TempDir()}
 			change(&m)
 			conn.Send(api.LocalReply{Done: true, Mounts: []api.Mount{m}})

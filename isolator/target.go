@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
+
 	"github.com/flocker-mesos/flocker/api"
 )
 

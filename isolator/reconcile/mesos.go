@@ -11,13 +11,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flocker-mesos/flocker/api"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/agent"
 	"github.com/mesos/mesos-go/api/v1/lib/agent/calls"
 	"github.com/mesos/mesos-go/api/v1/lib/encoding/codecs"
 	"github.com/mesos/mesos-go/api/v1/lib/httpcli"
 	"github.com/mesos/mesos-go/api/v1/lib/httpcli/httpagent"
+
+	"github.com/flocker-mesos/flocker/api"
 )
 
 const (

@@ -13,11 +13,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flocker-mesos/flocker/api"
-	"github.com/flocker-mesos/flocker/isolator/reconcile"
 	"github.com/gogo/protobuf/proto"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/agent"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/isolator/reconcile"
 )
 
 const protobuf = "application/x-protobuf"

@@ -84,7 +84,7 @@ func run(t *testing.T, v *volumes, l *listing, log io.Writer, do func(step func(
 		do(func(n int) {
 			v.mu.Unlock()
 			l.mu.Unlock()
-			time.Sleep(time.Duration(n) * reconcile.DefaultInterval) // the bubble's time, not ours
+			<-time.After(time.Duration(n) * reconcile.DefaultInterval) // the bubble's time, not ours
 			synctest.Wait()
 			v.mu.Lock()
 			l.mu.Lock()
