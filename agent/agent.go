@@ -161,7 +161,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.deps.Log.Info("agent runs", "node", a.deps.Node, "version", a.deps.Version, "backend", a.deps.Backend.Properties().Name,
 		"instance", a.stepper.instance, "consumers", len(a.volumes.journal.all()), "config", a.cfg.String())
-	server := &local.Server{Volumes: &frontDoor{a}, Labels: a.deps.Labels, Log: a.deps.Log}
+	server := &local.Server{Volumes: &frontDoor{a}, Labels: a.deps.Labels, WaitLimit: a.cfg.WaitLimit, Log: a.deps.Log}
 	group.Go(func() error { return server.Serve(ctx, listener) })
 	group.Go(func() error { a.reports.run(ctx); return nil })
 	group.Go(func() error {
@@ -200,6 +200,6 @@ func (f *frontDoor) Status() api.AgentStatus {
 	connected, why := f.link.connected()
 	return api.AgentStatus{
 		Version: f.deps.Version, Node: f.deps.Node, MountRoot: f.cfg.MountRoot, WaitLimit: f.cfg.WaitLimit,
-		Control: why, Connected: connected, Mesos: f.deps.Mesos,
+		Control: why, Connected: connected, Mesos: f.deps.Mesos, Mounts: f.volumes.allMounts(),
 	}
 }

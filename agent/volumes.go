@@ -242,6 +242,21 @@ func (v *Volumes) Consumers() []api.Consumer {
 	return out
 }
 
+// allMounts says where the volumes of all consumers are, each once.
+func (v *Volumes) allMounts() []api.Mount {
+	var out []api.Mount
+	seen := map[string]bool{}
+	for _, c := range v.journal.all() {
+		for _, m := range v.mounts(c) {
+			if !seen[m.Source] {
+				seen[m.Source] = true
+				out = append(out, m)
+			}
+		}
+	}
+	return out
+}
+
 // mounts says where the volumes of a consumer are, and which are ready.
 func (v *Volumes) mounts(c *consumer) []api.Mount {
 	out := make([]api.Mount, len(c.Volumes))

@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // DatasetID is the lower-case UUID text of a dataset.
 type DatasetID string
@@ -116,12 +119,7 @@ func (d *Dataset) Concerns(node NodeID) bool {
 // Clone returns a copy that shares nothing with d.
 func (d *Dataset) Clone() *Dataset {
 	c := *d
-	if d.Metadata != nil {
-		c.Metadata = make(map[string]string, len(d.Metadata))
-		for k, v := range d.Metadata {
-			c.Metadata[k] = v
-		}
-	}
+	c.Metadata = maps.Clone(d.Metadata)
 	if d.Holder != nil {
 		h := *d.Holder
 		c.Holder = &h

@@ -38,9 +38,9 @@ type Labels interface {
 
 // Bounds of what a client can make the server do.
 const (
-	maxClients     = 1024             // at once; a Mesos agent runs some hundred containers at the most
-	requestTimeout = 10 * time.Second // to send a request, and for everything but Await
-	writeTimeout   = 5 * time.Second  // for a client to take a line
+	maxClients     = 1024            // at once; a Mesos agent runs some hundred containers at the most
+	requestTimeout = 4 * time.Second // to send a request, and for everything but Await; clients give up after 5 s
+	writeTimeout   = 5 * time.Second // for a client to take a line
 	acceptRetry    = 100 * time.Millisecond
 )
 
@@ -48,7 +48,9 @@ const (
 type Server struct {
 	Volumes Volumes
 	Labels  Labels // nil where no Mesos agent is configured
-	Log     *slog.Logger
+	// WaitLimit is how long an Await can take.
+	WaitLimit time.Duration
+	Log       *slog.Logger
 }
 
 // Listen makes the socket, readable by its owner alone, in the place of what
@@ -144,6 +146,12 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 		defer done()
 	}
 	reply, err := s.handle(ctx, req, func(text string) { s.reply(conn, api.LocalReply{Progress: text}) })
+	switch {
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		return // the agent stops: the client waits for the next one
+	case errors.Is(err, context.DeadlineExceeded):
+		err = api.Errorf(api.CodeUnavailable, "the agent could not answer within %s: %v", requestTimeout, err)
+	}
 	reply.Done = true
 	if err != nil {
 		reply = api.LocalReply{Done: true, Error: api.AsError(err)}
@@ -173,7 +181,7 @@ func (s *Server) handle(ctx context.Context, req api.LocalRequest, progress func
 	switch {
 	case req.Acquire != nil:
 		mounts, err := s.Volumes.Acquire(ctx, *req.Acquire)
-		return api.LocalReply{Mounts: mounts}, err
+		return api.LocalReply{Mounts: mounts, WaitLimit: s.WaitLimit}, err
 	case req.Await != nil:
 		mounts, err := s.Volumes.Await(ctx, req.Await.Consumer, progress)
 		return api.LocalReply{Mounts: mounts}, err
