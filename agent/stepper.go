@@ -59,6 +59,7 @@ type stepper struct {
 	instance string // what the backend calls this machine
 	root     *host.MountRoot
 	journal  *journal
+	formats  host.Formatter
 }
 
 func (s *stepper) backendName() string              { return s.backend.Properties().Name }
@@ -296,7 +297,7 @@ func (s *stepper) attach(ctx context.Context, id api.DatasetID, record *api.Data
 }
 
 func (s *stepper) format(ctx context.Context, record *api.Dataset, seen sight) (sight, error) {
-	if err := host.Format(ctx, seen.hostDevice(), record.FS); err != nil {
+	if err := s.formats.Format(ctx, seen.hostDevice(), record.FS); err != nil {
 		return seen, err
 	}
 	fault.Point("agent.formatted")
