@@ -54,6 +54,9 @@ func attachLoop(ctx context.Context, image *os.File) (Loop, error) {
 	if err := retry(func() error { return unix.Fstat(int(image.Fd()), &st) }); err != nil {
 		return Loop{}, err
 	}
+	if err := fault.Err("host.attach-loop"); err != nil {
+		return Loop{}, err
+	}
 	ctl, err := open("/dev/loop-control", unix.O_RDWR)
 	if err != nil {
 		return Loop{}, fmt.Errorf("open /dev/loop-control: %w", err)

@@ -115,7 +115,8 @@ func (r *root) all() ([]backend.Volume, error) {
 		return nil, err
 	}
 	for _, instance := range instances {
-		if err := read(r.at(instance, ""), instance); err != nil {
+		err := read(r.at(instance, ""), instance)
+		if err != nil && !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, unix.ENOENT) {
 			return nil, err
 		}
 	}
