@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -129,17 +130,23 @@ func (s *stepper) look(ctx context.Context, id api.DatasetID, record *api.Datase
 
 // lookUnregistered finds out how far a dataset without a registered volume is.
 // There may be one all the same, made just before a crash: creating it finds
-// it, unless it is mounted already.
+// it, unless it is mounted already, or to be destroyed.
 func (s *stepper) lookUnregistered(ctx context.Context, id api.DatasetID, record *api.Dataset) (sight, error) {
 	mounted, err := s.mountedAt(s.path(id))
-	if err != nil || mounted == 0 {
-		return sight{phase: api.PhaseNonExistent}, err
+	if err != nil {
+		return sight{phase: api.PhaseUnknown}, err
+	}
+	if mounted == 0 && (record == nil || !record.Deleted) {
+		return sight{phase: api.PhaseNonExistent}, nil
 	}
 	volumes, err := s.backend.List(ctx)
 	if err != nil {
 		return sight{phase: api.PhaseUnknown}, fmt.Errorf("list volumes: %w", err)
 	}
 	i := slices.IndexFunc(volumes, func(v backend.Volume) bool { return v.DatasetID == string(id) })
+	if i < 0 && mounted == 0 {
+		return sight{phase: api.PhaseNonExistent}, nil
+	}
 	if i < 0 {
 		return sight{phase: api.PhaseForeign, cause: fmt.Sprintf("something is mounted at %s, but %s has no volume of this "+
 			"dataset: unmount it by hand", s.path(id), s.backendName())}, nil
@@ -351,12 +358,28 @@ func (s *stepper) bind(id api.DatasetID, seen sight) (sight, error) {
 func (s *stepper) unmount(id api.DatasetID, seen sight) (sight, error) {
 	for _, target := range []string{s.viewPath(id), s.path(id)} {
 		if err := host.Unmount(target); err != nil {
-			return seen, err
+			return seen, blame(err, seen.mounted)
 		}
 		fault.Point("agent.unmounted")
 	}
 	seen.phase, seen.mounted, seen.bound, seen.clean = api.PhaseAttached, 0, false, true
 	return seen, nil
+}
+
+// blame adds to the failure of an unmount who uses the file system.
+func blame(err error, device uint64) error {
+	if !errors.Is(err, host.ErrBusy) {
+		return err
+	}
+	users := host.Users(device, 3)
+	if len(users) == 0 {
+		return fmt.Errorf("%w, by no process that can be seen: it may be mounted in another container", err)
+	}
+	names := make([]string, len(users))
+	for i, u := range users {
+		names[i] = u.String()
+	}
+	return fmt.Errorf("%w by %s", err, strings.Join(names, ", "))
 }
 
 // forget removes the mount points of a dataset that is no concern of this node.
