@@ -21,7 +21,7 @@ type Claim struct {
 
 // Apply decides the command.
 func (c Claim) Apply(s *State) (Outcome, error) {
-	if err := s.checkStream(c.Node, c.Stream); err != nil {
+	if err := s.CheckStream(c.Node, c.Stream); err != nil {
 		return Outcome{}, err
 	}
 	var d *api.Dataset

@@ -83,8 +83,8 @@ func (c NodeDisconnect) Apply(s *State) (Outcome, error) {
 	return Outcome{Changes: []Change{putNode(&n)}, Node: &n}, nil
 }
 
-// checkStream reports why what comes on a node's stream counts no more.
-func (s *State) checkStream(node api.NodeID, stream uint64) error {
+// CheckStream reports why what comes on a node's stream counts no more.
+func (s *State) CheckStream(node api.NodeID, stream uint64) error {
 	n := s.Node(node)
 	if n == nil {
 		return api.Errorf(api.CodeStale, "node %s has no stream: open one first", node)

@@ -37,6 +37,18 @@ func StateKey(id api.DatasetID) Key { return Key(kindState + "/" + string(id)) }
 // NodeKey names the record of a node.
 func NodeKey(id api.NodeID) Key { return Key(kindNode + "/" + string(id)) }
 
+// Dataset returns which dataset's record k names, if it names one.
+func (k Key) Dataset() (id api.DatasetID, ok bool) {
+	kind, rest := k.split()
+	return api.DatasetID(rest), kind == kindDataset
+}
+
+// Node returns which node's record k names, if it names one.
+func (k Key) Node() (id api.NodeID, ok bool) {
+	kind, rest := k.split()
+	return api.NodeID(rest), kind == kindNode
+}
+
 func (k Key) split() (kind, id string) {
 	kind, id, _ = strings.Cut(string(k), "/")
 	return kind, id

@@ -18,7 +18,7 @@ type Report struct {
 
 // Apply decides the command. It is refused as a whole only when the stream is over.
 func (c Report) Apply(s *State) (Outcome, error) {
-	if err := s.checkStream(c.Node, c.Stream); err != nil {
+	if err := s.CheckStream(c.Node, c.Stream); err != nil {
 		return Outcome{}, err
 	}
 	var out Outcome

@@ -1,0 +1,290 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// patience is after how many silent heartbeats a stream is given up.
+const patience = 3
+
+// connectTimeout bounds how long one endpoint may take to welcome an agent.
+const connectTimeout = 10 * time.Second
+
+// Agent opens streams to the control service, as the agent of a node.
+type Agent struct {
+	cfg  Config
+	last atomic.Int64 // index of the endpoint that answered last
+}
+
+// NewAgent returns the way to the control service.
+func NewAgent(cfg Config) (*Agent, error) {
+	cfg, err := cfg.check(AgentPort)
+	if err != nil {
+		return nil, err
+	}
+	return &Agent{cfg: cfg}, nil
+}
+
+// Connect opens a stream to the first endpoint that welcomes the agent. It does
+// not try again and the session does not come back by itself: the caller
+// decides when to connect anew, with a pause that grows and is spread out. Ctx
+// is for connecting only.
+//
+// api.CodeConflict means that another agent serves the node.
+func (a *Agent) Connect(ctx context.Context, hello api.Hello) (*Session, error) {
+	var failures []error
+	first := int(a.last.Load())
+	for i := range a.cfg.Endpoints {
+		at := (first + i) % len(a.cfg.Endpoints)
+		s, err := a.connect(ctx, a.cfg.Endpoints[at], hello)
+		if err == nil {
+			a.last.Store(int64(at))
+			return s, nil
+		}
+		if !again(err) {
+			return nil, err
+		}
+		failures = append(failures, fmt.Errorf("%s: %w", a.cfg.Endpoints[at], err))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, fmt.Errorf("connect to the control service: %w", errors.Join(failures...))
+}
+
+func (a *Agent) connect(ctx context.Context, endpoint string, hello api.Hello) (_ *Session, err error) {
+	life, end := context.WithCancelCause(context.Background())
+	s := &Session{
+		cfg: a.cfg, endpoint: endpoint, http: &http.Client{Transport: a.cfg.transport()},
+		life: life, end: end, ready: make(chan struct{}, 1),
+	}
+	defer func() {
+		if err != nil {
+			s.fail(err)
+			s.http.CloseIdleConnections()
+		}
+	}()
+	// Until the agent is welcome, the stream's life is the caller's.
+	early, cancel := context.WithTimeoutCause(ctx, connectTimeout, fmt.Errorf("no welcome within %s", connectTimeout))
+	defer cancel()
+	stop := context.AfterFunc(early, func() { s.fail(context.Cause(early)) })
+	resp, err := send(life, s.http, endpoint, request{method: http.MethodPost, path: "/agent/v1/stream", body: hello})
+	if err != nil {
+		return nil, err
+	}
+	lines := json.NewDecoder(resp.Body)
+	var welcome api.StreamEvent
+	if err = lines.Decode(&welcome); err == nil && welcome.Welcome == nil {
+		err = errors.New("the stream does not begin with a welcome")
+	}
+	if err == nil && !stop() {
+		err = context.Cause(life)
+	}
+	if err != nil {
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("open stream: %w", err)
+	}
+	s.welcome = welcome.Welcome
+	if s.welcome.Heartbeat <= 0 {
+		s.welcome.Heartbeat = time.Minute
+	}
+	s.pending = newMerge()
+	s.pending.add(welcome)
+	s.ready <- struct{}{}
+	s.workers.Go(func() {
+		defer func() { _ = resp.Body.Close() }()
+		s.read(lines)
+	})
+	s.workers.Go(s.beat)
+	return s, nil
+}
+
+// Session is a stream to one replica and the calls that go with it. Any number
+// of goroutines may use it. Once it has failed, all its calls do; close it and
+// connect anew.
+type Session struct {
+	cfg      Config
+	endpoint string
+	http     *http.Client
+	welcome  *api.Welcome
+	workers  sync.WaitGroup
+
+	life context.Context // ends with the session; its cause is why
+	end  context.CancelCauseFunc
+
+	spoken atomic.Int64 // when something was sent last, Unix nanoseconds
+
+	mu      sync.Mutex
+	pending *merge
+	ready   chan struct{} // holds one token while something is pending
+}
+
+// errSessionClosed is the end of a session by Close.
+var errSessionClosed = errors.New("the session was closed")
+
+// Welcome returns how the control service has greeted the agent.
+func (s *Session) Welcome() *api.Welcome { return s.welcome }
+
+// Next returns what has happened since the last call, waiting if nothing has.
+// The first event has the Welcome with all datasets that concern the node;
+// later ones what has changed, each dataset once, as it is by now, so a slow
+// caller misses nothing and holds nobody up. Heartbeats are not events. It
+// fails when the stream has ended, or has been silent for three heartbeats, or
+// ctx ends.
+func (s *Session) Next(ctx context.Context) (api.StreamEvent, error) {
+	select {
+	case <-s.ready:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.pending.take(), nil
+	default:
+	}
+	select {
+	case <-s.ready:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.pending.take(), nil
+	case <-s.life.Done():
+		return api.StreamEvent{}, context.Cause(s.life)
+	case <-ctx.Done():
+		return api.StreamEvent{}, ctx.Err()
+	}
+}
+
+// Claim says that the node wants to use a dataset; the session fills in the
+// stream. Claiming twice is claiming once.
+func (s *Session) Claim(ctx context.Context, req api.ClaimRequest) (*api.Dataset, error) {
+	req.Stream = s.welcome.Stream
+	var d api.Dataset
+	if err := s.call(ctx, request{method: http.MethodPost, path: "/agent/v1/claim", body: req}, &d); err != nil {
+		return nil, err
+	}
+	return &d, nil
+}
+
+// Report tells what has changed on the node; the session fills in the stream.
+//
+// When it fails with anything but an *api.Error, the report may have been
+// committed or may still be: the session then ends, since reports of its stream
+// count no more once there is a newer one, whose Welcome tells what is. Until
+// then the node must not go on under an epoch that the report releases.
+func (s *Session) Report(ctx context.Context, report api.Report) (*api.ReportReply, error) {
+	report.Stream = s.welcome.Stream
+	var reply api.ReportReply
+	err := s.call(ctx, request{method: http.MethodPost, path: "/agent/v1/report", body: report}, &reply)
+	if err == nil {
+		return &reply, nil
+	}
+	if e, answered := errors.AsType[*api.Error](err); !answered || e.Code == api.CodeUnavailable {
+		s.fail(fmt.Errorf("outcome of a report is unknown: %w", err))
+	}
+	return nil, err
+}
+
+// Detail returns a dataset with the explanation of its state.
+func (s *Session) Detail(ctx context.Context, id api.DatasetID) (*api.DatasetDetail, error) {
+	var detail api.DatasetDetail
+	err := s.call(ctx, request{method: http.MethodGet, path: "/agent/v1/datasets/" + url.PathEscape(string(id))}, &detail)
+	if err != nil {
+		return nil, err
+	}
+	return &detail, nil
+}
+
+// Close ends the session and returns when nothing of it is left. Closing twice
+// is no error.
+func (s *Session) Close() error {
+	s.fail(errSessionClosed)
+	s.workers.Wait()
+	s.http.CloseIdleConnections()
+	return nil
+}
+
+// fail ends the session for a reason; the first counts.
+func (s *Session) fail(err error) { s.end(err) }
+
+// call makes a call to the replica that has the stream.
+func (s *Session) call(ctx context.Context, req request, into any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, fmt.Errorf("no answer within %s", s.cfg.Timeout))
+	defer cancel()
+	ctx, abandon := context.WithCancelCause(ctx)
+	defer abandon(nil)
+	defer context.AfterFunc(s.life, func() { abandon(context.Cause(s.life)) })()
+	s.spoken.Store(time.Now().UnixNano())
+	resp, err := send(ctx, s.http, s.endpoint, req)
+	if err != nil {
+		if api.CodeOf(err) == api.CodeStale { // not of a part, but of the stream
+			s.fail(err)
+		}
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return fmt.Errorf("read answer of %s to %s %s: %w", s.endpoint, req.method, req.path, err)
+	}
+	return nil
+}
+
+// read takes in the stream until it ends.
+func (s *Session) read(lines *json.Decoder) {
+	limit := patience * s.welcome.Heartbeat
+	silence := time.AfterFunc(limit, func() {
+		s.fail(fmt.Errorf("the control service has been silent for %s", limit))
+	})
+	defer silence.Stop()
+	for {
+		var ev api.StreamEvent
+		if err := lines.Decode(&ev); err != nil {
+			s.fail(fmt.Errorf("the stream ended: %w", err))
+			return
+		}
+		silence.Reset(limit)
+		if len(ev.Datasets) == 0 && len(ev.Removed) == 0 {
+			continue
+		}
+		s.mu.Lock()
+		s.pending.add(ev)
+		s.mu.Unlock()
+		select {
+		case s.ready <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// beat tells the control service that the agent is alive, whenever nothing
+// else has for a heartbeat.
+func (s *Session) beat() {
+	next := time.NewTimer(s.welcome.Heartbeat)
+	defer next.Stop()
+	for {
+		select {
+		case <-s.life.Done():
+			return
+		case <-next.C:
+		}
+		quiet := time.Since(time.Unix(0, s.spoken.Load()))
+		if quiet < s.welcome.Heartbeat {
+			next.Reset(s.welcome.Heartbeat - quiet)
+			continue
+		}
+		ctx, cancel := context.WithTimeout(s.life, patience*s.welcome.Heartbeat)
+		_, err := s.Report(ctx, api.Report{})
+		cancel()
+		if err != nil {
+			s.fail(fmt.Errorf("heartbeat: %w", err))
+			return
+		}
+		next.Reset(s.welcome.Heartbeat)
+	}
+}

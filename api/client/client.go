@@ -1,0 +1,177 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/google/uuid"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// Client calls the REST API as a user. Any number of goroutines may use it.
+type Client struct{ c *caller }
+
+// New returns a client.
+func New(cfg Config) (*Client, error) {
+	cfg, err := cfg.check(UserPort)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{newCaller(cfg)}, nil
+}
+
+// Close closes idle connections.
+func (c *Client) Close() { c.c.http.CloseIdleConnections() }
+
+// Dataset is what is wanted of a dataset, as Flocker's API shows it.
+type Dataset struct {
+	ID          api.DatasetID     `json:"dataset_id"`
+	Primary     api.NodeID        `json:"primary"`
+	Deleted     bool              `json:"deleted"`
+	Metadata    map[string]string `json:"metadata"`
+	MaximumSize int64             `json:"maximum_size,omitempty"` // bytes, 0 where none was asked for
+}
+
+// DatasetState is where a dataset is, as Flocker's API shows it.
+type DatasetState struct {
+	ID          api.DatasetID `json:"dataset_id"`
+	Primary     api.NodeID    `json:"primary"` // where it is mounted, "" for nowhere
+	Path        string        `json:"path"`
+	MaximumSize int64         `json:"maximum_size"` // of the volume, in bytes
+}
+
+// CreateRequest is what a new dataset should be.
+type CreateRequest struct {
+	ID          api.DatasetID     `json:"dataset_id,omitempty"` // "" for a new one
+	Primary     api.NodeID        `json:"primary"`
+	MaximumSize int64             `json:"maximum_size,omitempty"` // bytes, 0 for the default
+	Metadata    map[string]string `json:"metadata,omitempty"`
+}
+
+// Version returns the version of the control service.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	var v struct {
+		Flocker string `json:"flocker"`
+	}
+	err := c.get(ctx, "/v1/version", &v)
+	return v.Flocker, err
+}
+
+// Datasets returns the configuration of all datasets, deleted ones included,
+// and its tag for conditional writes.
+func (c *Client) Datasets(ctx context.Context) (datasets []Dataset, tag string, err error) {
+	header, _, err := c.c.call(ctx, request{method: http.MethodGet, path: pathDatasets}, &datasets)
+	if err != nil {
+		return nil, "", err
+	}
+	return datasets, header.Get(headerTag), nil
+}
+
+// Create creates a dataset. With a tag it does so only if the configuration
+// still has it, else it fails with api.CodePrecondition.
+func (c *Client) Create(ctx context.Context, req CreateRequest, tag string) (*Dataset, error) {
+	if req.ID == "" {
+		// An id of our own makes the call one that can be repeated.
+		req.ID = api.DatasetID(uuid.NewString())
+	}
+	return c.write(ctx, request{method: http.MethodPost, path: pathDatasets, body: req}, tag, req.ID,
+		func(d *api.Dataset) bool {
+			return !d.Deleted && d.Primary == req.Primary && d.MaximumSize == req.MaximumSize
+		})
+}
+
+// Move puts a dataset on another node; tag as for Create.
+func (c *Client) Move(ctx context.Context, id api.DatasetID, to api.NodeID, tag string) (*Dataset, error) {
+	body := struct {
+		Primary api.NodeID `json:"primary"`
+	}{to}
+	return c.write(ctx, request{method: http.MethodPost, path: pathDataset(id), body: body}, tag, id,
+		func(d *api.Dataset) bool { return !d.Deleted && d.Primary == to })
+}
+
+// Delete has a dataset and its data destroyed; tag as for Create.
+func (c *Client) Delete(ctx context.Context, id api.DatasetID, tag string) (*Dataset, error) {
+	return c.write(ctx, request{method: http.MethodDelete, path: pathDataset(id)}, tag, id,
+		func(d *api.Dataset) bool { return d.Deleted })
+}
+
+// DatasetStates returns where all datasets are that have volumes.
+func (c *Client) DatasetStates(ctx context.Context) ([]DatasetState, error) {
+	var states []DatasetState
+	err := c.get(ctx, "/v1/state/datasets", &states)
+	return states, err
+}
+
+// NodeByEra returns which node announced an era, its kernel's boot id.
+func (c *Client) NodeByEra(ctx context.Context, era string) (api.NodeID, error) {
+	var n struct {
+		ID api.NodeID `json:"uuid"`
+	}
+	err := c.get(ctx, "/v1/state/nodes/by_era/"+url.PathEscape(era), &n)
+	return n.ID, err
+}
+
+// Nodes returns all nodes that have ever connected.
+func (c *Client) Nodes(ctx context.Context) ([]*api.Node, error) {
+	var nodes []*api.Node
+	err := c.get(ctx, "/v1/nodes", &nodes)
+	return nodes, err
+}
+
+// Volumes returns all datasets in full. Those whose volumes are gone are left
+// out unless gone is set.
+func (c *Client) Volumes(ctx context.Context, gone bool) ([]*api.DatasetDetail, error) {
+	path := "/v1/volumes"
+	if gone {
+		path += "?deleted=true"
+	}
+	var details []*api.DatasetDetail
+	err := c.get(ctx, path, &details)
+	return details, err
+}
+
+// Volume returns a dataset in full, by its id or by the name of a live one.
+func (c *Client) Volume(ctx context.Context, name string) (*api.DatasetDetail, error) {
+	var detail api.DatasetDetail
+	if err := c.get(ctx, "/v1/volumes/"+url.PathEscape(name), &detail); err != nil {
+		return nil, err
+	}
+	return &detail, nil
+}
+
+const (
+	pathDatasets = "/v1/configuration/datasets"
+	headerTag    = "X-Configuration-Tag"
+	headerMatch  = "X-If-Configuration-Matches"
+)
+
+func pathDataset(id api.DatasetID) string { return pathDatasets + "/" + url.PathEscape(string(id)) }
+
+func (c *Client) get(ctx context.Context, path string, into any) error {
+	_, _, err := c.c.call(ctx, request{method: http.MethodGet, path: path}, into)
+	return err
+}
+
+// write makes a change to a dataset. Where it was refused because an earlier
+// attempt of the same call has made it already, it is a success; done tells.
+func (c *Client) write(ctx context.Context, req request, tag string, id api.DatasetID, done func(*api.Dataset) bool) (*Dataset, error) {
+	if tag != "" {
+		req.header = http.Header{headerMatch: {tag}}
+	}
+	var d Dataset
+	_, repeated, err := c.c.call(ctx, req, &d)
+	if err == nil {
+		return &d, nil
+	}
+	if code := api.CodeOf(err); !repeated || code != api.CodeConflict && code != api.CodePrecondition {
+		return nil, err
+	}
+	detail, lookErr := c.Volume(ctx, string(id))
+	if lookErr != nil || detail.Dataset == nil || !done(detail.Dataset) {
+		return nil, err
+	}
+	full := detail.Dataset
+	return &Dataset{ID: full.ID, Primary: full.Primary, Deleted: full.Deleted, Metadata: full.Metadata, MaximumSize: full.MaximumSize}, nil
+}

@@ -1,0 +1,45 @@
+package client
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// merge collects events that nobody has taken yet into one.
+type merge struct {
+	welcome  *api.Welcome
+	datasets map[api.DatasetID]*api.Dataset
+	removed  map[api.DatasetID]bool
+}
+
+func newMerge() *merge {
+	return &merge{datasets: map[api.DatasetID]*api.Dataset{}, removed: map[api.DatasetID]bool{}}
+}
+
+// add adds a later event.
+func (m *merge) add(ev api.StreamEvent) {
+	if ev.Welcome != nil {
+		m.welcome = ev.Welcome
+	}
+	for _, d := range ev.Datasets {
+		delete(m.removed, d.ID)
+		m.datasets[d.ID] = d
+	}
+	for _, id := range ev.Removed {
+		delete(m.datasets, id)
+		m.removed[id] = true
+	}
+}
+
+// take returns everything as one event and begins anew.
+func (m *merge) take() api.StreamEvent {
+	ev := api.StreamEvent{Welcome: m.welcome}
+	for _, id := range slices.Sorted(maps.Keys(m.datasets)) {
+		ev.Datasets = append(ev.Datasets, m.datasets[id])
+	}
+	ev.Removed = slices.Sorted(maps.Keys(m.removed))
+	*m = *newMerge()
+	return ev
+}

@@ -1,0 +1,151 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/gorilla/mux"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/control/cluster"
+	"github.com/flocker-mesos/flocker/pki"
+)
+
+const pathStream = "/agent/v1/stream"
+
+// agents serves the agents of nodes. A node speaks for itself only: who it is
+// its certificate says.
+type agents struct {
+	replica     *Replica
+	live        *liveness
+	now         func() time.Time
+	log         *slog.Logger
+	metrics     *metrics
+	version     string
+	name        string // of this replica
+	defaultSize int64
+	heartbeat   time.Duration
+	stopping    <-chan struct{} // closed when streams have to end
+}
+
+// serve returns the server of the agent protocol.
+func (a *agents) serve(log *slog.Logger, m *metrics) http.Handler {
+	s := newServer(pki.RoleNode, slog.LevelDebug, log, m)
+	s.handle(pathStream, methods{http.MethodPost: a.stream})
+	s.handle("/agent/v1/claim", methods{http.MethodPost: a.claim})
+	s.handle("/agent/v1/report", methods{http.MethodPost: a.report})
+	s.handle("/agent/v1/datasets/{dataset_id}", methods{http.MethodGet: a.dataset})
+	return s
+}
+
+func (a *agents) claim(w http.ResponseWriter, r *http.Request, who caller) error {
+	var req api.ClaimRequest
+	if err := decode(r, &req); err != nil {
+		return err
+	}
+	node := api.NodeID(who.name)
+	a.live.heard(node)
+	res, err := a.replica.Do(r.Context(), cluster.Claim{
+		At: a.now(), Node: node, Stream: req.Stream, ID: req.ID, Find: req.Find,
+		NewID: api.DatasetID(uuid.NewString()), DefaultSize: a.defaultSize,
+	})
+	if err != nil {
+		return err
+	}
+	// What else was committed with the claim may have changed the dataset
+	// again, in the same revision: the answer must not look older than that.
+	d := res.State.Dataset(res.Dataset.ID)
+	if len(res.Changes) > 0 {
+		a.log.Info("claim", "node", nodeName(res.State, node), "dataset", d.ID, "name", d.Name(), "granted", d.HeldBy(node), "epoch", d.Epoch)
+	}
+	reply(w, http.StatusOK, d)
+	return nil
+}
+
+// reportsAtOnce is how many parts of a report are decided as one command, so
+// that any log can take it in one commit.
+const reportsAtOnce = 16
+
+func (a *agents) report(w http.ResponseWriter, r *http.Request, who caller) error {
+	var report api.Report
+	if err := decode(r, &report); err != nil {
+		return err
+	}
+	node := api.NodeID(who.name)
+	// An empty report is a heartbeat and needs no commit.
+	if err := a.replica.State().CheckStream(node, report.Stream); err != nil && len(report.Datasets) == 0 {
+		return err
+	}
+	a.live.heard(node)
+	var waiting []*pending
+	for parts := report.Datasets; len(parts) > 0; {
+		n := min(reportsAtOnce, len(parts))
+		waiting = append(waiting, a.replica.submit(r.Context(), cluster.Report{
+			At: a.now(), Node: node, Stream: report.Stream, Datasets: parts[:n],
+		}))
+		parts = parts[n:]
+	}
+	var out api.ReportReply
+	for _, p := range waiting {
+		res, err := a.replica.await(r.Context(), p)
+		if err != nil {
+			return err
+		}
+		for id, refusal := range res.Refused {
+			if out.Refused == nil {
+				out.Refused = map[api.DatasetID]*api.Error{}
+			}
+			out.Refused[id] = refusal
+		}
+	}
+	reply(w, http.StatusOK, out)
+	return nil
+}
+
+// dataset explains a dataset to whoever waits for it.
+func (a *agents) dataset(w http.ResponseWriter, r *http.Request, _ caller) error {
+	s, id := a.replica.State(), api.DatasetID(mux.Vars(r)["dataset_id"])
+	d := s.Dataset(id)
+	if d == nil {
+		return api.Errorf(api.CodeNotFound, "Dataset not found.")
+	}
+	reply(w, http.StatusOK, detail(s, d, a.now()))
+	return nil
+}
+
+// nodeName names a node in the log.
+func nodeName(s *cluster.State, id api.NodeID) string {
+	if n := s.Node(id); n != nil {
+		return n.Name()
+	}
+	return string(id)
+}
+
+// prune forgets, now and then, datasets that are long gone.
+func prune(ctx context.Context, r *Replica, now func() time.Time, keep time.Duration, log *slog.Logger) {
+	const every, limit = time.Hour, 50
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		for ctx.Err() == nil {
+			res, err := r.Do(ctx, cluster.Prune{DestroyedBefore: now().Add(-keep), Limit: limit})
+			if err != nil {
+				log.Warn("destroyed datasets cannot be forgotten, will try again", "cause", err, "next_try", every)
+				break
+			}
+			if n := len(res.Changes); n > 0 {
+				log.Info("forgot destroyed datasets", "count", n)
+			} else {
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/control/cluster"
+)
+
+// Config is what control.yml sets.
+type Config struct {
+	// Listen is where users are served, AgentListen where agents are.
+	Listen      string `yaml:"listen"`
+	AgentListen string `yaml:"agent-listen"`
+	// MetricsListen is where /metrics and /health are served without TLS, ""
+	// for nowhere. It must be an address of this machine only.
+	MetricsListen string `yaml:"metrics-listen"`
+	// Certificates is the directory of cluster.crt and control-service.crt/.key.
+	Certificates string `yaml:"certificates"`
+	// Store is where the log is kept: file:DIRECTORY.
+	Store string `yaml:"store"`
+	// DefaultSize is the size of datasets for which none was asked.
+	DefaultSize string `yaml:"default-size"`
+	// Heartbeat is the longest silence between two lines of an agent's stream.
+	// An agent that is silent for three of them is taken to be gone.
+	Heartbeat time.Duration `yaml:"heartbeat"`
+	// KeepDeleted is how long deleted datasets are listed, and their ids
+	// reserved, after their volumes are gone.
+	KeepDeleted time.Duration `yaml:"keep-deleted"`
+}
+
+// DefaultConfig returns what holds where control.yml says nothing.
+func DefaultConfig() Config {
+	return Config{
+		Listen:       ":4523",
+		AgentListen:  ":4524",
+		Certificates: "/etc/flocker",
+		Store:        "file:/var/lib/flocker",
+		DefaultSize:  api.FormatSize(api.DefaultSizeBytes),
+		Heartbeat:    5 * time.Second,
+		KeepDeleted:  30 * 24 * time.Hour,
+	}
+}
+
+// Heartbeats must be rare enough that thousands of agents cost nothing, and
+// often enough that a lost node is noticed.
+const (
+	minHeartbeat = 10 * time.Millisecond // for tests
+	maxHeartbeat = 5 * time.Minute
+)
+
+// Validate reports every mistake in c.
+func (c Config) Validate() error {
+	var mistakes []error
+	for _, listen := range []struct{ key, value string }{{"listen", c.Listen}, {"agent-listen", c.AgentListen}} {
+		if _, _, err := net.SplitHostPort(listen.value); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s: %w", listen.key, err))
+		}
+	}
+	if c.MetricsListen != "" {
+		mistakes = append(mistakes, checkLoopback(c.MetricsListen))
+	}
+	if _, err := c.defaultSize(); err != nil {
+		mistakes = append(mistakes, fmt.Errorf("default-size: %w", err))
+	}
+	if c.Heartbeat < minHeartbeat || c.Heartbeat > maxHeartbeat {
+		mistakes = append(mistakes, fmt.Errorf("heartbeat: %s is not between %s and %s", c.Heartbeat, minHeartbeat, maxHeartbeat))
+	}
+	if c.KeepDeleted < 0 {
+		mistakes = append(mistakes, fmt.Errorf("keep-deleted: %s is negative", c.KeepDeleted))
+	}
+	if _, err := c.storeDirectory(); err != nil {
+		mistakes = append(mistakes, fmt.Errorf("store: %w", err))
+	}
+	return errors.Join(mistakes...)
+}
+
+// checkLoopback keeps what is served without TLS on this machine.
+func checkLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("metrics-listen: %w", err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("metrics-listen: %q is not an address of this machine only, such as 127.0.0.1:4525", address)
+	}
+	return nil
+}
+
+func (c Config) defaultSize() (int64, error) {
+	size, err := api.ParseSize(c.DefaultSize)
+	if err != nil {
+		return 0, err
+	}
+	return size, cluster.CheckSize("default-size", size)
+}
+
+// storeDirectory returns the directory of a store of the scheme file.
+func (c Config) storeDirectory() (string, error) {
+	scheme, dir, _ := strings.Cut(c.Store, ":")
+	if scheme != "file" {
+		return "", fmt.Errorf("%q is not a store: write file:DIRECTORY", c.Store)
+	}
+	if !filepath.IsAbs(dir) {
+		return "", fmt.Errorf("%q is not an absolute directory", dir)
+	}
+	return filepath.Clean(dir), nil
+}

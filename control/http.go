@@ -1,0 +1,234 @@
+package control
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/pki"
+)
+
+// maxBody bounds what a client can send, in bytes.
+const maxBody = 1 << 20
+
+// caller is who makes a request, by the certificate.
+type caller struct {
+	role pki.Role
+	name string // a user's name, a node's id
+}
+
+// callerOf returns who makes a request. The certificate has been verified when
+// the connection was made.
+func callerOf(r *http.Request) caller {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return caller{}
+	}
+	role, name, _ := pki.Identity(r.TLS.PeerCertificates[0])
+	return caller{role: role, name: name}
+}
+
+// handler answers a request or says why it does not.
+type handler func(w http.ResponseWriter, r *http.Request, who caller) error
+
+// methods are the handlers of a path. What answers GET answers HEAD as well.
+type methods map[string]handler
+
+// server answers the requests of callers of one role.
+type server struct {
+	router  *mux.Router
+	role    pki.Role
+	log     *slog.Logger
+	metrics *metrics
+	// access is the level of the log line that every write leaves.
+	access slog.Level
+}
+
+func newServer(role pki.Role, access slog.Level, log *slog.Logger, m *metrics) *server {
+	s := &server{router: mux.NewRouter().SkipClean(true), role: role, log: log, metrics: m, access: access}
+	s.router.NotFoundHandler = s.wrap("", func(http.ResponseWriter, *http.Request, caller) error {
+		return api.Errorf(api.CodeNotFound, "There is nothing at this path.")
+	})
+	return s
+}
+
+// handle serves a path. It knows all methods of the path and so can tell which
+// are allowed, as a 405 has to.
+func (s *server) handle(path string, m methods) {
+	if get, ok := m[http.MethodGet]; ok {
+		m[http.MethodHead] = get
+	}
+	var allowed []string
+	for method := range m {
+		allowed = append(allowed, method)
+	}
+	slices.Sort(allowed)
+	s.router.Handle(path, s.wrap(path, func(w http.ResponseWriter, r *http.Request, who caller) error {
+		h, ok := m[r.Method]
+		if !ok {
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			return errMethod(r.Method, allowed)
+		}
+		return h(w, r, who)
+	}))
+}
+
+// ServeHTTP implements http.Handler.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if rest, ok := strings.CutPrefix(r.URL.Path, "/v1//"); ok { // clients that join URLs by hand
+		r.URL.Path = "/v1/" + rest
+	}
+	s.router.ServeHTTP(w, r)
+}
+
+// wrap puts around a handler what all have in common: who calls, a bounded
+// body, the error's answer, a defect caught, the access log and the metrics.
+func (s *server) wrap(route string, h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		started := time.Now()
+		who := callerOf(r)
+		rec := &recorder{ResponseWriter: w}
+		r.Body = http.MaxBytesReader(rec, r.Body, maxBody)
+		reference := rand.Text()[:8]
+		err := s.call(h, rec, r, who)
+		if err != nil && rec.status == 0 {
+			s.fail(rec, err, reference)
+		}
+		took := time.Since(started)
+		s.metrics.answered(route, methodLabel(r.Method), rec.status, took)
+		s.logged(r, who, rec.status, took, err, reference)
+	})
+}
+
+// call runs a handler. A panic is a defect of ours, and one request's only.
+func (s *server) call(h handler, w http.ResponseWriter, r *http.Request, who caller) (err error) {
+	defer func() {
+		p := recover()
+		switch {
+		case p == nil:
+		case p == http.ErrAbortHandler:
+			panic(p)
+		default:
+			s.metrics.panics.Inc()
+			s.log.Error("defect", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+			err = api.Errorf(api.CodeInternal, "%v", p)
+		}
+	}()
+	if who.role != s.role {
+		return api.Errorf(api.CodeForbidden, "this port is for certificates of the role %q, not %q", s.role, who.role)
+	}
+	return h(w, r, who)
+}
+
+func (s *server) fail(w http.ResponseWriter, err error, reference string) {
+	status, body := describe(err, reference)
+	reply(w, status, body)
+}
+
+// logged writes one line for every write, and for every defect.
+func (s *server) logged(r *http.Request, who caller, status int, took time.Duration, err error, reference string) {
+	level := s.access
+	switch {
+	case status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable:
+		level = slog.LevelError
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		level = slog.LevelDebug
+	}
+	if !s.log.Enabled(r.Context(), level) {
+		return
+	}
+	args := []any{
+		"method", r.Method, "path", r.URL.Path, "status", status, "took", took.Round(time.Microsecond),
+		"caller", who.name, "from", r.RemoteAddr,
+	}
+	if err != nil {
+		args = append(args, "cause", err.Error(), "reference", reference)
+	}
+	s.log.Log(r.Context(), level, "request", args...)
+}
+
+// recorder remembers the status of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach what is below.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// reply answers with JSON.
+func reply(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil { // a defect; all that we send can be encoded
+		status, text = http.StatusInternalServerError, []byte(`{"description":"the answer could not be encoded"}`)
+	}
+	replyText(w, status, text)
+}
+
+// replyText answers with a JSON text.
+func replyText(w http.ResponseWriter, status int, text []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // a client that has gone away hears nothing
+}
+
+// readBody reads a whole request body.
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		return body, nil
+	}
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, errTooLarge(large.Limit)
+	}
+	return nil, api.Errorf(api.CodeInvalid, "the request body could not be read: %v", err)
+}
+
+// decode reads what an agent has sent. Fields that are not known are passed
+// over: agents are updated before the control service or after it.
+func decode(r *http.Request, into any) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	if err := json.NewDecoder(bytes.NewReader(body)).Decode(into); err != nil {
+		return api.Errorf(api.CodeInvalid, "the request is not as it should be: %v", err)
+	}
+	return nil
+}
+
+// remoteIP returns the address that a request comes from.
+func remoteIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

@@ -1,0 +1,87 @@
+package control
+
+import (
+	"sync"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// hub wakes the streams of nodes. It keeps which datasets have changed, not
+// how: a stream that is behind finds the newest record of each, once. So what
+// waits for a slow agent is never more than the datasets that concern it. The
+// zero value is ready to use.
+type hub struct {
+	mu            sync.Mutex
+	subscriptions map[api.NodeID]map[*subscription]struct{}
+}
+
+// subscription is one stream's view of the hub.
+type subscription struct {
+	hub   *hub
+	node  api.NodeID
+	ready chan struct{} // holds one token while there is something to look at
+
+	mu      sync.Mutex
+	changed map[api.DatasetID]struct{}
+}
+
+// subscribe has a stream woken by whatever concerns its node from now on.
+func (h *hub) subscribe(node api.NodeID) *subscription {
+	s := &subscription{hub: h, node: node, ready: make(chan struct{}, 1), changed: map[api.DatasetID]struct{}{}}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.subscriptions == nil {
+		h.subscriptions = map[api.NodeID]map[*subscription]struct{}{}
+	}
+	if h.subscriptions[node] == nil {
+		h.subscriptions[node] = map[*subscription]struct{}{}
+	}
+	h.subscriptions[node][s] = struct{}{}
+	return s
+}
+
+// close ends a subscription.
+func (s *subscription) close() {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	delete(s.hub.subscriptions[s.node], s)
+	if len(s.hub.subscriptions[s.node]) == 0 {
+		delete(s.hub.subscriptions, s.node)
+	}
+}
+
+// take returns which datasets have changed since it was called last.
+func (s *subscription) take() []api.DatasetID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := make([]api.DatasetID, 0, len(s.changed))
+	for id := range s.changed {
+		ids = append(ids, id)
+	}
+	clear(s.changed)
+	return ids
+}
+
+// mark tells a node's streams that a dataset has changed.
+func (h *hub) mark(node api.NodeID, id api.DatasetID) {
+	h.each(node, func(s *subscription) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.changed[id] = struct{}{}
+	})
+}
+
+// wake has a node's streams look whether they still count.
+func (h *hub) wake(node api.NodeID) { h.each(node, func(*subscription) {}) }
+
+func (h *hub) each(node api.NodeID, note func(*subscription)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.subscriptions[node] {
+		note(s)
+		select {
+		case s.ready <- struct{}{}:
+		default:
+		}
+	}
+}

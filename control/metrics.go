@@ -1,0 +1,155 @@
+package control
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/control/cluster"
+	"github.com/flocker-mesos/flocker/control/store"
+)
+
+// metrics counts what the service does.
+type metrics struct {
+	replica *replicaMetrics
+
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	panics   prometheus.Counter
+	streams  prometheus.Gauge
+	events   prometheus.Counter
+	lost     prometheus.Counter
+}
+
+// newMetrics registers the metrics.
+func newMetrics(registry *prometheus.Registry) *metrics {
+	m := &metrics{
+		replica: newReplicaMetrics(registry),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flocker_control_requests_total", Help: "Requests by route, method and status."},
+			[]string{"route", "method", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "flocker_control_request_seconds", Help: "Time to answer requests, streams left out.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}, []string{"route", "method"}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "flocker_control_panics_total", Help: "Requests that met a defect of the control service."}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "flocker_control_streams", Help: "Agents that this replica serves."}),
+		events: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "flocker_control_stream_events_total", Help: "Events sent to agents, heartbeats left out."}),
+		lost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "flocker_control_nodes_lost_total", Help: "Nodes that fell silent."}),
+	}
+	registry.MustRegister(m.requests, m.seconds, m.panics, m.streams, m.events, m.lost,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) answered(route, method string, status int, took time.Duration) {
+	m.requests.WithLabelValues(route, method, strconv.Itoa(status)).Inc()
+	if route != pathStream {
+		m.seconds.WithLabelValues(route, method).Observe(took.Seconds())
+	}
+}
+
+// methodLabel keeps what clients make up out of the metrics.
+func methodLabel(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete:
+		return method
+	default:
+		return "other"
+	}
+}
+
+// replicaMetrics counts what the replica does.
+type replicaMetrics struct {
+	commands *prometheus.CounterVec
+	commits  *prometheus.CounterVec
+	seconds  prometheus.Histogram
+	batch    prometheus.Histogram
+	revision prometheus.Gauge
+	datasets prometheus.Gauge
+}
+
+func newReplicaMetrics(registry *prometheus.Registry) *replicaMetrics {
+	m := &replicaMetrics{
+		commands: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flocker_control_commands_total", Help: "Commands by kind and what became of them."},
+			[]string{"command", "outcome"}),
+		commits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flocker_control_commits_total", Help: "Commits to the log by outcome."}, []string{"outcome"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "flocker_control_commit_seconds", Help: "Time that the log takes to commit.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 15)}),
+		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "flocker_control_commit_commands", Help: "Commands that are committed at once.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 10)}),
+		revision: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "flocker_control_revision", Help: "Revision of the log that this replica shows."}),
+		datasets: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "flocker_control_datasets", Help: "Datasets, deleted ones included."}),
+	}
+	registry.MustRegister(m.commands, m.commits, m.seconds, m.batch, m.revision, m.datasets)
+	return m
+}
+
+func (m *replicaMetrics) decided(cmd cluster.Command, err error) {
+	outcome := "done"
+	if err != nil {
+		outcome = string(api.CodeOf(err))
+	}
+	m.commands.WithLabelValues(commandLabel(cmd), outcome).Inc()
+}
+
+func commandLabel(cmd cluster.Command) string {
+	switch cmd.(type) {
+	case cluster.Create:
+		return "create"
+	case cluster.Move:
+		return "move"
+	case cluster.Delete:
+		return "delete"
+	case cluster.Prune:
+		return "prune"
+	case cluster.Claim:
+		return "claim"
+	case cluster.Report:
+		return "report"
+	case cluster.NodeConnect:
+		return "connect"
+	case cluster.NodeDisconnect:
+		return "disconnect"
+	default:
+		return "other"
+	}
+}
+
+func (m *replicaMetrics) committed(commands, records int, took time.Duration, err error) {
+	outcome := "done"
+	switch {
+	case errors.Is(err, store.ErrRaced):
+		outcome = "raced"
+	case errors.Is(err, store.ErrUncertain):
+		outcome = "uncertain"
+	case err != nil:
+		outcome = "failed"
+	case records == 0:
+		outcome = "empty"
+	}
+	m.commits.WithLabelValues(outcome).Inc()
+	if records > 0 {
+		m.seconds.Observe(took.Seconds())
+		m.batch.Observe(float64(commands))
+	}
+}
+
+func (m *replicaMetrics) observe(s *cluster.State) {
+	m.revision.Set(float64(s.Revision()))
+	m.datasets.Set(float64(s.CountDatasets()))
+}

@@ -1,0 +1,43 @@
+package control
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/flocker-mesos/flocker/control/cluster"
+	"github.com/flocker-mesos/flocker/pki"
+)
+
+// rest is the API for users: Flocker's, and what it lacks.
+type rest struct {
+	replica       *Replica
+	now           func() time.Time
+	version       string
+	defaultSize   int64
+	configuration configurationCache
+}
+
+// serve returns the server of all resources.
+func (a *rest) serve(log *slog.Logger, m *metrics) http.Handler {
+	s := newServer(pki.RoleUser, slog.LevelInfo, log, m)
+	a.versionRoutes(s)
+	a.datasetRoutes(s)
+	a.stateRoutes(s)
+	a.containerRoutes(s)
+	a.volumeRoutes(s)
+	a.nodeRoutes(s)
+	s.handle("/health", methods{http.MethodGet: func(w http.ResponseWriter, r *http.Request, _ caller) error {
+		return health(w, a.replica)
+	}})
+	return s
+}
+
+// Header fields of Flocker's conditional requests.
+const (
+	headerTag   = "X-Configuration-Tag"
+	headerMatch = "X-If-Configuration-Matches"
+)
+
+// expect returns the condition of a request.
+func expect(r *http.Request) cluster.Expect { return r.Header.Values(headerMatch) }

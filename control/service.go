@@ -1,0 +1,252 @@
+package control
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/flocker-mesos/flocker/control/store"
+)
+
+// Deps is what the service needs from outside.
+type Deps struct {
+	Cluster  string      // UUID of the cluster, from the service's certificate
+	UserTLS  *tls.Config // admits users' certificates only
+	AgentTLS *tls.Config // admits nodes' certificates only
+	Version  string
+	Log      *slog.Logger
+	Now      func() time.Time // nil for time.Now
+	// Registry takes the metrics; nil for one of the service's own.
+	Registry *prometheus.Registry
+	// Store is used instead of what the configuration names, if not nil. The
+	// service closes it.
+	Store store.Log
+}
+
+// Service is a control service: one replica with its listeners.
+type Service struct {
+	cfg     Config
+	deps    Deps
+	log     *slog.Logger
+	store   store.Log
+	replica *Replica
+	live    *liveness
+
+	servers  []*listening
+	stopping chan struct{} // closed when streams have to end
+}
+
+// listening is an HTTP server on its listener.
+type listening struct {
+	name     string
+	server   *http.Server
+	listener net.Listener
+}
+
+// Time limits of connections. Streams have limits of their own.
+const (
+	headerTimeout   = 10 * time.Second
+	requestTimeout  = 30 * time.Second
+	idleTimeout     = 2 * time.Minute
+	maxHeaderBytes  = 64 << 10
+	openTimeout     = time.Minute
+	shutdownTimeout = 5 * time.Second
+)
+
+// New opens the store and the listeners of a service; Run serves them, or Close
+// gives them up. Errors are for the person who started it.
+func New(cfg Config, deps Deps) (*Service, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	if deps.Cluster == "" || deps.UserTLS == nil || deps.AgentTLS == nil {
+		return nil, errors.New("a control service needs certificates")
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Registry == nil {
+		deps.Registry = prometheus.NewRegistry()
+	}
+	now := deps.Now
+	deps.Now = func() time.Time { return now().UTC() }
+	log, err := openStore(cfg, deps)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{cfg: cfg, deps: deps, log: deps.Log, store: log, stopping: make(chan struct{})}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Service) open() error {
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	m := newMetrics(s.deps.Registry)
+	replica, err := openReplica(ctx, s.store, s.deps.Cluster, s.deps.Now(), s.log, m.replica)
+	if err != nil {
+		return err
+	}
+	s.replica = replica
+	s.live = newLiveness(replica, s.deps.Now, s.cfg.Heartbeat, s.log, m)
+	size, err := s.cfg.defaultSize()
+	if err != nil {
+		return err
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("ask for the host's name: %w", err)
+	}
+	users := &rest{replica: replica, now: s.deps.Now, version: s.deps.Version, defaultSize: size}
+	nodes := &agents{
+		replica: replica, live: s.live, now: s.deps.Now, log: s.log, metrics: m,
+		version: s.deps.Version, name: name, defaultSize: size, heartbeat: s.cfg.Heartbeat, stopping: s.stopping,
+	}
+	if err := s.listen("users", s.cfg.Listen, s.deps.UserTLS, users.serve(s.log, m)); err != nil {
+		return err
+	}
+	if err := s.listen("agents", s.cfg.AgentListen, s.deps.AgentTLS, nodes.serve(s.log, m)); err != nil {
+		return err
+	}
+	if s.cfg.MetricsListen == "" {
+		return nil
+	}
+	return s.listen("metrics", s.cfg.MetricsListen, nil, s.observability())
+}
+
+// observability serves this machine's monitoring, without TLS.
+func (s *Service) observability() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.deps.Registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
+		if err := health(w, s.replica); err != nil {
+			status, body := describe(err, "")
+			reply(w, status, body)
+		}
+	})
+	return mux
+}
+
+func (s *Service) listen(name, address string, tls *tls.Config, handler http.Handler) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen for %s: %w", name, err)
+	}
+	s.servers = append(s.servers, &listening{name: name, listener: l, server: &http.Server{
+		Handler:           handler,
+		TLSConfig:         tls,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      requestTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.With("listener", name).Handler(), slog.LevelWarn),
+	}})
+	return nil
+}
+
+// UserAddr returns where users are served.
+func (s *Service) UserAddr() net.Addr { return s.servers[0].listener.Addr() }
+
+// AgentAddr returns where agents are served.
+func (s *Service) AgentAddr() net.Addr { return s.servers[1].listener.Addr() }
+
+// MetricsAddr returns where monitoring is served, nil for nowhere.
+func (s *Service) MetricsAddr() net.Addr {
+	if len(s.servers) < 3 {
+		return nil
+	}
+	return s.servers[2].listener.Addr()
+}
+
+// Replica returns the service's replica.
+func (s *Service) Replica() *Replica { return s.replica }
+
+// Run serves until ctx ends, or until the service cannot go on, which is an
+// error. It closes everything.
+func (s *Service) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, s.Close()) }()
+	g, gctx := errgroup.WithContext(ctx)
+	// The replica outlives the servers, so that whatever they have taken in
+	// is answered.
+	replicaCtx, stopReplica := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopReplica()
+	g.Go(func() error { return s.replica.Run(replicaCtx) })
+	for _, l := range s.servers {
+		g.Go(func() error { return l.serve() })
+	}
+	g.Go(func() error {
+		s.live.run(gctx)
+		return nil
+	})
+	g.Go(func() error {
+		prune(gctx, s.replica, s.deps.Now, s.cfg.KeepDeleted, s.log)
+		return nil
+	})
+	g.Go(func() error {
+		<-gctx.Done()
+		defer stopReplica()
+		return s.shutdown()
+	})
+	state := s.replica.State()
+	s.log.Info("control service runs", "version", s.deps.Version, "users", s.UserAddr().String(), "agents", s.AgentAddr().String(),
+		"store", s.replica.props.Name, "cluster", s.deps.Cluster, "revision", state.Revision(), "datasets", state.CountDatasets())
+	err = g.Wait()
+	s.log.Info("control service ends", "cause", context.Cause(ctx))
+	return err
+}
+
+func (l *listening) serve() error {
+	var err error
+	if l.server.TLSConfig == nil {
+		err = l.server.Serve(l.listener)
+	} else {
+		err = l.server.ServeTLS(l.listener, "", "")
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve %s: %w", l.name, err)
+}
+
+// shutdown ends the streams, answers what has been asked, and closes the
+// servers. Agents come back to the next service by themselves.
+func (s *Service) shutdown() error {
+	close(s.stopping)
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	var g errgroup.Group
+	for _, l := range s.servers {
+		g.Go(func() error {
+			if err := l.server.Shutdown(ctx); err != nil {
+				s.log.Warn("connections are cut", "listener", l.name, "cause", err)
+				return l.server.Close()
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// Close gives up what New has opened, where Run is not called.
+func (s *Service) Close() error {
+	errs := []error{s.store.Close()}
+	for _, l := range s.servers {
+		if err := l.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
