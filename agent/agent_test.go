@@ -329,3 +329,40 @@ func TestWithoutTheControlServiceRunningContainersAndKnownVolumesGoOn(t *testing
 	s.control.SetDown(false)
 	s.await("volume is given back", func(c *agenttest.Control) bool { return c.Dataset("db").Holder == nil })
 }
+
+func TestAPinnedVolumeIsMountedThoughNothingUsesIt(t *testing.T) {
+	s := newSAN(t)
+	a, b := s.node("node-a"), s.node("node-b")
+	a.start()
+	b.start()
+	m := a.use("c1", volume("db"))[0]
+	id := s.control.Dataset("db").ID
+	s.control.Change(id, func(d *api.Dataset) { d.Pinned = true })
+	write(t, filepath.Join(m.Source, "row"), "hello")
+	a.release("c1")
+	if got := read(t, filepath.Join(m.Source, "row")); got != "hello" {
+		t.Errorf("read %q after the last consumer ended", got)
+	}
+	m = b.use("c2", volume("db"))[0]
+	if got := read(t, filepath.Join(m.Source, "row")); got != "hello" {
+		t.Errorf("node b reads %q: a pin gives way to who needs the volume", got)
+	}
+}
+
+func TestADeletedVolumeIsDestroyedWhenNobodyUsesItAnyMore(t *testing.T) {
+	s := newSAN(t)
+	n := s.node("node-1")
+	n.start()
+	m := n.use("c1", volume("db"))[0]
+	write(t, filepath.Join(m.Source, "row"), "hello")
+	id := s.control.Dataset("db").ID
+	s.control.Change(id, func(d *api.Dataset) { d.Deleted = true })
+	if got := read(t, filepath.Join(m.Source, "row")); got != "hello" {
+		t.Errorf("read %q while a consumer uses the deleted volume", got)
+	}
+	n.release("c1")
+	s.await("the volume is destroyed", func(c *agenttest.Control) bool { return c.Get(id).Destroyed })
+	if _, err := os.Stat(filepath.Join(s.root, "unattached", string(id))); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the image is still there: %v", err)
+	}
+}

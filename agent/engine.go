@@ -225,7 +225,7 @@ func (e *engine) plan(d *dataset) (task, bool) {
 	switch {
 	case g == goalLeave:
 		t.act = actNone
-	case mustLook(d.seen.phase, d.seen.doubt, g):
+	case mustLook(d.seen.phase, d.seen.doubt, d.seen.epoch == epochOf(d.record), g):
 		t.act = actLook
 	default:
 		t.act = next(d.seen.phase, g, facts{
@@ -325,6 +325,7 @@ func (e *engine) finish(d *dataset, t task, seen sight, err error) bool {
 		d.since = e.now()
 	}
 	d.seen = seen
+	d.seen.epoch = epochOf(t.record)
 	d.seen.doubt = err != nil || t.act == actRelease // once released, others may change the volume
 	if err == nil {
 		if t.act != actLook { // a look proves nothing about what failed before it
@@ -370,6 +371,13 @@ func (e *engine) fail(d *dataset, act action, err error) {
 			e.wake(d)
 		})
 	}
+}
+
+func epochOf(record *api.Dataset) uint64 {
+	if record == nil {
+		return 0
+	}
+	return record.Epoch
 }
 
 func nameOf(record *api.Dataset) string {

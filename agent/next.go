@@ -143,14 +143,19 @@ func down(phase api.Phase) action {
 	}
 }
 
-// mustLook reports whether the worker has to look before it takes the next step,
-// when what it knows may be out of date. What is not attached here may change
-// as it likes while this node does not hold it.
-func mustLook(phase api.Phase, doubt bool, g goal) bool {
-	if phase == api.PhaseUnknown {
+// mustLook reports whether the worker has to look before it takes the next step.
+// In doubt, it looks at what is attached here, and at everything that it has
+// to bring somewhere. What is not attached here may change as it likes while
+// this node does not hold it: what was seen under another epoch does not count.
+func mustLook(phase api.Phase, doubt, sameEpoch bool, g goal) bool {
+	switch {
+	case phase == api.PhaseUnknown:
 		return true
+	case down(phase) != actNone:
+		return doubt
+	default:
+		return (doubt || !sameEpoch) && (g == goalMounted || g == goalReleased || g == goalDestroyed)
 	}
-	return doubt && (g == goalMounted || g == goalReleased || g == goalDestroyed || down(phase) != actNone)
 }
 
 // want is what decide needs to know of a dataset on this node.

@@ -129,3 +129,27 @@ func TestDecide(t *testing.T) {
 		}
 	}
 }
+
+func TestMustLook(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		phase     api.Phase
+		doubt     bool
+		sameEpoch bool
+		goal      goal
+		want      bool
+	}{
+		{"never seen", api.PhaseUnknown, false, true, goalToken, true},
+		{"as it was left", api.PhaseMounted, false, true, goalMounted, false},
+		{"a step failed", api.PhaseAttached, true, true, goalMounted, true},
+		{"a step failed, not wanted any more", api.PhaseAttached, true, true, goalGone, true},
+		{"mounted under an earlier epoch", api.PhaseMounted, false, false, goalMounted, false},
+		{"another node may have had it", api.PhaseDetached, false, false, goalMounted, true},
+		{"another node has it", api.PhaseElsewhere, false, false, goalToken, false},
+		{"given back", api.PhaseDetached, true, true, goalGone, false},
+	} {
+		if got := mustLook(c.phase, c.doubt, c.sameEpoch, c.goal); got != c.want {
+			t.Errorf("%s: mustLook = %v, want %v", c.name, got, c.want)
+		}
+	}
+}

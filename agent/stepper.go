@@ -24,6 +24,7 @@ type sight struct {
 	bound   bool           // the read-only view is there
 	clean   bool           // the file system was cleanly unmounted
 	cause   string         // of a phase from which the agent does not go on by itself
+	epoch   uint64         // of the dataset when this was seen
 	doubt   bool           // a step failed since: look before the next one
 }
 

@@ -74,6 +74,13 @@ func (c *Control) Dataset(name string) *api.Dataset {
 	return c.byName(name)
 }
 
+// Get returns a dataset, deleted or not, nil if there is none.
+func (c *Control) Get(id api.DatasetID) *api.Dataset {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.datasets[id]
+}
+
 // HasHolder reports whether node holds any dataset.
 func (c *Control) HasHolder(node api.NodeID) bool {
 	c.mu.Lock()
@@ -261,6 +268,7 @@ func (s *session) Claim(_ context.Context, req api.ClaimRequest) (*api.Dataset, 
 	default:
 		return c.put(d.ID, func(d *api.Dataset) {
 			d.Waiting = append(d.Waiting, api.Waiter{Node: s.node, Since: time.Now()})
+			d.Pinned = false
 		}), nil
 	}
 }
