@@ -6,5 +6,6 @@
 //
 // A setting is an exported field with a yaml tag. Structs nest; the keys of a
 // setting are joined with dots. A field's env tag names its environment
-// variable; without one it is FLOCKER_ and the key in capitals.
+// variable; without one it is FLOCKER_ and the key in capitals, and with "-"
+// only the file can set it.
 package config

@@ -16,9 +16,9 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 )
 
-// Validator is a settings struct that knows what is right. An *api.Error that
-// names a setting's key as its field is reported with the place where the
-// setting was made.
+// Validator is a settings struct that knows what is right. An *api.Error, by
+// itself or joined with others, that names a setting's key as its field is
+// reported with the place where the setting was made.
 type Validator interface{ Validate() error }
 
 // Loader fills one settings struct.
@@ -45,7 +45,10 @@ func New(target any) *Loader {
 func (l *Loader) AddFlags(flags *pflag.FlagSet, usage func(key string) string) {
 	for _, key := range l.order {
 		s := l.settings[key]
-		f := &flagText{text: s.Value(), kind: s.Kind()}
+		if s.Flag == "" {
+			continue
+		}
+		f := &flagText{text: s.Value(), kind: shortKind(s.value)}
 		l.flags[key] = f
 		flag := flags.VarPF(f, s.Flag, "", fmt.Sprintf("%s (%s)", usage(key), s.Env))
 		if s.value.Kind() == reflect.Bool {
@@ -64,7 +67,7 @@ func (l *Loader) Load(file string, lookupEnv func(string) (string, bool)) error 
 	}
 	for _, key := range l.order {
 		s := l.settings[key]
-		if value, ok := lookupEnv(s.Env); ok && value != "" {
+		if value, ok := lookupEnv(s.Env); ok && value != "" && s.Env != "" {
 			if err := l.set(s, value, "environment variable "+s.Env); err != nil {
 				return err
 			}
@@ -86,23 +89,35 @@ func (l *Loader) set(s Setting, value, origin string) error {
 	return nil
 }
 
-// validate asks the struct, and says where a setting that it refuses was made.
+// validate asks the struct, and says where the settings that it refuses were
+// made.
 func (l *Loader) validate() error {
 	v, ok := l.target.(Validator)
 	if !ok {
 		return nil
 	}
 	err := v.Validate()
-	if err == nil {
-		return nil
+	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // each is located by itself
+		var located []error
+		for _, err := range several.Unwrap() {
+			located = append(located, l.locate(err))
+		}
+		return errors.Join(located...)
 	}
-	if refused, ok := errors.AsType[*api.Error](err); ok {
-		if origin := l.origins[refused.Field]; origin != "" {
-			return fmt.Errorf("%s: %w", origin, err)
-		}
-		if s, ok := l.settings[refused.Field]; ok {
-			return fmt.Errorf("%w (set it in the file, as %s or with --%s)", err, s.Env, s.Flag)
-		}
+	return l.locate(err)
+}
+
+// locate adds to a refusal where the setting was made, or can be.
+func (l *Loader) locate(err error) error {
+	refused, ok := errors.AsType[*api.Error](err)
+	if !ok {
+		return err
+	}
+	if origin := l.origins[refused.Field]; origin != "" {
+		return fmt.Errorf("%s: %w", origin, err)
+	}
+	if s := l.settings[refused.Field]; s.Env != "" {
+		return fmt.Errorf("%w (set it in the file, as %s or with --%s)", err, s.Env, s.Flag)
 	}
 	return err
 }
@@ -201,10 +216,7 @@ type flagText struct {
 func (f *flagText) String() string { return f.text }
 
 // Type is what the help shows in the place of a value.
-func (f *flagText) Type() string {
-	short, _, _ := strings.Cut(strings.TrimPrefix(f.kind, "a "), " such as")
-	return short
-}
+func (f *flagText) Type() string { return f.kind }
 
 func (f *flagText) Set(s string) error {
 	f.text, f.given = s, true

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,12 +43,21 @@ type settings struct {
 	Nets    []string          `yaml:"nets"`
 	Sizes   map[string]string `yaml:"sizes"`
 	Level   level             `yaml:"level"`
+	Format  int               `yaml:"format" env:"-"`
 	private int
 }
 
 func (s settings) Validate() error {
 	if s.Inline.Workers < 1 {
-		return api.FieldErrorf("workers", "%d is not a number from 1 on", s.Inline.Workers)
+		return errors.Join(
+			api.FieldErrorf("workers", "%d is not a number from 1 on", s.Inline.Workers), s.checkFormat())
+	}
+	return s.checkFormat()
+}
+
+func (s settings) checkFormat() error {
+	if s.Format != 0 {
+		return api.FieldErrorf("format", "%d is not 0", s.Format)
 	}
 	return nil
 }
@@ -160,6 +170,7 @@ func TestMistakesAreNamedWithPlaceKeyValueAndRemedy(t *testing.T) {
 		"a flag":                  {args: []string{"--loud=maybe"}, want: []string{"flag --loud", `got "maybe", want true or false`}},
 		"refused, from the file":  {text: "\nworkers: 0\n", want: []string{"agent.yml:2: workers: 0 is not"}},
 		"refused, from a flag":    {text: "workers: 1\n", args: []string{"--workers=-1"}, want: []string{"flag --workers: workers: -1 is not"}},
+		"two refused at once":     {text: "workers: 0\nformat: 1\n", want: []string{"agent.yml:1: workers: 0 is not", "agent.yml:2: format: 1 is not"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -182,6 +193,25 @@ func TestRefusedDefaultSaysWhereToSetIt(t *testing.T) {
 	err := config.New(s).Load("", func(string) (string, bool) { return "", false })
 	if err == nil || !strings.Contains(err.Error(), "FLOCKER_WORKERS or with --workers") {
 		t.Errorf("got %v, want the ways to set it", err)
+	}
+}
+
+func TestSomeSettingsAreTheFilesAlone(t *testing.T) {
+	if got, err := load(t, "", map[string]string{"FLOCKER_FORMAT": "1", "": "1"}); err != nil || got.Format != 0 {
+		t.Errorf("got %d and %v, want it unset", got.Format, err)
+	}
+}
+
+func TestDurationsAreShownShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 45 * time.Second: "45s", time.Minute: "1m", 90 * time.Second: "1m30s", 10 * time.Hour: "10h",
+		720 * time.Hour: "720h", time.Hour + time.Second: "1h0m1s", 70 * time.Minute: "1h10m", 100 * time.Second: "1m40s",
+	} {
+		s := defaults()
+		s.Inline.Wait = d
+		if got := config.Settings(s)[0].Value(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }
 
@@ -214,6 +244,7 @@ func TestSettingsListsKeysVariablesFlagsAndValues(t *testing.T) {
 		"nets FLOCKER_NETS nets a,b",
 		"sizes FLOCKER_SIZES sizes {x: y}",
 		"level FLOCKER_LEVEL level info",
+		"format   0",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -11,8 +11,8 @@ import (
 // Setting is one thing that a user can set.
 type Setting struct {
 	Key  string // as in the YAML file, nested ones joined with dots
-	Env  string // the environment variable
-	Flag string // the flag, without the dashes
+	Env  string // the environment variable, "" where only the file can set it
+	Flag string // the flag, without the dashes, "" likewise
 
 	value reflect.Value
 }
@@ -39,15 +39,21 @@ func collect(all []Setting, prefix string, v reflect.Value) []Setting {
 		case value.Kind() == reflect.Struct && !isText(value):
 			all = collect(all, key+".", value)
 		default:
-			env := field.Tag.Get("env")
-			if env == "" {
-				env = EnvPrefix + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(key))
-			}
-			flag := strings.NewReplacer(".", "-", "_", "-").Replace(key)
-			all = append(all, Setting{Key: key, Env: env, Flag: flag, value: value})
+			all = append(all, newSetting(key, field.Tag.Get("env"), value))
 		}
 	}
 	return all
+}
+
+func newSetting(key, env string, value reflect.Value) Setting {
+	s := Setting{Key: key, Env: env, Flag: strings.NewReplacer(".", "-", "_", "-").Replace(key), value: value}
+	switch env {
+	case "-":
+		s.Env, s.Flag = "", ""
+	case "":
+		s.Env = EnvPrefix + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(key))
+	}
+	return s
 }
 
 // Value returns what the setting is now, as a user would write it.
@@ -85,5 +91,27 @@ func kind(v reflect.Value) string {
 		return "a map of texts"
 	default:
 		return "a text"
+	}
+}
+
+// shortKind is Kind in one word.
+func shortKind(v reflect.Value) string {
+	switch {
+	case v.Type() == duration:
+		return "duration"
+	case isText(v):
+		return "text"
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		return "bool"
+	case reflect.Int, reflect.Int64, reflect.Int32, reflect.Uint64, reflect.Uint32, reflect.Uint16, reflect.Float64:
+		return "number"
+	case reflect.Slice:
+		return "list"
+	case reflect.Map:
+		return "map"
+	default:
+		return "text"
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -68,6 +69,9 @@ func text(v reflect.Value) string {
 			}
 		}
 	}
+	if v.Type() == duration {
+		return durationText(time.Duration(v.Int()))
+	}
 	switch v.Kind() {
 	case reflect.Slice:
 		parts := make([]string, v.Len())
@@ -88,4 +92,16 @@ func text(v reflect.Value) string {
 	default:
 		return fmt.Sprint(v.Interface())
 	}
+}
+
+// durationText writes 720h where the standard library writes 720h0m0s.
+func durationText(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }

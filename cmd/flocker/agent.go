@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/flocker-mesos/flocker/agent"
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/api/client"
+	"github.com/flocker-mesos/flocker/isolator/reconcile"
+	"github.com/flocker-mesos/flocker/pki"
+)
+
+func newAgent() *cobra.Command {
+	settings := defaultAgentSettings()
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Run the agent of this machine, which brings its containers their volumes",
+		Long: "Runs the agent of this machine. Containers go on and volumes stay mounted when it ends; the\n" +
+			"next one finds everything again.",
+		Args: takes(cobra.NoArgs, "nothing but flags"),
+	}
+	load := settingsFlags(cmd, settings, defaultAgentConfig, agentHelp)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		file, err := load()
+		if err != nil {
+			return err
+		}
+		log := settings.Log.logger(cmd.ErrOrStderr())
+		return runAgent(cmd.Context(), settings, settings.certificates(file), log)
+	}
+	return cmd
+}
+
+// runAgent runs an agent until ctx ends.
+func runAgent(ctx context.Context, settings *agentSettings, certs string, log *slog.Logger) error {
+	creds, err := pki.Load(certs, "node", pki.RoleNode, log)
+	if err != nil {
+		return err
+	}
+	warnOfExpiry(creds, log)
+	_, name, _ := creds.Identity()
+	node := api.NodeID(name)
+	control, err := client.NewAgent(client.Config{Endpoints: []string{settings.Control.address()}, TLS: creds.Client()})
+	if err != nil {
+		return err
+	}
+	volumes, err := settings.Dataset.open(node, settings.Agent.StateDir)
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	deps := agent.Deps{
+		Node: node, Backend: volumes, Dial: dialer(control),
+		Mesos: settings.Mesos.Agent, Version: buildVersion(), Log: log, Metrics: registry,
+	}
+	var mesos *reconcile.Mesos
+	if settings.Mesos.Agent != "" {
+		if mesos, err = reconcile.NewMesos(reconcile.Options{URL: settings.Mesos.Agent}); err != nil {
+			return err
+		}
+		deps.Labels = mesos
+	}
+	a, err := agent.New(ctx, settings.Agent, deps)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.Run(ctx) })
+	if mesos != nil {
+		r := &reconcile.Reconciler{
+			Volumes: a.Volumes(), Containers: mesos, Alive: reconcile.DefaultCgroups().Alive, Log: log,
+		}
+		group.Go(func() error { return r.Run(ctx) })
+	}
+	if settings.Metrics != "" {
+		group.Go(func() error { return serveMetrics(ctx, settings.Metrics, registry) })
+	}
+	return group.Wait()
+}
+
+// dialer makes the client's sessions the agent's.
+func dialer(control *client.Agent) agent.Dialer {
+	return func(ctx context.Context, hello api.Hello) (agent.Session, error) {
+		session, err := control.Connect(ctx, hello)
+		if err != nil {
+			return nil, err // and not a Session that is no nil
+		}
+		return session, nil
+	}
+}
+
+// expiryWarning is how long before the end of a certificate its owner says so.
+const expiryWarning = 30 * day
+
+func warnOfExpiry(creds *pki.Credentials, log *slog.Logger) {
+	if end := creds.Expires(); time.Until(end) < expiryWarning {
+		log.Warn("the certificate expires soon; put a new one in its place, a restart is not needed", "expires", end)
+	}
+}

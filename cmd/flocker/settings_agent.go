@@ -1,0 +1,95 @@
+package main
+
+import (
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+
+	"github.com/flocker-mesos/flocker/agent"
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/backend/loopback"
+)
+
+// agentSettings is agent.yml: Flocker's, and below it what is ours.
+type agentSettings struct {
+	Version int             `yaml:"version" env:"-"`
+	Control controlAddress  `yaml:"control-service"`
+	Dataset backendSettings `yaml:"dataset"`
+	Logging map[string]any  `yaml:"logging" env:"-"`
+	Certs   string          `yaml:"certificates"`
+	Agent   agent.Config    `yaml:",inline"`
+	Mesos   mesosSettings   `yaml:"mesos"`
+	Metrics string          `yaml:"metrics-listen"`
+	Log     logSettings     `yaml:"log"`
+}
+
+// controlAddress is where the control service listens for agents.
+type controlAddress struct {
+	Hostname string `yaml:"hostname"`
+	Port     uint16 `yaml:"port"`
+}
+
+// address returns where agents call.
+func (a controlAddress) address() string {
+	return net.JoinHostPort(a.Hostname, strconv.Itoa(int(a.Port)))
+}
+
+// mesosSettings say where this machine's Mesos agent is.
+type mesosSettings struct {
+	Agent string `yaml:"agent"`
+}
+
+// The version of agent.yml, the only one there ever was.
+const agentFileVersion = 1
+
+func defaultAgentSettings() *agentSettings {
+	return &agentSettings{
+		Version: agentFileVersion,
+		Control: controlAddress{Port: defaultAgentPort},
+		Dataset: backendSettings{Backend: loopback.Name, RootPath: "/var/lib/flocker/loopback"},
+		Agent:   agent.DefaultConfig(),
+		Log:     logSettings{Format: logText},
+	}
+}
+
+// Validate says which setting is wrong, and what would be right.
+func (s *agentSettings) Validate() error {
+	if s.Version != agentFileVersion {
+		return api.FieldErrorf("version", "is %d, this program knows version %d", s.Version, agentFileVersion)
+	}
+	if s.Control.Hostname == "" {
+		return api.FieldErrorf("control-service.hostname",
+			"is missing: the name or address under which this machine reaches the control service")
+	}
+	if s.Control.Port == 0 {
+		return api.FieldErrorf("control-service.port", "0 is not a port; it is usually %d", defaultAgentPort)
+	}
+	if err := s.Dataset.validate(); err != nil {
+		return err
+	}
+	if s.Mesos.Agent != "" {
+		if u, err := url.Parse(s.Mesos.Agent); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return api.FieldErrorf("mesos.agent", "%q is not a URL such as http://10.0.0.11:5051", s.Mesos.Agent)
+		}
+	}
+	if err := checkMetricsListen(s.Metrics); err != nil {
+		return err
+	}
+	if err := s.Log.validate(); err != nil {
+		return err
+	}
+	return s.Agent.Validate()
+}
+
+// certificates returns the directory of the agent's certificates: the one of
+// the file that the settings came from, as in Flocker, unless it is set.
+func (s *agentSettings) certificates(file string) string {
+	if s.Certs != "" {
+		return s.Certs
+	}
+	if file != "" {
+		return filepath.Dir(file)
+	}
+	return defaultConfigDir
+}

@@ -1,0 +1,37 @@
+package main
+
+// What the settings mean, by key: for --help and docs/configuration.md. Tests
+// see to it that none is missing and that the manual has them all.
+
+var agentHelp = map[string]string{
+	"version":                  "of this file's format; always 1",
+	"control-service.hostname": "name or address of the control service",
+	"control-service.port":     "port on which it listens for agents",
+	"dataset.backend":          "storage system that makes the volumes",
+	"dataset.root_path":        "loopback: directory of the volumes' files, shared by all nodes that the volumes can move between",
+	"logging":                  "accepted from Flocker's own files and ignored; log is ours",
+	"certificates":             "directory of cluster.crt, node.crt and node.key; by default the one that this file is in",
+	"state-dir":                "what the agent must not forget: who uses which dataset",
+	"run-dir":                  "what may be gone after a reboot: the writable side of the mount points",
+	"mount-root":               "where volumes are mounted, each as its dataset's id",
+	"socket":                   "where flocker-isolator and dvdcli call the agent",
+	"wait-limit":               "how long a container waits for its volumes; keep it below Mesos' --executor_registration_timeout",
+	"workers":                  "how many datasets are worked on at once",
+	"mesos.agent":              "URL of this machine's Mesos agent; with it lost cleanups are noticed and pods' labels are read",
+	"metrics-listen":           "address for /metrics without TLS, on this machine only, such as 127.0.0.1:4526; empty for nowhere",
+	"log.level":                "DEBUG, INFO, WARN or ERROR",
+	"log.format":               "text or json",
+}
+
+var controlHelp = map[string]string{
+	"listen":         "address that users call: the REST API",
+	"agent-listen":   "address that agents call",
+	"metrics-listen": "address for /metrics and /health without TLS, on this machine only, such as 127.0.0.1:4525; empty for nowhere",
+	"certificates":   "directory of cluster.crt, control-service.crt and control-service.key",
+	"store":          "where the records are kept, as file:DIRECTORY",
+	"default-size":   "of datasets for which no size was asked",
+	"heartbeat":      "longest silence between two lines of an agent's stream; after three of them the agent is taken to be gone",
+	"keep-deleted":   "how long deleted datasets are still listed, and their ids reserved, after their volumes are gone",
+	"log.level":      "DEBUG, INFO, WARN or ERROR",
+	"log.format":     "text or json",
+}
