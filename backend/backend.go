@@ -54,6 +54,15 @@ type Backend interface {
 	Device(ctx context.Context, volumeID string) (Device, error)
 }
 
+// Surveyor is what a Backend may be as well: one that can tell everything that
+// is attached to this machine at once, cheaper than List and Device for each.
+// An agent that starts beside many volumes uses it.
+type Surveyor interface {
+	// Attached returns the devices of the volumes that are attached to this
+	// machine and that its kernel shows, by the ids of the volumes.
+	Attached(ctx context.Context) (map[string]Device, error)
+}
+
 // Properties describe a backend.
 type Properties struct {
 	Name           string // as in agent.yml

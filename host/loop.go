@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -188,35 +190,63 @@ func statLoop(number int) (Loop, error) {
 // is as the mount namespace of who attached it sees it, and may be cut or
 // renamed since.
 func ScanLoops() ([]Loop, error) {
-	dir, err := os.Open("/sys/block")
+	numbers, err := loopNumbers()
 	if err != nil {
 		return nil, fmt.Errorf("scan loop devices: %w", err)
+	}
+	loops := make([]Loop, len(numbers))
+	errs := make([]error, len(numbers))
+	inParallel(len(numbers), func(i int) { loops[i], errs[i] = statLoop(numbers[i]) })
+	found := loops[:0]
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			found = append(found, loops[i])
+		case !errors.Is(err, ErrNoLoop):
+			return nil, fmt.Errorf("scan loop devices: stat %s: %w", loopPath(numbers[i]), err)
+		}
+	}
+	return found, nil
+}
+
+// loopNumbers returns the numbers of all loop devices, in use or not.
+func loopNumbers() ([]int, error) {
+	dir, err := os.Open("/sys/block")
+	if err != nil {
+		return nil, err
 	}
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
-		return nil, fmt.Errorf("scan loop devices: %w", err)
+		return nil, err
 	}
-	var loops []Loop
+	var numbers []int
 	for _, name := range names {
 		digits, ok := strings.CutPrefix(name, "loop")
 		if !ok {
 			continue
 		}
-		number, err := strconv.Atoi(digits)
-		if err != nil {
-			continue
+		if number, err := strconv.Atoi(digits); err == nil {
+			numbers = append(numbers, number)
 		}
-		loop, err := statLoop(number)
-		if errors.Is(err, ErrNoLoop) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("scan loop devices: stat %s: %w", name, err)
-		}
-		loops = append(loops, loop)
 	}
-	return loops, nil
+	return numbers, nil
+}
+
+// inParallel calls f with 0 to n-1, on all processors if there is enough to do,
+// and waits.
+func inParallel(n int, f func(i int)) {
+	const enough = 64 // calls; each is a few microseconds
+	workers := min(runtime.GOMAXPROCS(0), 1+n/enough)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < n; i += workers {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func loopStatus(dev int) (info *unix.LoopInfo64, err error) {

@@ -83,7 +83,7 @@ func within(path, dir string) bool {
 // bindMountRoot brings the mount at path to what it must be, from whatever an
 // earlier process left.
 func bindMountRoot(writable, path string) error {
-	at, mounted, err := mountAt(path)
+	at, mounted, err := Mounted(path)
 	if err != nil {
 		return err
 	}
@@ -98,34 +98,19 @@ func bindMountRoot(writable, path string) error {
 		return err
 	}
 	if !same {
-		return fmt.Errorf("%s is mounted there, not the view of %s that belongs there", at.FS, writable)
+		return fmt.Errorf("something else is mounted there (device %d:%d), not the view of %s",
+			unix.Major(at.Device), unix.Minor(at.Device), writable)
 	}
-	if at.ReadOnly && at.Shared {
-		return nil
+	if !at.ReadOnly {
+		if err := unix.Mount("", path, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+			return fmt.Errorf("make it read-only: %w", err)
+		}
 	}
-	if err := unix.Mount("", path, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
-		return fmt.Errorf("make it read-only: %w", err)
-	}
+	// Nothing happens to one that is shared.
 	if err := unix.Mount("", path, "", unix.MS_SHARED, ""); err != nil {
 		return fmt.Errorf("make it shared: %w", err)
 	}
 	return nil
-}
-
-// mountAt returns what is mounted on top at path.
-func mountAt(path string) (MountEntry, bool, error) {
-	table, err := MountTable()
-	if err != nil {
-		return MountEntry{}, false, err
-	}
-	var at MountEntry
-	var found bool
-	for _, m := range table {
-		if m.Target == path {
-			at, found = m, true
-		}
-	}
-	return at, found, nil
 }
 
 func sameDirectory(a, b string) (bool, error) {

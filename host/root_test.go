@@ -146,7 +146,7 @@ func TestMountRootRefusesWhatItWouldHide(t *testing.T) {
 			t.Fatal(err)
 		}
 		mountAt(t, formatted(t, "ext4"), p.path, "ext4")
-		if _, err := host.OpenMountRoot(p.writable, p.path); err == nil || !strings.Contains(err.Error(), "ext4 is mounted there") {
+		if _, err := host.OpenMountRoot(p.writable, p.path); err == nil || !strings.Contains(err.Error(), "something else is mounted there") {
 			t.Errorf("open: got %v", err)
 		}
 	})

@@ -146,6 +146,15 @@ func (s *suite) restartFindsWhatIsAttached() {
 			s.Errorf("device after a restart: got %+v, want %+v", after, before)
 		}
 	}
+	if surveyor, ok := again.(backend.Surveyor); ok {
+		devices, err := surveyor.Attached(s.Context())
+		if _, found := devices[attached.ID]; err != nil || len(devices) != 1 || !found {
+			s.Errorf("survey after a restart: got %+v, %v, want only %s", devices, err, attached.ID)
+		}
+		if s.Devices && devices[attached.ID] != s.device(again, attached.ID) {
+			s.Errorf("survey after a restart: got %+v, want the device %+v", devices, s.device(again, attached.ID))
+		}
+	}
 	s.attach(again, attached.ID)
 	s.attach(again, free.ID)
 	s.wantAttachedTo(free.ID, s.aID)

@@ -3,6 +3,7 @@ package loopback
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/flocker-mesos/flocker/backend"
 	"github.com/flocker-mesos/flocker/host"
@@ -14,17 +15,69 @@ func (b *Backend) Device(ctx context.Context, volumeID string) (backend.Device, 
 	if err := ctx.Err(); err != nil {
 		return backend.Device{}, err
 	}
-	b.mu.Lock()
-	known, ok := b.loops[volumeID]
-	b.mu.Unlock()
-	if !ok {
-		return backend.Device{}, fmt.Errorf("find device of volume %s: %w", volumeID, backend.ErrNotAttached)
+	known, err := b.known(volumeID)
+	if err != nil {
+		return backend.Device{}, fmt.Errorf("find device of volume %s: %w", volumeID, err)
 	}
 	loop, ok := b.remembered(volumeID, known.Backing)
 	if !ok {
 		return backend.Device{}, fmt.Errorf("find device of volume %s: %s is gone: %w", volumeID, known.Path(), backend.ErrNotAttached)
 	}
-	return backend.Device{Path: loop.Path(), Size: loop.Size, Image: b.root.here(volumeID)}, nil
+	return b.device(volumeID, loop), nil
+}
+
+func (b *Backend) device(volumeID string, loop host.Loop) backend.Device {
+	return backend.Device{Path: loop.Path(), Size: loop.Size, Image: b.root.here(volumeID)}
+}
+
+// Attached returns the loop devices of all volumes that are attached here, from
+// one pass over the loop devices.
+func (b *Backend) Attached(ctx context.Context) (map[string]backend.Device, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if _, err := b.root.check(); err != nil {
+		return nil, err
+	}
+	loops, err := b.rediscover()
+	if err != nil {
+		return nil, err
+	}
+	devices := make(map[string]backend.Device, len(loops))
+	for id, loop := range loops {
+		devices[id] = b.device(id, loop)
+	}
+	return devices, nil
+}
+
+// known returns the loop device that a volume had when it was last seen:
+// ErrNotAttached if none.
+func (b *Backend) known(volumeID string) (host.Loop, error) {
+	if err := b.scanOnce(); err != nil {
+		return host.Loop{}, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	loop, ok := b.loops[volumeID]
+	if !ok {
+		return host.Loop{}, backend.ErrNotAttached
+	}
+	return loop, nil
+}
+
+// scanOnce finds what was attached before this process started, if nobody has
+// asked for it yet.
+func (b *Backend) scanOnce() error {
+	if b.scanned.Load() {
+		return nil
+	}
+	b.scanning.Lock()
+	defer b.scanning.Unlock()
+	if b.scanned.Load() {
+		return nil
+	}
+	_, err := b.scan()
+	return err
 }
 
 // remembered returns the loop device that a volume was attached by, if it still
@@ -56,22 +109,23 @@ func (b *Backend) forget(volumeID string) {
 }
 
 // rediscover finds the loop devices of this instance's volumes.
-func (b *Backend) rediscover() error {
+func (b *Backend) rediscover() (map[string]host.Loop, error) {
+	b.scanning.Lock()
+	defer b.scanning.Unlock()
+	return b.scan()
+}
+
+// scan is rediscover for who holds b.scanning.
+func (b *Backend) scan() (map[string]host.Loop, error) {
 	names, err := readNames(b.root.at(b.config.InstanceID, ""))
 	if err != nil {
-		return fmt.Errorf("list attached volumes: %w", err)
+		return nil, fmt.Errorf("list attached volumes: %w", err)
 	}
-	loops := map[string]host.Loop{}
+	loops := make(map[string]host.Loop, len(names))
 	if len(names) > 0 {
-		all, err := host.ScanLoops()
+		byImage, err := scanByImage()
 		if err != nil {
-			return err
-		}
-		byImage := make(map[host.FileID]host.Loop, len(all))
-		for _, loop := range all {
-			if !loop.Clearing {
-				byImage[loop.Backing] = loop
-			}
+			return nil, err
 		}
 		for _, name := range names {
 			image, err := fileID(b.root.here(name))
@@ -85,8 +139,26 @@ func (b *Backend) rediscover() error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.loops = loops
-	return nil
+	// Others may have been attached meanwhile; what is gone is noticed when
+	// it is used.
+	maps.Copy(b.loops, loops)
+	b.scanned.Store(true)
+	return loops, nil
+}
+
+// scanByImage returns the loop devices of this machine by their images.
+func scanByImage() (map[host.FileID]host.Loop, error) {
+	all, err := host.ScanLoops()
+	if err != nil {
+		return nil, err
+	}
+	byImage := make(map[host.FileID]host.Loop, len(all))
+	for _, loop := range all {
+		if !loop.Clearing {
+			byImage[loop.Backing] = loop
+		}
+	}
+	return byImage, nil
 }
 
 // findLoop looks for the loop device of an image, among all.

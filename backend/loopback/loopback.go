@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/flocker-mesos/flocker/backend"
 	"github.com/flocker-mesos/flocker/host"
@@ -51,14 +52,20 @@ type Backend struct {
 	root   *root
 	locks  keyedMutex // by volume: one operation of this process at a time
 
+	scanning sync.Mutex  // held while the loop devices are scanned
+	scanned  atomic.Bool // loops has what was attached before the start
+
 	mu    sync.Mutex
-	loops map[string]host.Loop // of the volumes attached here
+	loops map[string]host.Loop // of the volumes attached here, as last seen
 }
 
-var _ backend.Backend = (*Backend)(nil)
+var (
+	_ backend.Backend  = (*Backend)(nil)
+	_ backend.Surveyor = (*Backend)(nil)
+)
 
-// New opens the storage at a root and finds out, with one pass over the loop
-// devices, what is attached to this machine.
+// New opens the storage at a root. What is attached to this machine is found
+// out, with one pass over the loop devices, when it is first asked for.
 func New(config Config) (*Backend, error) {
 	if config.AllocationUnit == 0 {
 		config.AllocationUnit = 4096
@@ -77,11 +84,7 @@ func New(config Config) (*Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loopback: open root %s: %w", path, translate(err))
 	}
-	b := &Backend{config: config, root: root, loops: map[string]host.Loop{}}
-	if err := b.rediscover(); err != nil {
-		return nil, fmt.Errorf("loopback: %w", err)
-	}
-	return b, nil
+	return &Backend{config: config, root: root, loops: map[string]host.Loop{}}, nil
 }
 
 // StorageID returns the id of the storage, for the Config of the next run.
@@ -118,7 +121,7 @@ func (b *Backend) checkRoot() error {
 	returned, err := b.root.check()
 	if err == nil && returned {
 		// Its files have other device numbers now.
-		err = b.rediscover()
+		_, err = b.rediscover()
 	}
 	return err
 }
