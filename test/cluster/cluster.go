@@ -36,6 +36,8 @@ type Options struct {
 	Agent     map[string]string // further top-level settings of agent.yml
 	Control   map[string]string // settings of control.yml
 	Mesos     mesos.Config      // of the played Mesos agents
+	// Observe returns what is told of the calls that a node's Mesos agent makes.
+	Observe func(node string) func(mesos.Call)
 }
 
 // Cluster is a control service and its nodes.

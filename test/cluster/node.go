@@ -91,6 +91,9 @@ func (n *Node) StartMesos() error {
 		Isolate: lab.ProgramsDir + "/flocker-isolator-isolate",
 		Cleanup: lab.ProgramsDir + "/flocker-isolator-cleanup",
 	}
+	if n.cluster.opts.Observe != nil {
+		config.Observe = n.cluster.opts.Observe(n.Name)
+	}
 	a, err := mesos.Start(n.Host, config)
 	if err != nil {
 		return err

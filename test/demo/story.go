@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +37,7 @@ func (s *story) tell(ctx context.Context) error {
 		return err
 	}
 	for _, chapter := range []func(context.Context) error{
-		s.start, s.firstLaunch, s.move, s.wait, s.giveUp, s.crash, s.end,
+		s.start, s.firstLaunch, s.move, s.share, s.wait, s.giveUp, s.crash, s.end,
 	} {
 		if err := chapter(ctx); err != nil {
 			return err
@@ -86,7 +88,7 @@ func (s *story) firstLaunch(ctx context.Context) error {
 // launch starts an app on a node, waits until it is ready, and checks that it
 // printed some lines.
 func (s *story) launch(ctx context.Context, n *cluster.Node, app *marathon.App, lines ...string) (*mesos.Run, error) {
-	s.t.event(n.Name, "Mesos launches %s  %s", app.ID, volumesOf(app.Labels))
+	s.t.event(n.Name, "Mesos launches %s %s", app.ID, volumesOf(app.Labels))
 	begun := time.Now()
 	r, err := n.Mesos.Launch(app.Task())
 	if err != nil {
@@ -101,22 +103,47 @@ func (s *story) ready(ctx context.Context, n *cluster.Node, id string, r *mesos.
 		return err
 	}
 	took := time.Since(begun)
-	s.hook(n, r, "prepare")
 	s.t.event(n.Name, "%s is ready, %s after its launch", id, ms(took))
-	s.t.says(n.Name, printed(r))
+	for line := range strings.Lines(printed(r)) {
+		if line = strings.TrimSuffix(line, "\n"); !slices.Contains(lines, line) {
+			s.t.says(n.Name, line)
+		} else {
+			s.t.check(n.Name, true, "%s", line)
+		}
+	}
 	for _, line := range lines {
-		s.t.check(n.Name, r.Printed(line), "it says %q", line)
+		if !r.Printed(line) {
+			s.t.check(n.Name, false, "it should say %q", line)
+		}
 	}
 	return nil
 }
 
-// hook tells of the last call of a command for a task.
-func (s *story) hook(n *cluster.Node, r *mesos.Run, command string) {
-	for _, call := range n.Mesos.Calls() {
-		if call.Container == r.ContainerID() && call.Command == command {
-			s.t.eventAt(call.Start.Add(call.Took), n.Name, "%s answered Mesos in %s", command, ms(call.Took))
+// observe tells of a call of flocker-isolator that took more than its answer:
+// the two of a container that has volumes.
+func (s *story) observe(node string) func(mesos.Call) {
+	return func(call mesos.Call) {
+		if call.Command == "isolate" {
+			return
 		}
+		if call.Err != nil {
+			s.t.event(node, "%s: %v", call.Command, call.Err)
+			return
+		}
+		s.t.event(node, "%s of %s answered Mesos in %s", call.Command, shortTask(call.Task), ms(call.Took))
 	}
+}
+
+// shortTask leaves Marathon's instance id out.
+func shortTask(id string) string {
+	if id == "" {
+		return "the executor"
+	}
+	app, rest, _ := strings.Cut(id, ".instance-")
+	if dot := strings.LastIndexByte(rest, '.'); dot > 0 && !strings.Contains(rest, "._app") {
+		app += rest[dot:]
+	}
+	return "/" + strings.ReplaceAll(app, "_", "/")
 }
 
 // finish ends a task as Marathon does and waits for its last status, which
@@ -138,16 +165,12 @@ func (s *story) move(ctx context.Context) error {
 		return err
 	}
 	s.t.event("", "Marathon starts the next tasks at once; Mesos cleans the last ones up a second later")
-	old := []*mesos.Run{s.ordersRun, s.searchRun}
 	var err error
 	if s.ordersRun, err = s.launch(ctx, to, s.orders, "1 records verified", "wrote: order 2, taken on node2"); err != nil {
 		return err
 	}
 	if s.searchRun, err = s.launch(ctx, to, s.search, "start 2, on two volumes"); err != nil {
 		return err
-	}
-	for _, r := range old {
-		s.hook(from, r, "cleanup")
 	}
 	s.at = to
 	return nil
@@ -216,7 +239,7 @@ func (s *story) giveUp(ctx context.Context) error {
 		return err
 	}
 	took := time.Since(begun)
-	said := lastLine(r.Stderr())
+	said := lastWords(r.Stderr())
 	s.t.event(n.Name, "%s: %s", u.State, u.Message)
 	s.t.says(n.Name, said)
 	s.t.check(n.Name, u.State == mesos.StateFailed && took > s.limit && took < s.limit+3*time.Second,
@@ -241,12 +264,39 @@ func holderIn(words string) string {
 	return words[start:end[1]]
 }
 
+func (s *story) share(ctx context.Context) error {
+	s.t.chapter("A pod: two containers share one volume, one of them only reads")
+	n := s.node(2)
+	s.t.event(n.Name, "Mesos launches the pod %s", s.queue.ID)
+	begun := time.Now()
+	g, err := n.Mesos.LaunchGroup(s.queue.Group())
+	if err != nil {
+		return err
+	}
+	writer, reader := g.Runs[0], g.Runs[1]
+	if err := s.ready(ctx, n, "the writer", writer, begun); err != nil {
+		return err
+	}
+	if err := s.ready(ctx, n, "the reader", reader, begun, "message of node2"); err != nil {
+		return err
+	}
+	g.Kill()
+	select {
+	case <-g.Gone():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 func (s *story) crash(ctx context.Context) error {
 	s.t.chapter("kill -9 of the agent while it attaches a volume")
 	n := s.node(2)
-	s.t.event(n.Name, "Mesos launches the pod %s: two containers, one volume, one of them reads only", s.queue.ID)
+	staging := *s.orders
+	staging.ID = "/staging/orders-db" // another app: its volume is yet to be made
+	s.t.event(n.Name, "Mesos launches %s", staging.ID)
 	begun := time.Now()
-	g, err := n.Mesos.LaunchGroup(s.queue.Group())
+	r, err := n.Mesos.Launch(staging.Task())
 	if err != nil {
 		return err
 	}
@@ -258,12 +308,10 @@ func (s *story) crash(ctx context.Context) error {
 	if err := n.Start(ctx); err != nil {
 		return err
 	}
-	s.t.event(n.Name, "the agent is started again, the containers wait on")
-	writer, reader := g.Runs[0], g.Runs[1]
-	if err := errors.Join(s.ready(ctx, n, "the writer", writer, begun), s.ready(ctx, n, "the reader", reader, begun)); err != nil {
+	s.t.event(n.Name, "the agent is started again; the task waits on")
+	if err := s.ready(ctx, n, staging.ID, r, begun, "0 records verified"); err != nil {
 		return err
 	}
-	s.t.check(n.Name, reader.Printed("message of node2"), "the reader reads what the writer wrote, and could not write")
 	loops, err := lab.Loops(s.c.Lab.SAN)
 	if err != nil {
 		return err
@@ -273,13 +321,10 @@ func (s *story) crash(ctx context.Context) error {
 		images[filepath.Base(l.Backing)] = true
 	}
 	s.t.check("", len(images) == len(loops), "no volume is attached twice: %d devices for %d volumes", len(loops), len(images))
-	g.Kill()
-	select {
-	case <-g.Gone():
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := s.finish(ctx, n, r); err != nil {
+		return err
 	}
+	return r.AwaitGone(ctx)
 }
 
 // awaitAttach returns as soon as a volume that was not there before shows up
@@ -346,19 +391,26 @@ func (s *story) end(ctx context.Context) error {
 	s.t.event("control", "flocker volumes list")
 	s.t.says("control", table)
 	complaints, err := s.c.Complaints()
-	s.t.check("", err == nil && len(complaints) == 0, "no program has complained %s", strings.Join(complaints, "\n"))
+	s.t.check("", len(complaints) == 0, "%d data races or panics in the logs", len(complaints))
 	return err
 }
 
-// await waits until a task has printed a line.
+// await waits until a task has printed a line. One that has failed will not.
 func await(ctx context.Context, r *mesos.Run, line string) error {
-	return lab.Until(ctx, fmt.Sprintf("task %s says %q", r.Task.Name, line), func() error {
+	var failed error
+	err := lab.Until(ctx, fmt.Sprintf("task %s says %q", r.Task.ID, line), func() error {
+		u := r.Last()
 		if r.Printed(line) {
 			return nil
 		}
-		u := r.Last()
-		return fmt.Errorf("it is %s (%s) and says %q %q", u.State, u.Message, r.Stdout(), r.Stderr())
+		err := fmt.Errorf("task %s is %s (%s) and says %q %q", r.Task.ID, u.State, u.Message, r.Stdout(), r.Stderr())
+		if u.State == mesos.StateFailed || u.State == mesos.StateKilled {
+			failed = err
+			return nil
+		}
+		return err
 	})
+	return errors.Join(err, failed)
 }
 
 // printed returns what a task printed before it was ready.
@@ -367,18 +419,24 @@ func printed(r *mesos.Run) string {
 	return before
 }
 
-func lastLine(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return lines[len(lines)-1]
+// lastWords returns the last line that Flocker wrote into a task's log.
+func lastWords(log string) string {
+	last := ""
+	for line := range strings.Lines(log) {
+		if strings.HasPrefix(line, "flocker") {
+			last = strings.TrimSpace(line)
+		}
+	}
+	return last
 }
 
 // volumesOf renders the labels that ask for volumes.
 func volumesOf(labels map[string]string) string {
 	var all []string
-	for key, value := range labels {
-		all = append(all, strings.TrimPrefix(key, "flocker.")+"="+value)
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		all = append(all, strings.TrimPrefix(key, "flocker.")+": "+labels[key])
 	}
-	return strings.Join(all, " ")
+	return "(" + strings.Join(all, "; ") + ")"
 }
 
 func ms(d time.Duration) string {

@@ -92,7 +92,7 @@ func (l *Lab) Close() error {
 	if l.wiring != nil {
 		l.wiring.close()
 	}
-	errs = append(errs, clearLoops(l.Dir), os.RemoveAll(l.Dir))
+	errs = append(errs, clearLoops(l.Dir), removeAll(l.Dir))
 	if l.owner != nil {
 		errs = append(errs, l.owner.Close())
 	}
@@ -134,7 +134,7 @@ func sweep(dir string) error {
 		if err != nil {
 			continue // it lives
 		}
-		errs = append(errs, clearLoops(lab), os.RemoveAll(lab), owner.Close())
+		errs = append(errs, clearLoops(lab), removeAll(lab), owner.Close())
 	}
 	return errors.Join(errs...)
 }

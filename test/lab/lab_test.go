@@ -251,6 +251,7 @@ func TestNothingOutlivesALab(t *testing.T) {
 		t.Fatal(err)
 	}
 	output(t, h, "sh", "-ec", `truncate -s 64M `+l.SAN+`/v; losetup -f `+l.SAN+`/v
+		mkdir -p /srv/x; touch /srv/x/y; chattr +i /srv/x/y /srv/x
 		setsid sleep infinity >/dev/null 2>&1 &`)
 	if err := l.Close(); err != nil {
 		t.Error(err)

@@ -30,6 +30,7 @@ type Config struct {
 	Linger              time.Duration // from a task's end to its cleanup, 0 for 1.03 s
 	KillGrace           time.Duration // from a task's SIGTERM to its SIGKILL, 0 for 3 s
 	NoCheckpoint        bool          // as frameworks without checkpointing run
+	Observe             func(Call)    // told of every call when it has ended, if set
 }
 
 func (c Config) withDefaults(h *lab.Host) Config {
@@ -257,6 +258,9 @@ func (l *life) command(a *Agent, kind, program string, c *container, pid int) ([
 		a.mu.Lock()
 		a.calls = append(a.calls, call)
 		a.mu.Unlock()
+		if a.config.Observe != nil {
+			a.config.Observe(call)
+		}
 		done <- result{out, err}
 	})
 	select {
