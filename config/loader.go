@@ -97,7 +97,7 @@ func (l *Loader) validate() error {
 		return nil
 	}
 	err := v.Validate()
-	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // each is located by itself
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		var located []error
 		for _, err := range several.Unwrap() {
 			located = append(located, l.locate(err))

@@ -40,7 +40,7 @@ func DefaultConfig() Config {
 		Listen:       ":4523",
 		AgentListen:  ":4524",
 		Certificates: "/etc/flocker",
-		Store:        "file:/var/lib/flocker",
+		Store:        "file:/var/lib/flocker/control",
 		DefaultSize:  api.FormatSize(api.DefaultSizeBytes),
 		Heartbeat:    5 * time.Second,
 		KeepDeleted:  30 * 24 * time.Hour,
@@ -59,23 +59,23 @@ func (c Config) Validate() error {
 	var mistakes []error
 	for _, listen := range []struct{ key, value string }{{"listen", c.Listen}, {"agent-listen", c.AgentListen}} {
 		if _, _, err := net.SplitHostPort(listen.value); err != nil {
-			mistakes = append(mistakes, fmt.Errorf("%s: %w", listen.key, err))
+			mistakes = append(mistakes, api.FieldErrorf(listen.key, "%v", err))
 		}
 	}
 	if c.MetricsListen != "" {
 		mistakes = append(mistakes, checkLoopback(c.MetricsListen))
 	}
 	if _, err := c.defaultSize(); err != nil {
-		mistakes = append(mistakes, fmt.Errorf("default-size: %w", err))
+		mistakes = append(mistakes, api.FieldErrorf("default-size", "%s", api.AsError(err).Message))
 	}
 	if c.Heartbeat < minHeartbeat || c.Heartbeat > maxHeartbeat {
-		mistakes = append(mistakes, fmt.Errorf("heartbeat: %s is not between %s and %s", c.Heartbeat, minHeartbeat, maxHeartbeat))
+		mistakes = append(mistakes, api.FieldErrorf("heartbeat", "%s is not between %s and %s", c.Heartbeat, minHeartbeat, maxHeartbeat))
 	}
 	if c.KeepDeleted < 0 {
-		mistakes = append(mistakes, fmt.Errorf("keep-deleted: %s is negative", c.KeepDeleted))
+		mistakes = append(mistakes, api.FieldErrorf("keep-deleted", "%s is negative", c.KeepDeleted))
 	}
 	if _, err := c.storeDirectory(); err != nil {
-		mistakes = append(mistakes, fmt.Errorf("store: %w", err))
+		mistakes = append(mistakes, api.FieldErrorf("store", "%v", err))
 	}
 	return errors.Join(mistakes...)
 }
@@ -84,10 +84,10 @@ func (c Config) Validate() error {
 func checkLoopback(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("metrics-listen: %w", err)
+		return api.FieldErrorf("metrics-listen", "%v", err)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("metrics-listen: %q is not an address of this machine only, such as 127.0.0.1:4525", address)
+		return api.FieldErrorf("metrics-listen", "%q is not an address of this machine only, such as 127.0.0.1:4525", address)
 	}
 	return nil
 }

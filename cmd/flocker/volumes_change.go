@@ -51,7 +51,7 @@ func newVolumesCreate(c *connection) *cobra.Command {
 	flags.StringVarP(&size, "size", "s", "", "its size, such as 20GiB; the default is the control service's")
 	flags.StringVar(&node, "node", "", "the node to mount it on")
 	flags.StringVar(&profile, "profile", "", "the storage system's type of volume")
-	flags.StringSliceVarP(&metadata, "metadata", "m", nil, "further KEY=VALUE,...")
+	flags.StringSliceVarP(&metadata, "metadata", "m", nil, "further KEY=VALUE, several with commas")
 	wait.add(cmd, "mounted")
 	return cmd
 }
@@ -61,7 +61,7 @@ func createRequest(name, size, profile string, metadata []string) (client.Create
 	for _, entry := range metadata {
 		key, value, ok := strings.Cut(entry, "=")
 		if !ok || key == "" {
-			return req, &usageError{fmt.Errorf("--metadata %q: want KEY=VALUE,...", entry)}
+			return req, &usageError{fmt.Errorf("--metadata %q: want KEY=VALUE, several with commas", entry)}
 		}
 		req.Metadata[key] = value
 	}

@@ -101,7 +101,7 @@ func consumer(c api.Consumer) string {
 // wrap writes words in lines of at most the given width.
 func wrap(w io.Writer, text string, width int) {
 	line := 0
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		n := len([]rune(word))
 		switch {
 		case line == 0:
