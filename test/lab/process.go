@@ -13,8 +13,9 @@ import (
 
 const hostPath = ProgramsDir + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// hostEnv is the environment that processes of a host start with.
-var hostEnv = []string{"PATH=" + hostPath, "HOME=/root", "LANG=C.UTF-8"}
+// hostEnv is the environment that processes of a host start with. A program
+// with the race detector would sleep for a second when it ends.
+var hostEnv = []string{"PATH=" + hostPath, "HOME=/root", "LANG=C.UTF-8", "GORACE=atexit_sleep_ms=0"}
 
 // Command is an exec.Cmd that runs on a host. Its environment is the host's;
 // append to Env what it needs beside it.

@@ -68,8 +68,8 @@ func TestImageContainerHasVolumesAtAbsoluteAndRelativePaths(t *testing.T) {
 	w := newWorld(t, cluster.Options{Nodes: 1})
 	r := w.launch(w.Nodes[0], &mesos.Task{
 		ID: "im", Image: "debian",
-		Labels: labels("flocker.volume.abs", "path=/var/lib/postgresql/data,size=64MiB",
-			"flocker.volume.rel", "path=reldata,size=64MiB"),
+		Labels: labels("flocker.volume.abs", "path=/var/lib/postgresql/data,name=abs,size=64MiB",
+			"flocker.volume.rel", "path=reldata,name=rel,size=64MiB"),
 		Command: `for d in /var/lib/postgresql/data /mnt/mesos/sandbox/reldata reldata; do mountpoint -q $d && echo "$d is mounted"; done
 			echo x >reldata/x; cat /mnt/mesos/sandbox/reldata/x; echo y >/var/lib/postgresql/data/y`,
 	})
@@ -124,7 +124,8 @@ func TestOriginalIsolatorsAndDvdclisVariablesWork(t *testing.T) {
 	for name, env := range map[string][]mesos.Variable{
 		"flocker": {mesos.Var("FLOCKER_ID", "0e3a7a52"), mesos.Var("FLOCKER_CONTAINER_VOLUME_PATH", "data")},
 		"dvdi": {
-			mesos.Var("DVDI_VOLUME_NAME", "dvdi"), mesos.Var("DVDI_VOLUME_CONTAINERPATH", "data"),
+			mesos.Var("DVDI_VOLUME_DRIVER", "flocker"), mesos.Var("DVDI_VOLUME_NAME", "dvdi"),
+			mesos.Var("DVDI_VOLUME_CONTAINERPATH", "data"),
 			mesos.Var("DVDI_VOLUME_OPTS", "size=1"),
 		},
 	} {
@@ -142,7 +143,7 @@ func TestTaskWithoutLabelsCostsNothing(t *testing.T) {
 	n := w.Nodes[0]
 	n.Agent.Kill() // nobody is asked
 	r := w.launch(n, &mesos.Task{ID: "plain", Command: "mount", Labels: labels("other", "x")})
-	if u := w.ended(r); u.State != mesos.StateFinished || strings.Contains(r.Stdout(), "/flocker/") {
+	if u := w.ended(r); u.State != mesos.StateFinished || strings.Contains(r.Stdout(), "/dev/loop") {
 		t.Errorf("task is %+v and printed %s", u, r.Stdout())
 	}
 	w.idle()
