@@ -151,13 +151,31 @@ func readMark(path string) (string, host.FileID, error) {
 }
 
 // writeMark writes the mark of a new storage, unless another machine did.
+//
+// A machine that opens the root at the same moment may take the file that is
+// being written for one that a crash left behind, and remove it.
 func writeMark(path string) error {
+	for range markAttempts {
+		err := tryWriteMark(path)
+		if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+	}
+	return fmt.Errorf("other machines removed it, %d times", markAttempts)
+}
+
+const markAttempts = 100
+
+func tryWriteMark(path string) error {
 	f, err := os.CreateTemp(filepath.Dir(path), leftoverPrefix+"mark-")
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	defer os.Remove(f.Name())
+	if err := lock(f); err != nil {
+		return err
+	}
 	if _, err := f.WriteString(uuid.NewString() + "\n"); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package loopback_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -265,5 +266,29 @@ func TestLeftoversOfCrashesAreRemoved(t *testing.T) {
 	}
 	if volumes, err := b.List(t.Context()); err != nil || len(volumes) > 0 {
 		t.Errorf("list: got %+v, %v", volumes, err)
+	}
+}
+
+func TestMachinesThatOpenANewStorageAtOnceAgreeOnIt(t *testing.T) {
+	for range 20 {
+		root := t.TempDir()
+		ids := make(chan string, 8)
+		for i := range cap(ids) {
+			go func() {
+				b, err := loopback.New(loopback.Config{RootPath: root, InstanceID: fmt.Sprintf("node-%d", i)})
+				if err != nil {
+					t.Error(err)
+					ids <- ""
+					return
+				}
+				ids <- b.StorageID()
+			}()
+		}
+		first := <-ids
+		for range cap(ids) - 1 {
+			if id := <-ids; id != first {
+				t.Errorf("storage ids %s and %s", first, id)
+			}
+		}
 	}
 }
