@@ -39,6 +39,10 @@ var ErrNoLoop = errors.New("no such loop device")
 // attempt that fails means that another process got a device meanwhile.
 const loopAttempts = 1000
 
+// loopMissing bounds how often a free device may have no file in /dev: it may
+// have been removed meanwhile, or /dev is a container's own.
+const loopMissing = 10
+
 // AttachLoop makes a free loop device show image, which must be open for
 // reading and writing. The device keeps the open file description: locks taken
 // through image live as long as the device does, even when this process dies.
@@ -67,6 +71,7 @@ func attachLoop(ctx context.Context, image *os.File) (Loop, error) {
 	config := unix.LoopConfig{Fd: uint32(image.Fd())}
 	// The kernel drops this flag by itself where direct I/O is not possible.
 	config.Info.Flags = unix.LO_FLAGS_DIRECT_IO
+	missing := 0
 	for range loopAttempts {
 		if err := ctx.Err(); err != nil {
 			return Loop{}, err
@@ -85,9 +90,11 @@ func attachLoop(ctx context.Context, image *os.File) (Loop, error) {
 			return Loop{Number: number, Backing: FileID{Dev: st.Dev, Inode: st.Ino}, Size: st.Size}, nil
 		case errors.Is(err, unix.EINVAL) && config.Info.Flags != 0:
 			config.Info.Flags = 0 // buffered I/O then
-		case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EINTR), errors.Is(err, unix.ENXIO):
+		case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EINTR):
 			// Another process was quicker, or has the device open
-			// exclusively, or removes it. Ask for another one.
+			// exclusively. Ask for another one.
+		case isNoLoop(err) && missing < loopMissing:
+			missing++ // another process removes it
 		default:
 			return Loop{}, fmt.Errorf("configure %s: %w", loopPath(number), err)
 		}

@@ -284,30 +284,38 @@ func (b *Backend) detach(ctx context.Context, volumeID, instanceID string) error
 // lockDetached takes the lock of an image, after removing the loop device that
 // has it if it is one of this machine: ErrInUse if somebody keeps it.
 func (b *Backend) lockDetached(ctx context.Context, volumeID, instanceID string, image *os.File) error {
-	err := lock(image)
-	if !errors.Is(err, unix.EWOULDBLOCK) || instanceID != b.config.InstanceID {
-		if err != nil {
-			return lockedError(err)
-		}
+	switch err := lock(image); {
+	case err == nil:
 		return nil
+	case instanceID != b.config.InstanceID || !errors.Is(err, unix.EWOULDBLOCK):
+		return lockedError(err)
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(image.Fd()), &st); err != nil {
 		return err
 	}
-	loop, ok := b.remembered(volumeID, idOf(&st))
-	if !ok {
-		if loop, ok, err = findLoop(idOf(&st)); err != nil {
+	// The device that it had; or else, the one that has it.
+	if loop, ok := b.last(volumeID); ok {
+		if err := host.DetachLoop(loop.Number, idOf(&st)); err != nil {
 			return err
 		}
 	}
-	if ok {
-		if err := host.DetachLoop(loop.Number, loop.Backing); err != nil {
+	if lock(image) != nil {
+		loop, ok, err := findLoop(idOf(&st))
+		if err != nil {
 			return err
 		}
-		fault.Point("loopback.cleared")
+		if ok {
+			if err := host.DetachLoop(loop.Number, loop.Backing); err != nil {
+				return err
+			}
+		}
+		if err := waitForLock(ctx, image); err != nil {
+			return err
+		}
 	}
-	return waitForLock(ctx, image)
+	fault.Point("loopback.cleared")
+	return nil
 }
 
 // The kernel lets go of an image when the last one closes the loop device. That

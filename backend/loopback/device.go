@@ -56,9 +56,7 @@ func (b *Backend) known(volumeID string) (host.Loop, error) {
 	if err := b.scanOnce(); err != nil {
 		return host.Loop{}, err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	loop, ok := b.loops[volumeID]
+	loop, ok := b.last(volumeID)
 	if !ok {
 		return host.Loop{}, backend.ErrNotAttached
 	}
@@ -83,9 +81,7 @@ func (b *Backend) scanOnce() error {
 // remembered returns the loop device that a volume was attached by, if it still
 // shows the image.
 func (b *Backend) remembered(volumeID string, image host.FileID) (host.Loop, bool) {
-	b.mu.Lock()
-	known, ok := b.loops[volumeID]
-	b.mu.Unlock()
+	known, ok := b.last(volumeID)
 	if !ok || known.Backing != image {
 		return host.Loop{}, false
 	}
@@ -94,6 +90,14 @@ func (b *Backend) remembered(volumeID string, image host.FileID) (host.Loop, boo
 		return host.Loop{}, false
 	}
 	return loop, true
+}
+
+// last returns the loop device that a volume had when it was last seen.
+func (b *Backend) last(volumeID string) (host.Loop, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	loop, ok := b.loops[volumeID]
+	return loop, ok
 }
 
 func (b *Backend) remember(volumeID string, loop host.Loop) {
