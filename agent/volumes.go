@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -198,7 +199,7 @@ func (v *Volumes) awaitOne(ctx context.Context, vol consumedVolume, limit <-chan
 		}
 		if why != told {
 			told = why
-			progress(fmt.Sprintf("volume %s (%s): %s; waiting, limit %s", vol.Name, vol.Key, why, v.waitLimit))
+			progress(fmt.Sprintf("volume %s (%s): %s. Waiting, for %s at the most.", vol.Name, vol.Key, why, v.waitLimit))
 		}
 		select {
 		case <-now.changed:
@@ -229,7 +230,7 @@ func (v *Volumes) explain(ctx context.Context, vol consumedVolume, now glance) s
 	if err != nil {
 		return "waiting for another node to let go of it; who that is cannot be told: " + err.Error()
 	}
-	return detail.Why
+	return strings.TrimSuffix(detail.Why, ".")
 }
 
 // Consumers returns all consumers of this node.
