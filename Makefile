@@ -23,7 +23,7 @@ demo: needs ## Play the whole story on two nodes made on this machine (root)
 	$(GO) run ./test/demo
 
 .PHONY: test
-test: needs build ## Run all tests with the race detector (root: they use real devices)
+test: needs build consul ## Run all tests with the race detector (root: they use real devices)
 	$(GO) test -race -timeout 20m $(TESTS)
 
 .PHONY: lint
@@ -54,6 +54,12 @@ clean: ## Remove what was built
 # are none of ours, and anew when its version changes there.
 $(LINTER): tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# The real Consul server, for tests only: it takes some minutes to build, once.
+.PHONY: consul
+consul: .cache/bin/consul ## Build the Consul server that tests start
+.cache/bin/consul: tools/consul/go.mod tools/consul/go.sum
+	cd tools/consul && CGO_ENABLED=0 nice $(GO) build -trimpath -ldflags '-s -w' -o ../../$@ github.com/hashicorp/consul
 
 # What the tests call of the machine; nothing is installed behind anybody's back.
 .PHONY: needs
