@@ -43,6 +43,44 @@ func newCluster(t *testing.T, opts pki.Options) (dir string, authority *pki.Auth
 	return dir, authority
 }
 
+// rsaFiles are those of one cluster with keys of RSA: making them takes seconds.
+var rsaFiles map[string][]byte
+
+// newRSACluster returns a directory with a cluster, the same for all tests.
+func newRSACluster(t *testing.T) (dir string) {
+	t.Helper()
+	if rsaFiles == nil {
+		dir, _ = newCluster(t, pki.Options{Key: pki.RSA})
+		files := map[string][]byte{}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if files[e.Name()], err = os.ReadFile(filepath.Join(dir, e.Name())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rsaFiles = files
+		return dir
+	}
+	dir = t.TempDir()
+	for name, text := range rsaFiles {
+		write(t, filepath.Join(dir, name), text)
+	}
+	return dir
+}
+
+// newClusterOf makes a cluster with keys of a kind.
+func newClusterOf(t *testing.T, kind pki.KeyType) (dir string) {
+	t.Helper()
+	if kind == pki.RSA {
+		return newRSACluster(t)
+	}
+	dir, _ = newCluster(t, pki.Options{Key: kind})
+	return dir
+}
+
 func rename(t *testing.T, files pki.Files, dir, base string) {
 	t.Helper()
 	if err := os.Rename(files.Cert, filepath.Join(dir, base+".crt")); err != nil {
@@ -82,7 +120,7 @@ func openssl(t *testing.T, args ...string) string {
 func TestOpenSSLVerifiesCertificatesStrictly(t *testing.T) {
 	for _, kind := range []pki.KeyType{pki.ECDSA, pki.RSA} {
 		t.Run(string(kind), func(t *testing.T) {
-			dir, _ := newCluster(t, pki.Options{Key: kind})
+			dir := newClusterOf(t, kind)
 			for base, purpose := range map[string]string{
 				"control-service": "sslserver",
 				"node":            "sslclient",

@@ -54,11 +54,20 @@ func (a *Authority) ControlCertificate(dir string, hosts ...string) (Files, erro
 // in dir; the agent wants them as node.crt and node.key.
 func (a *Authority) NodeCertificate(dir string) (node string, files Files, err error) {
 	node = uuid.NewString()
-	files, err = a.issue(dir, node, &x509.Certificate{
+	files, err = a.RenewNodeCertificate(dir, node)
+	return node, files, err
+}
+
+// RenewNodeCertificate makes a certificate like NodeCertificate, for a node
+// that has its UUID already.
+func (a *Authority) RenewNodeCertificate(dir, node string) (Files, error) {
+	if !uuidText.MatchString(node) {
+		return Files{}, fmt.Errorf("node %q: want the UUID of a node, in lower case", node)
+	}
+	return a.issue(dir, node, &x509.Certificate{
 		Subject:     pkix.Name{CommonName: nodePrefix + node},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
-	return node, files, err
 }
 
 // UserCertificate makes a certificate for a user of the REST API. The files

@@ -103,14 +103,12 @@ func (m *material) trusts(cert *x509.Certificate, chain []*x509.Certificate, usa
 		CurrentTime:   now,
 		KeyUsages:     []x509.ExtKeyUsage{usage},
 	})
-	if err != nil {
-		return err
-	}
 	_, _, ours := Identity(m.authority)
-	if _, _, theirs := Identity(cert); theirs != ours {
-		return fmt.Errorf("belongs to cluster %q, this is cluster %q", theirs, ours)
+	_, _, theirs := Identity(cert)
+	if theirs != ours {
+		err = errors.Join(err, fmt.Errorf("belongs to cluster %q, this is cluster %q", theirs, ours))
 	}
-	return nil
+	return err
 }
 
 // checkHost accepts a control service's certificate for the dialled host (""

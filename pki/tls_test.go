@@ -89,7 +89,7 @@ func bare(t *testing.T, dir, base string) *tls.Config {
 func TestServerAdmitsOnlyItsRole(t *testing.T) {
 	for _, kind := range []pki.KeyType{pki.ECDSA, pki.RSA} {
 		t.Run(string(kind), func(t *testing.T) {
-			dir, _ := newCluster(t, pki.Options{Key: kind})
+			dir := newClusterOf(t, kind)
 			tests := []struct {
 				base     string
 				role     pki.Role

@@ -43,7 +43,7 @@ func TestOpenSSLVersion1CertificatesServe(t *testing.T) {
 // TestFlockersVersion1CertificatesServe uses what flocker-ca made: version 1
 // and extensions all the same.
 func TestFlockersVersion1CertificatesServe(t *testing.T) {
-	dir, _ := newCluster(t, pki.Options{Key: pki.RSA})
+	dir := newRSACluster(t)
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "cluster.crt"), filepath.Join(dir, "cluster.key"))
 	if err != nil {
 		t.Fatal(err)

@@ -109,7 +109,10 @@ func newCAControl() *cobra.Command {
 }
 
 func newCANode() *cobra.Command {
-	var f caFlags
+	var (
+		f    caFlags
+		node string
+	)
 	cmd := &cobra.Command{
 		Use:   "create-node-certificate",
 		Short: "Make a certificate, and with it an identity, for the agent of a node",
@@ -119,7 +122,12 @@ func newCANode() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			node, files, err := authority.NodeCertificate(f.out)
+			var files pki.Files
+			if node == "" {
+				node, files, err = authority.NodeCertificate(f.out)
+			} else {
+				files, err = authority.RenewNodeCertificate(f.out, node)
+			}
 			if err != nil {
 				return err
 			}
@@ -127,6 +135,7 @@ func newCANode() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&node, "node", "", "UUID of a node whose certificate is renewed; a new node's by default")
 	f.addInput(cmd.Flags())
 	f.add(cmd.Flags(), pki.CertificateValidity)
 	return cmd

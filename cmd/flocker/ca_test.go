@@ -27,6 +27,8 @@ func TestCAMakesAClustersCertificates(t *testing.T) {
 		{[]string{"initialize", "mycluster", "-o", dir}, "Keep cluster.key secret"},
 		{[]string{"create-control-certificate", "10.0.0.5", "flocker.example.net", "-i", dir, "-o", dir}, "/etc/flocker/control-service.key"},
 		{[]string{"create-node-certificate", "--inputpath", dir, "--outputpath", dir, "--key=rsa"}, "/etc/flocker/node.crt"},
+		{[]string{"create-node-certificate", "-i", dir, "-o", dir, "--node", "9c1d2e3f-7a6b-4c5d-8e9f-102132435465"},
+			"for node 9c1d2e3f-7a6b-4c5d-8e9f-102132435465"},
 		{[]string{"create-api-certificate", "alice", "-i", dir, "-o", dir, "--days=10"}, "alice.crt"},
 	} {
 		code, stdout, stderr := flocker(t, append([]string{"ca"}, tt.args...)...)
@@ -54,13 +56,16 @@ func TestCAMakesAClustersCertificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := len(entries), 8; got != want {
+	if got, want := len(entries), 10; got != want {
 		t.Errorf("files: got %d, want %d", got, want)
 	}
 }
 
 func TestCASaysWhatIsWrong(t *testing.T) {
-	dir := t.TempDir()
+	dir, existing := t.TempDir(), t.TempDir()
+	if code, _, stderr := flocker(t, "ca", "initialize", "x", "-o", existing); code != exitOK {
+		t.Fatal(stderr)
+	}
 	for name, tt := range map[string]struct {
 		args string
 		code int
@@ -71,6 +76,7 @@ func TestCASaysWhatIsWrong(t *testing.T) {
 		"no host":              {"ca create-control-certificate", exitUsage, "want the host names"},
 		"no such directory":    {"ca initialize x -o " + dir + "/none", exitFailure, dir + "/none"},
 		"a bad key type":       {"ca initialize x --key dsa -o " + dir, exitFailure, `key type "dsa": want ecdsa or rsa`},
+		"no node":              {"ca create-node-certificate --node 1 -i " + existing, exitFailure, `node "1": want the UUID`},
 		"no days":              {"ca initialize x --days 0", exitUsage, "--days 0"},
 		"a mistyped command":   {"ca initialise x", exitUsage, `there is no command "initialise"; did you mean "initialize"?`},
 		"a mistyped group":     {"cs", exitUsage, `there is no command "cs"; did you mean "ca"?`},

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -98,9 +99,11 @@ func runDev(ctx context.Context, d *devDir, o devOptions, stdout, stderr io.Writ
 		}
 		return nil
 	})
-	err = group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
 	d.farewell(stdout)
-	return err
+	return nil
 }
 
 func (d *devDir) openControl(o devOptions, log *slog.Logger) (*control.Service, error) {
@@ -110,10 +113,10 @@ func (d *devDir) openControl(o devOptions, log *slog.Logger) (*control.Service, 
 	settings.Control.Certificates = d.certs()
 	settings.Control.Store = "file:" + d.path("control")
 	service, err := openControl(settings, log.With("part", "control"))
-	if err != nil {
-		return nil, fmt.Errorf("%w\n--rest-port and --agent-port take other ports", err)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%w; --rest-port and --agent-port take others", err)
 	}
-	return service, nil
+	return service, err
 }
 
 func loopbackAddress(port uint16) string { return net.JoinHostPort("127.0.0.1", fmt.Sprint(port)) }
