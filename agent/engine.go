@@ -337,8 +337,10 @@ func (e *engine) finish(d *dataset, t task, seen sight, err error) bool {
 		return true
 	}
 	e.fail(d, t.act, err)
-	if d.dirty && !d.final {
-		// Something changed meanwhile: what failed may not be wanted any more.
+	if d.dirty {
+		// Something changed meanwhile: what failed may not be wanted any more,
+		// and who came meanwhile deserves a new attempt.
+		d.final = false
 		log.Debug("failed, inputs changed meanwhile", "cause", err)
 		return true
 	}

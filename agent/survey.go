@@ -31,13 +31,14 @@ func (a *Agent) Survey(ctx context.Context) (int, error) {
 			attached[api.DatasetID(v.DatasetID)] = v
 		}
 	}
+	device := a.devices(ctx)
 	e := a.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	mounted := 0
 	for id, v := range attached {
 		d := e.track(id)
-		d.seen = a.surveyOne(ctx, id, v, mounts)
+		d.seen = surveyOne(id, v, device, mounts)
 		if d.seen.phase == api.PhaseMounted {
 			mounted++
 		}
@@ -82,15 +83,31 @@ func (a *Agent) Look(ctx context.Context, id api.DatasetID) (api.Phase, error) {
 	return seen.phase, err
 }
 
+// devices returns how to find the device of an attached volume: all at once
+// where the backend can.
+func (a *Agent) devices(ctx context.Context) func(volumeID string) (backend.Device, error) {
+	if surveyor, ok := a.deps.Backend.(backend.Surveyor); ok {
+		if all, err := surveyor.Attached(ctx); err == nil {
+			return func(volumeID string) (backend.Device, error) {
+				if d, ok := all[volumeID]; ok {
+					return d, nil
+				}
+				return backend.Device{}, backend.ErrNotAttached
+			}
+		}
+	}
+	return func(volumeID string) (backend.Device, error) { return a.deps.Backend.Device(ctx, volumeID) }
+}
+
 // surveyOne tells the phase of an attached volume if it is mounted as it
 // should be. Anything else is left to a closer look.
-func (a *Agent) surveyOne(ctx context.Context, id api.DatasetID, v backend.Volume, mounts map[string]uint64) sight {
+func surveyOne(id api.DatasetID, v backend.Volume, find func(string) (backend.Device, error), mounts map[string]uint64) sight {
 	unsure := sight{phase: api.PhaseUnknown, volume: v}
 	mounted, ok := mounts[string(id)]
 	if !ok {
 		return unsure
 	}
-	device, err := a.deps.Backend.Device(ctx, v.ID)
+	device, err := find(v.ID)
 	if err != nil {
 		return unsure
 	}
