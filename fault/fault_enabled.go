@@ -6,6 +6,7 @@ package fault
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -50,14 +51,16 @@ func Point(name string) {
 		return
 	}
 	fmt.Fprintf(os.Stderr, "fault: %s at %s\n", plan.action, name)
-	sig := syscall.SIGKILL
 	if plan.action == "stop" {
-		sig = syscall.SIGSTOP
+		// To this very thread: another one would take the signal while this
+		// one goes on.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		_ = syscall.Tgkill(os.Getpid(), syscall.Gettid(), syscall.SIGSTOP)
+		return
 	}
-	_ = syscall.Kill(os.Getpid(), sig)
-	if sig == syscall.SIGKILL {
-		select {} // the signal is on its way; not one instruction more
-	}
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {} // the signal is on its way; not one instruction more
 }
 
 // Err returns an error where FLOCKER_FAULT says so.

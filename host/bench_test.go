@@ -80,7 +80,11 @@ func BenchmarkLook(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer host.DetachLoop(loop.Number, loop.Backing)
+	defer func() {
+		if err := host.DetachLoop(loop.Number, loop.Backing); err != nil {
+			b.Error(err)
+		}
+	}()
 	dev := host.Device{Path: loop.Path(), Image: path}
 	probe := func(dev host.Device) func(*testing.B) {
 		return func(b *testing.B) {

@@ -174,8 +174,8 @@ func (s *suite) detach(b backend.Backend, volumeID string) {
 	}
 }
 
-// get returns what a volume is listed as, false if it is not.
-func (s *suite) get(b backend.Backend, volumeID string) (backend.Volume, bool) {
+// get returns what a volume is listed as, the zero value if it is not.
+func (s *suite) get(b backend.Backend, volumeID string) backend.Volume {
 	s.Helper()
 	volumes, err := b.List(s.Context(), volumeID)
 	if err != nil {
@@ -183,11 +183,11 @@ func (s *suite) get(b backend.Backend, volumeID string) (backend.Volume, bool) {
 	}
 	switch {
 	case len(volumes) == 0:
-		return backend.Volume{}, false
+		return backend.Volume{}
 	case len(volumes) > 1 || volumes[0].ID != volumeID:
 		s.Fatalf("list volume %s: got %+v", volumeID, volumes)
 	}
-	return volumes[0], true
+	return volumes[0]
 }
 
 // wantAttachedTo waits until all agree where a volume is attached.
@@ -196,7 +196,7 @@ func (s *suite) wantAttachedTo(volumeID, instance string) {
 	for _, b := range []backend.Backend{s.a, s.b} {
 		var got backend.Volume
 		s.eventually(func() bool {
-			got, _ = s.get(b, volumeID)
+			got = s.get(b, volumeID)
 			return got.ID == volumeID && got.AttachedTo == instance
 		}, func() { s.Fatalf("volume %s: got %+v, want it attached to %q", volumeID, got, instance) })
 	}

@@ -36,7 +36,7 @@ func (s *suite) createReturnsTheVolume() {
 	}
 	s.wantVolumes(s.a, v.ID)
 	s.wantVolumes(s.b, v.ID)
-	if listed, _ := s.get(s.b, v.ID); listed != v {
+	if listed := s.get(s.b, v.ID); listed != v {
 		s.Errorf("listed volume: got %+v, want %+v", listed, v)
 	}
 }
@@ -93,7 +93,7 @@ func (s *suite) sizesAreExact() {
 		if err != nil {
 			s.Fatalf("create volume of %d bytes: %v", size, err)
 		}
-		listed, _ := s.get(s.b, v.ID)
+		listed := s.get(s.b, v.ID)
 		if v.Size != size || listed.Size != size {
 			s.Errorf("volume of %d bytes: created with %d, listed with %d", size, v.Size, listed.Size)
 		}
