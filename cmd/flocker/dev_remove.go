@@ -58,7 +58,7 @@ func unmountBelow(dir string) error {
 func (d *devDir) removeMountRoot() error {
 	below := d.path("run", "mnt")
 	if _, err := os.Stat(below); err != nil {
-		return nil //nolint:nilerr // no agent has run yet
+		return nil // no agent has run yet
 	}
 	root, err := host.OpenMountRoot(below, d.path("volumes"))
 	if err != nil {
