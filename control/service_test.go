@@ -129,6 +129,21 @@ func (w *world) next(s *client.Session) api.StreamEvent {
 	return ev
 }
 
+// eventually waits for a condition.
+func eventually(tb testing.TB, what string, cond func() bool) {
+	tb.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(30 * time.Second)
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			tb.Fatalf("still not: %s", what)
+		}
+	}
+}
+
 // ended waits for the end of a session.
 func (w *world) ended(s *client.Session) {
 	w.Helper()
@@ -310,12 +325,7 @@ func TestSilentNodeIsDisconnected(t *testing.T) {
 			w := newWorld(t, func(c *control.Config) { c.Heartbeat = 50 * time.Millisecond })
 			s, _ := w.connect(nodeA)
 			fallSilent(w, s)
-			for w.node(nodeA).Connected {
-				select {
-				case <-time.After(10 * time.Millisecond):
-				case <-t.Context().Done():
-				}
-			}
+			eventually(t, "node a is disconnected", func() bool { return !w.node(nodeA).Connected })
 			if _, ev := w.connect(nodeA); ev.Welcome.Stream != 2 {
 				t.Errorf("got stream %d, want 2", ev.Welcome.Stream)
 			}
