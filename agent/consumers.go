@@ -34,15 +34,6 @@ type consumedVolume struct {
 	ReadOnly bool          `json:"read_only,omitempty"`
 }
 
-// uses returns the consumer's volume of a dataset.
-func (c *consumer) uses(id api.DatasetID) (consumedVolume, bool) {
-	i := slices.IndexFunc(c.Volumes, func(v consumedVolume) bool { return v.Dataset == id })
-	if i < 0 {
-		return consumedVolume{}, false
-	}
-	return c.Volumes[i], true
-}
-
 // journal is the agent's memory of its consumers: a file each, written before
 // anything is done for the consumer and removed when it has ended.
 //

@@ -126,7 +126,7 @@ func (s *stepper) look(ctx context.Context, id api.DatasetID, record *api.Datase
 			"have it; it is never made again, since its data would be missing: bring it back, or destroy the dataset",
 			volumeID, s.backendName())}, nil
 	}
-	return s.judge(id, record, volumes[0])
+	return s.judge(ctx, id, record, volumes[0])
 }
 
 // lookUnregistered finds out how far a dataset without a registered volume is.
@@ -152,12 +152,12 @@ func (s *stepper) lookUnregistered(ctx context.Context, id api.DatasetID, record
 		return sight{phase: api.PhaseForeign, cause: fmt.Sprintf("something is mounted at %s, but %s has no volume of this "+
 			"dataset: unmount it by hand", s.path(id), s.backendName())}, nil
 	}
-	return s.judge(id, record, volumes[i])
+	return s.judge(ctx, id, record, volumes[i])
 }
 
 // judge tells the phase of a volume from what the backend says and, if it is
 // attached here, from the device and the mount.
-func (s *stepper) judge(id api.DatasetID, record *api.Dataset, v backend.Volume) (sight, error) {
+func (s *stepper) judge(ctx context.Context, id api.DatasetID, record *api.Dataset, v backend.Volume) (sight, error) {
 	seen := sight{volume: v}
 	if record != nil && record.Volume != nil && v.Size < record.Volume.Size {
 		seen.phase = api.PhaseForeign
@@ -170,7 +170,7 @@ func (s *stepper) judge(id api.DatasetID, record *api.Dataset, v backend.Volume)
 		seen.phase = api.PhaseDetached
 		return seen, nil
 	case s.instance:
-		return s.judgeAttached(id, record, seen)
+		return s.judgeAttached(ctx, id, record, seen)
 	default:
 		seen.phase = api.PhaseElsewhere
 		seen.cause = fmt.Sprintf("volume %s is attached to %s, although this node holds the dataset", v.ID, v.AttachedTo)
@@ -187,8 +187,8 @@ func (s *stepper) whereForeign(v backend.Volume, seen sight) sight {
 	return seen
 }
 
-func (s *stepper) judgeAttached(id api.DatasetID, record *api.Dataset, seen sight) (sight, error) {
-	device, err := s.backend.Device(context.Background(), seen.volume.ID)
+func (s *stepper) judgeAttached(ctx context.Context, id api.DatasetID, record *api.Dataset, seen sight) (sight, error) {
+	device, err := s.backend.Device(ctx, seen.volume.ID)
 	if errors.Is(err, backend.ErrNotReady) || errors.Is(err, backend.ErrNotAttached) {
 		// Attached, says the backend, but the kernel does not show it: not
 		// yet, or no more since a reboot. Attaching again mends both.
@@ -288,7 +288,7 @@ func (s *stepper) create(ctx context.Context, id api.DatasetID, record *api.Data
 		return sight{phase: api.PhaseNonExistent}, err
 	}
 	fault.Point("agent.created")
-	return s.judge(id, record, v)
+	return s.judge(ctx, id, record, v)
 }
 
 func (s *stepper) attach(ctx context.Context, id api.DatasetID, record *api.Dataset, seen sight) (sight, error) {
@@ -297,7 +297,7 @@ func (s *stepper) attach(ctx context.Context, id api.DatasetID, record *api.Data
 	}
 	fault.Point("agent.attached")
 	seen.volume.AttachedTo = s.instance
-	after, err := s.judgeAttached(id, record, seen)
+	after, err := s.judgeAttached(ctx, id, record, seen)
 	if err == nil && after.phase == api.PhaseAttaching {
 		return after, fmt.Errorf("attach volume %s: %w", seen.volume.ID, backend.ErrNotReady)
 	}
