@@ -44,11 +44,11 @@ const ext4Block = 4096
 // to discard on a blank device, and inode tables and journal are left to the
 // kernel, which fills them when there is time.
 func makeExt4Image(ctx context.Context, size int64) (*ext4Image, error) {
-	fd, err := unix.MemfdCreate("ext4", unix.MFD_CLOEXEC)
+	memory, err := newMemoryFile("image of ext4")
 	if err != nil {
-		return nil, fmt.Errorf("make a file in memory: %w", err)
+		return nil, err
 	}
-	image := &ext4Image{memory: os.NewFile(uintptr(fd), "image of ext4")}
+	image := &ext4Image{memory: memory}
 	if err := image.make(ctx, size); err != nil {
 		image.memory.Close()
 		return nil, err

@@ -30,11 +30,10 @@ func (p program) run(ctx context.Context) error {
 	}
 	// Output to a file in memory: no goroutine has to copy it, and the program
 	// never blocks on it.
-	fd, err := unix.MemfdCreate("output", unix.MFD_CLOEXEC)
+	output, err := newMemoryFile("output of " + p.name)
 	if err != nil {
-		return fmt.Errorf("make a file for the output of %s: %w", p.name, err)
+		return err
 	}
-	output := os.NewFile(uintptr(fd), "output of "+p.name)
 	defer output.Close()
 	cmd := exec.CommandContext(ctx, path, p.args...)
 	cmd.Env = append([]string{"PATH=" + strings.Join(programDirs, ":"), "LC_ALL=C"}, p.env...)
@@ -53,6 +52,18 @@ func (p program) run(ctx context.Context) error {
 	text := make([]byte, 4096)
 	n, _ := output.ReadAt(text, 0)
 	return fmt.Errorf("%s: %w: %s", p.name, err, strings.Join(strings.Fields(string(text[:n])), " "))
+}
+
+// newMemoryFile makes a file without a name in memory.
+func newMemoryFile(what string) (*os.File, error) {
+	fd, err := unix.MemfdCreate(what, unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
+	if errors.Is(err, unix.EINVAL) { // Linux before 6.3 knows no such flag; later ones may insist on it
+		fd, err = unix.MemfdCreate(what, unix.MFD_CLOEXEC)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make a file in memory for the %s: %w", what, err)
+	}
+	return os.NewFile(uintptr(fd), what), nil
 }
 
 // programDirs are where programs are, whatever PATH the agent has.
