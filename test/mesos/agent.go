@@ -92,11 +92,6 @@ func Start(host *lab.Host, config Config) (*Agent, error) {
 		config:    config.withDefaults(host),
 		env:       config.Env,
 	}
-	for _, dir := range []string{a.config.WorkDir, a.contextPath("")} {
-		if err := os.MkdirAll(host.Path(dir), 0o755); err != nil {
-			return nil, fmt.Errorf("start Mesos agent: %w", err)
-		}
-	}
 	log, err := os.OpenFile(filepath.Join(host.Dir, "log", "mesos-agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("start Mesos agent: %w", err)
@@ -127,6 +122,11 @@ func (a *Agent) URL() string { return "http://" + a.config.Address }
 
 // begin starts a life.
 func (a *Agent) begin() error {
+	for _, dir := range []string{a.host.Path(a.config.WorkDir), a.host.Path(a.contextPath("")), string(a.cgroup(""))} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("start Mesos agent: %w", err)
+		}
+	}
 	l := &life{killed: make(chan struct{}), actor: newActor()}
 	if err := a.serve(l); err != nil {
 		l.actor.stop()

@@ -73,8 +73,7 @@ func (c *container) runCommandTask(l *life) {
 	}
 	switch {
 	case isClosed(p.registered):
-		c.run.fromExecutor(StateStarting, "")
-		c.run.fromExecutor(StateRunning, "")
+		c.run.running()
 	case isClosed(p.exited):
 		c.run.update(StateFailed, "Executor terminated", "REASON_EXECUTOR_TERMINATED", "SOURCE_AGENT")
 	case isClosed(c.run.kill):
@@ -101,8 +100,12 @@ func (c *container) watch(l *life) {
 	}
 	p := c.proc()
 	kill := c.run.kill
+	registered := p.registered
 	for done := false; !done; {
 		select {
+		case <-registered:
+			registered = nil
+			c.run.running()
 		case <-p.ended:
 			c.run.fromExecutor(verdict(p.event, isClosed(c.run.kill)))
 			done = true

@@ -70,6 +70,14 @@ func (r *Run) update(state, message, reason, source string) {
 
 func (r *Run) fromExecutor(state, message string) { r.update(state, message, "", "SOURCE_EXECUTOR") }
 
+// running tells that a command task runs, unless that was told before.
+func (r *Run) running() {
+	if r.Last().State == StateStaging {
+		r.fromExecutor(StateStarting, "")
+		r.fromExecutor(StateRunning, "")
+	}
+}
+
 func (r *Run) failLaunch(message string) {
 	r.update(StateFailed, message, "REASON_CONTAINER_LAUNCH_FAILED", "SOURCE_AGENT")
 }

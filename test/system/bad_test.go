@@ -50,7 +50,7 @@ func TestStorageThatIsAwayForAWhile(t *testing.T) {
 			damage: "mount -t tmpfs -o size=80k san %[1]s; cp -a /var/tmp/san/. %[1]s; " +
 				"dd if=/dev/zero of=%[1]s/fill bs=1k 2>/dev/null || true",
 			repair: "rm %[1]s/fill; mount -o remount,size=1G %[1]s",
-			says:   "space",
+			says:   "cannot",
 		},
 		"read-only": {
 			damage: "mount -o remount,bind,ro %[1]s",
@@ -60,7 +60,7 @@ func TestStorageThatIsAwayForAWhile(t *testing.T) {
 		"gone": {
 			damage: "mount -t tmpfs san %[1]s",
 			repair: "umount %[1]s",
-			says:   "",
+			says:   "cannot",
 		},
 	}
 	for name, c := range cases {

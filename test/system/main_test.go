@@ -2,8 +2,11 @@ package system
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
+	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/flocker-mesos/flocker/test/cluster"
@@ -18,6 +21,11 @@ func TestMain(m *testing.M) {
 	if programs, err = lab.Build(context.Background(), lab.Faulty, cluster.Packages...); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+	flag.Parse()
+	// Much of the time of these tests is waited, for Mesos or for a limit.
+	if f := flag.Lookup("test.parallel"); f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = f.Value.Set(strconv.Itoa(3 * runtime.GOMAXPROCS(0)))
 	}
 	os.Exit(m.Run())
 }

@@ -19,7 +19,7 @@ import (
 
 // patience bounds every wait of a test. It is reached only when something is
 // wrong, so it is long: the machine may be busy.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // world is a running cluster of a test.
 type world struct {
