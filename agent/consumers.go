@@ -10,10 +10,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -88,6 +90,15 @@ func (j *journal) read() error {
 	if err != nil {
 		return fmt.Errorf("list consumers: %w", err)
 	}
+	var group errgroup.Group
+	for part := range slices.Chunk(names, len(names)/runtime.GOMAXPROCS(0)+1) {
+		group.Go(func() error { return j.readFiles(int(dir.Fd()), part) })
+	}
+	return group.Wait()
+}
+
+// readFiles reads some of the journal's files.
+func (j *journal) readFiles(dir int, names []string) error {
 	buffer := make([]byte, maxConsumerFile)
 	for _, name := range names {
 		path := filepath.Join(j.dir, name)
@@ -97,7 +108,7 @@ func (j *journal) read() error {
 			}
 			continue
 		}
-		data, err := readAt(int(dir.Fd()), name, buffer)
+		data, err := readAt(dir, name, buffer)
 		if err != nil {
 			return &JournalError{Path: path, Err: err}
 		}
@@ -105,7 +116,9 @@ func (j *journal) read() error {
 		if err != nil {
 			return &JournalError{Path: path, Err: err}
 		}
+		j.mu.Lock()
 		j.consumers[c.ID] = c
+		j.mu.Unlock()
 	}
 	return nil
 }

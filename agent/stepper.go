@@ -225,11 +225,12 @@ func (s *stepper) judgeMounted(id api.DatasetID, seen sight, mounted uint64) (si
 		seen.cause = fmt.Sprintf("something other than %s is mounted at %s", seen.device.Path, s.path(id))
 		return seen, nil
 	}
-	view, err := s.mountedAt(s.viewPath(id))
+	view, ok, err := host.Mounted(s.viewPath(id))
 	if err != nil {
 		return seen, err
 	}
-	seen.phase, seen.mounted, seen.bound = api.PhaseMounted, mounted, view == mounted
+	seen.phase, seen.mounted = api.PhaseMounted, mounted
+	seen.bound = ok && view.Device == mounted && view.ReadOnly
 	return seen, nil
 }
 

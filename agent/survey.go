@@ -44,7 +44,7 @@ func (a *Agent) Survey(ctx context.Context) (int, error) {
 		}
 	}
 	for name := range mounts {
-		id := api.DatasetID(strings.TrimSuffix(name, ".ro"))
+		id := api.DatasetID(strings.TrimSuffix(name, viewSuffix))
 		if _, ok := attached[id]; !ok {
 			e.track(id) // mounted, though the backend does not say so: looked at before anything is done
 		}
@@ -64,7 +64,11 @@ func (a *Agent) mounts() (map[string]uint64, error) {
 	}
 	mounts := map[string]uint64{}
 	for _, m := range table {
-		if dir, name := filepath.Split(m.Target); filepath.Clean(dir) == a.root.Path("") {
+		dir, name := filepath.Split(m.Target)
+		if filepath.Clean(dir) != a.root.Path("") {
+			continue
+		}
+		if isView := strings.HasSuffix(name, viewSuffix); !isView || m.ReadOnly {
 			mounts[name] = m.Device
 		}
 	}

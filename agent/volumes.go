@@ -293,4 +293,6 @@ func names(vols []consumedVolume) []string {
 }
 
 // readOnlyName is the mount point of a dataset's read-only view.
-func readOnlyName(id api.DatasetID) string { return string(id) + ".ro" }
+func readOnlyName(id api.DatasetID) string { return string(id) + viewSuffix }
+
+const viewSuffix = ".ro"
