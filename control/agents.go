@@ -47,7 +47,6 @@ func (a *agents) claim(w http.ResponseWriter, r *http.Request, who caller) error
 		return err
 	}
 	node := api.NodeID(who.name)
-	a.live.heard(node)
 	res, err := a.replica.Do(r.Context(), cluster.Claim{
 		At: a.now(), Node: node, Stream: req.Stream, ID: req.ID, Find: req.Find,
 		NewID: api.DatasetID(uuid.NewString()), DefaultSize: a.defaultSize,
@@ -55,6 +54,7 @@ func (a *agents) claim(w http.ResponseWriter, r *http.Request, who caller) error
 	if err != nil {
 		return err
 	}
+	a.live.heard(node)
 	// What else was committed with the claim may have changed the dataset
 	// again, in the same revision: the answer must not look older than that.
 	d := res.State.Dataset(res.Dataset.ID)
@@ -75,11 +75,11 @@ func (a *agents) report(w http.ResponseWriter, r *http.Request, who caller) erro
 		return err
 	}
 	node := api.NodeID(who.name)
-	// An empty report is a heartbeat and needs no commit.
-	if err := a.replica.State().CheckStream(node, report.Stream); err != nil && len(report.Datasets) == 0 {
+	if err := a.replica.State().CheckStream(node, report.Stream); err == nil {
+		a.live.heard(node)
+	} else if len(report.Datasets) == 0 { // a heartbeat, which needs no commit
 		return err
 	}
-	a.live.heard(node)
 	var waiting []*pending
 	for parts := report.Datasets; len(parts) > 0; {
 		n := min(reportsAtOnce, len(parts))

@@ -62,6 +62,9 @@ func (st *stream) serve(ctx context.Context) error {
 	// falls between the two.
 	s := st.replica.State()
 	st.sub.take()
+	if err := s.CheckStream(st.node, st.number); err != nil {
+		return err
+	}
 	welcome := api.StreamEvent{
 		Welcome: &api.Welcome{
 			Stream: st.number, Node: st.node, Cluster: s.Meta().Cluster,

@@ -177,7 +177,7 @@ func BenchmarkConfigurationOf10000(b *testing.B) {
 	fillWith(b, w.service.Replica(), 10_000)
 	c := w.raw()
 	get := func(b *testing.B, header ...string) *http.Response {
-		r, err := http.NewRequestWithContext(b.Context(), "GET", "https://"+w.cfg.Listen+datasets, nil)
+		r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "https://"+w.cfg.Listen+datasets, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -259,7 +259,10 @@ func BenchmarkIdle(b *testing.B) {
 	}
 	for b.Loop() {
 		before := cpu(b)
-		time.Sleep(10 * time.Second)
+		select {
+		case <-b.Context().Done():
+		case <-time.After(10 * time.Second):
+		}
 		b.ReportMetric((cpu(b)-before).Seconds()*10, "%-of-a-core")
 	}
 }

@@ -115,9 +115,9 @@ func (s *server) wrap(route string, h handler) http.Handler {
 func (s *server) call(h handler, w http.ResponseWriter, r *http.Request, who caller) (err error) {
 	defer func() {
 		p := recover()
-		switch {
-		case p == nil:
-		case p == http.ErrAbortHandler:
+		switch p {
+		case nil:
+		case http.ErrAbortHandler:
 			panic(p)
 		default:
 			s.metrics.panics.Inc()

@@ -27,7 +27,7 @@ func (a *rest) serve(log *slog.Logger, m *metrics) http.Handler {
 	a.containerRoutes(s)
 	a.volumeRoutes(s)
 	a.nodeRoutes(s)
-	s.handle("/health", methods{http.MethodGet: func(w http.ResponseWriter, r *http.Request, _ caller) error {
+	s.handle("/health", methods{http.MethodGet: func(w http.ResponseWriter, _ *http.Request, _ caller) error {
 		return health(w, a.replica)
 	}})
 	return s

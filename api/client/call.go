@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -99,9 +100,7 @@ func send(ctx context.Context, client *http.Client, endpoint string, req request
 	if err != nil {
 		return nil, fmt.Errorf("make request %s %s: %w", req.method, req.path, err)
 	}
-	for key, values := range req.header {
-		r.Header[key] = values
-	}
+	maps.Copy(r.Header, req.header)
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}

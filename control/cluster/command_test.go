@@ -99,6 +99,14 @@ func (b *bench) report(n api.NodeID, id api.DatasetID, r api.DatasetReport) *api
 	return out.Refused[id]
 }
 
+// say sends one part of a report that must be accepted.
+func (b *bench) say(n api.NodeID, id api.DatasetID, r api.DatasetReport) {
+	b.t.Helper()
+	if err := b.report(n, id, r); err != nil {
+		b.t.Fatalf("report by %s: %v", n, err)
+	}
+}
+
 func (b *bench) release(n api.NodeID, id api.DatasetID) {
 	b.t.Helper()
 	if err := b.report(n, id, api.DatasetReport{State: api.DatasetState{Phase: api.PhaseDetached}, Release: true}); err != nil {
@@ -409,9 +417,9 @@ func TestReportThatSaysNothingNewChangesNothing(t *testing.T) {
 	b := newBench(t, "a")
 	b.create("d", "a", "db")
 	r := api.DatasetReport{State: api.DatasetState{Phase: api.PhaseMounted, Since: b.now, Consumers: []api.Consumer{{ID: "c"}}}}
-	b.report("a", "d", r)
+	b.say("a", "d", r)
 	before := b.s
-	if b.report("a", "d", r); b.s != before {
+	if b.say("a", "d", r); b.s != before {
 		t.Error("the same report again was committed")
 	}
 }
@@ -419,7 +427,7 @@ func TestReportThatSaysNothingNewChangesNothing(t *testing.T) {
 func TestDeleteHasTheHolderDestroyTheVolume(t *testing.T) {
 	b := newBench(t, "a", "b")
 	b.create("d", "a", "db")
-	b.report("a", "d", api.DatasetReport{Volume: &api.Volume{ID: "vol-1"}})
+	b.say("a", "d", api.DatasetReport{Volume: &api.Volume{ID: "vol-1"}})
 	b.claim("b", "d")
 	d := b.do(cluster.Delete{At: b.now, ID: "d"}).Dataset
 	b.wantHolder("d", "a", "a")
@@ -452,7 +460,7 @@ func TestDeleteOfAnUnheldDatasetFindsSomebodyToDestroyIt(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t, "a", "b")
 			b.create("d", "b", "db")
-			b.report("b", "d", api.DatasetReport{Volume: &api.Volume{ID: "vol-1"}})
+			b.say("b", "d", api.DatasetReport{Volume: &api.Volume{ID: "vol-1"}})
 			b.release("b", "d")
 			for _, n := range tc.disconnected {
 				b.do(cluster.NodeDisconnect{At: b.now, Node: n, Stream: 1})
@@ -466,7 +474,7 @@ func TestDeleteOfAnUnheldDatasetFindsSomebodyToDestroyIt(t *testing.T) {
 func TestDatasetDeletedWhileItIsReleasedIsDestroyedAllTheSame(t *testing.T) {
 	b := newBench(t, "a")
 	b.create("d", "a", "db")
-	b.report("a", "d", api.DatasetReport{Volume: &api.Volume{ID: "vol-1"}})
+	b.say("a", "d", api.DatasetReport{Volume: &api.Volume{ID: "vol-1"}})
 	b.do(cluster.Delete{At: b.now, ID: "d"})
 	b.release("a", "d") // the agent had not heard of the delete
 	b.wantHolder("d", "a", "a")
@@ -546,7 +554,7 @@ func TestTagChangesWithTheConfigurationOnly(t *testing.T) {
 		changes bool
 	}{
 		{"create", func() { b.create("d", "a", "db") }, true},
-		{"report", func() { b.report("a", "d", api.DatasetReport{Volume: &api.Volume{ID: "v"}}) }, false},
+		{"report", func() { b.say("a", "d", api.DatasetReport{Volume: &api.Volume{ID: "v"}}) }, false},
 		{"connect", func() { b.connect("b") }, false},
 		{"wait", func() { b.claim("b", "d") }, false},
 		{"move to where it is", func() { b.do(cluster.Move{At: b.now, ID: "d", Primary: "a"}) }, false},

@@ -68,7 +68,7 @@ func checkState(s *cluster.State) error {
 		}
 	}
 	for n := range s.Nodes() {
-		if _, any := concerned[n.ID]; any {
+		if _, some := concerned[n.ID]; some {
 			continue
 		}
 		for d := range s.Concerning(n.ID) {

@@ -397,7 +397,7 @@ func TestNoTwoAgentsThatFollowTheProtocolAttachADatasetAtOnce(t *testing.T) {
 		for _, node := range modelNodes[:3] {
 			w.connect(w.agents[node], true)
 		}
-		for range 8 { // a Repeat takes 30 steps or so
+		for range 5 { // a Repeat takes 30 steps or so
 			t.Repeat(w.actions())
 		}
 		w.settle()

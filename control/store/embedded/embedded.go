@@ -19,6 +19,7 @@ import (
 	"sync"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/flocker-mesos/flocker/control/store"
 	"github.com/flocker-mesos/flocker/fault"
@@ -309,7 +310,7 @@ func (l *Log) announce() {
 func (l *Log) view(read func(*bbolt.Tx) error) error {
 	err := guarded(func() error { return l.db.View(read) })
 	switch {
-	case errors.Is(err, bbolt.ErrDatabaseNotOpen):
+	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
 		return store.ErrClosed
 	case errors.Is(err, errUnreadable):
 		return &store.DamagedError{Name: l.path, What: "is damaged", Err: err}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
 
 	"github.com/flocker-mesos/flocker/control/store"
@@ -122,10 +123,10 @@ func (l *Log) openFile() error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%w: %s", store.ErrInUse, l.path)
-	case errors.Is(err, errUnreadable), errors.Is(err, bbolt.ErrInvalid),
-		errors.Is(err, bbolt.ErrChecksum), errors.Is(err, bbolt.ErrVersionMismatch):
+	case errors.Is(err, errUnreadable), errors.Is(err, bolterrors.ErrInvalid),
+		errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return l.damaged("is damaged", err)
 	}
 	if _, pathErr := errors.AsType[*fs.PathError](err); pathErr {

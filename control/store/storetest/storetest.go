@@ -28,8 +28,8 @@ import (
 // the log is not exclusive, after a Close where it is.
 type Open func() (store.Log, error)
 
-// Run runs the suite. Make returns how to open a new, empty log.
-func Run(t *testing.T, make func(t *testing.T) Open) {
+// Run runs the suite. NewLog returns how to open a new, empty log.
+func Run(t *testing.T, newLog func(t *testing.T) Open) {
 	for name, test := range map[string]func(*testing.T, Open){
 		"a new log is empty at revision 0":                   testEmpty,
 		"what is committed is loaded":                        testCommit,
@@ -53,7 +53,7 @@ func Run(t *testing.T, make func(t *testing.T) Open) {
 		"an exclusive log is not opened twice":               testExclusive,
 		"whoever follows from the start has what load gives": testFollowAll,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, make(t)) })
+		t.Run(name, func(t *testing.T) { test(t, newLog(t)) })
 	}
 }
 
