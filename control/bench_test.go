@@ -36,6 +36,7 @@ func concurrently(b *testing.B, clients int, call func(i int64)) {
 	b.Helper()
 	var next atomic.Int64
 	var wg sync.WaitGroup
+	before := cpu(b)
 	b.ResetTimer()
 	for range clients {
 		wg.Go(func() {
@@ -50,6 +51,7 @@ func concurrently(b *testing.B, clients int, call func(i int64)) {
 	}
 	wg.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
+	b.ReportMetric(float64((cpu(b)-before).Microseconds())/float64(b.N), "cpu-us/op")
 }
 
 func BenchmarkCommit(b *testing.B) {
@@ -103,29 +105,36 @@ func fillWith(b *testing.B, r *control.Replica, count int) {
 	wg.Wait()
 }
 
+// BenchmarkCreateBeside compares a create beside few datasets with one beside
+// many, in turns, so that whatever else the machine does falls on both.
 func BenchmarkCreateBeside(b *testing.B) {
-	for _, beside := range []int{100, 10_000} {
-		b.Run(fmt.Sprint(beside), func(b *testing.B) {
-			r := embeddedReplica(b)
-			fillWith(b, r, beside)
-			b.ReportAllocs()
-			took := make([]time.Duration, 0, b.N)
-			i := 0
-			for b.Loop() {
-				i++
-				id, started := newID(), time.Now()
-				if _, err := r.Do(b.Context(), create(id, fmt.Sprint("name-", i))); err != nil {
-					b.Fatal(err)
-				}
-				took = append(took, time.Since(started))
-				// The number of live datasets stays the same.
-				if _, err := r.Do(b.Context(), cluster.Delete{At: time.Now(), ID: id}); err != nil {
-					b.Fatal(err)
-				}
-			}
-			reportQuantiles(b, took)
-		})
+	sizes := []int{100, 10_000}
+	var replicas []*control.Replica
+	for _, beside := range sizes {
+		r := embeddedReplica(b)
+		fillWith(b, r, beside)
+		replicas = append(replicas, r)
 	}
+	took := make([][]time.Duration, len(sizes))
+	for b.Loop() {
+		for i, r := range replicas {
+			id, started := newID(), time.Now()
+			if _, err := r.Do(b.Context(), create(id, "name")); err != nil {
+				b.Fatal(err)
+			}
+			took[i] = append(took[i], time.Since(started))
+			if _, err := r.Do(b.Context(), cluster.Delete{At: time.Now(), ID: id}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	median := func(i int) float64 {
+		slices.Sort(took[i])
+		return float64(took[i][len(took[i])/2].Microseconds())
+	}
+	b.ReportMetric(median(0), "p50-us-beside-100")
+	b.ReportMetric(median(1), "p50-us-beside-10000")
+	b.ReportMetric(median(1)/median(0), "ratio")
 }
 
 func reportQuantiles(b *testing.B, took []time.Duration) {
