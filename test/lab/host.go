@@ -135,6 +135,13 @@ func (h *Host) Mounts() ([]string, error) {
 	return strings.Split(strings.TrimSpace(string(data)), "\n"), nil
 }
 
+// Network returns the identity of the host's network namespace, by which its
+// processes are told from those of others.
+func (h *Host) Network() string {
+	name, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", h.init.Process.Pid))
+	return name
+}
+
 // Reboot cuts the power and starts the host again: its processes, mounts and
 // loop devices are gone, /run and /tmp are empty, the boot id is another one;
 // everything else on its disk is as it was.

@@ -22,18 +22,21 @@ const sanDir = "san"
 // Loops returns the loop devices whose file is below dir, a lab's directory
 // or one in it.
 func Loops(dir string) ([]Loop, error) {
-	files, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	devices, err := os.ReadDir("/sys/block")
 	if err != nil {
 		return nil, err
 	}
 	var loops []Loop
-	for _, file := range files {
-		data, err := os.ReadFile(file)
+	for _, device := range devices {
+		if !strings.HasPrefix(device.Name(), "loop") {
+			continue
+		}
+		data, err := os.ReadFile("/sys/block/" + device.Name() + "/loop/backing_file")
 		if err != nil {
-			continue // detached meanwhile
+			continue // not in use
 		}
 		l := Loop{
-			Device:  "/dev/" + filepath.Base(filepath.Dir(filepath.Dir(file))),
+			Device:  "/dev/" + device.Name(),
 			Backing: strings.TrimSuffix(strings.TrimSpace(string(data)), " (deleted)"),
 		}
 		// When the mount namespace in which a file was opened is gone, all that

@@ -215,7 +215,7 @@ func watchAttachments(c *cluster.Cluster) *attachments {
 	a := &attachments{quit: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(a.done)
-		tick := time.NewTicker(10 * time.Millisecond)
+		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			if err := attachedTwice(c); err != nil {
