@@ -57,7 +57,7 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 	registry := prometheus.NewRegistry()
 	deps := agent.Deps{
 		Node: node, Backend: volumes, Dial: dialer(control),
-		Mesos: settings.Mesos.Agent, Version: buildVersion(), Log: log, Metrics: registry,
+		Mesos: settings.Mesos.Agent, Version: version, Log: log, Metrics: registry,
 	}
 	var mesos *reconcile.Mesos
 	if settings.Mesos.Agent != "" {

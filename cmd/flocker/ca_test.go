@@ -90,7 +90,7 @@ func TestCASaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestVersionIsNeverEmpty(t *testing.T) {
+func TestVersionIsPrinted(t *testing.T) {
 	code, stdout, _ := flocker(t, "version")
 	if fields := strings.Fields(stdout); code != exitOK || len(fields) < 3 || fields[0] != "flocker" {
 		t.Errorf("got %d and %q", code, stdout)

@@ -41,6 +41,6 @@ func openControl(settings *controlSettings, log *slog.Logger) (*control.Service,
 	_, _, cluster := creds.Identity()
 	return control.New(settings.Control, control.Deps{
 		Cluster: cluster, UserTLS: creds.Server(pki.RoleUser), AgentTLS: creds.Server(pki.RoleNode),
-		Version: buildVersion(), Log: log,
+		Version: version, Log: log,
 	})
 }

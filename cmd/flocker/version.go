@@ -3,24 +3,13 @@ package main
 import (
 	"fmt"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker when a release is built.
-var version = ""
-
-// buildVersion returns the version of the program, never empty.
-func buildVersion() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
-}
+// version is set by the linker; make build takes it from git. The doctor
+// compares it with that of flocker-isolator, which is built beside this.
+var version = "dev"
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
@@ -28,7 +17,7 @@ func newVersion() *cobra.Command {
 		Short: "Print the version",
 		Args:  takes(cobra.NoArgs, "nothing"),
 		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintf(cmd.OutOrStdout(), "flocker %s (%s, %s/%s)\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintf(cmd.OutOrStdout(), "flocker %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		},
 	}
 }
