@@ -3,6 +3,7 @@ package consul
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -49,9 +50,7 @@ func (s Server) Args() ([]string, error) {
 		"connect":              map[string]bool{"enabled": false},
 		"log_level":            "INFO",
 	}
-	for key, value := range s.Extra {
-		config[key] = value
-	}
+	maps.Copy(config, s.Extra)
 	text, err := json.MarshalIndent(config, "", "\t")
 	if err != nil {
 		return nil, fmt.Errorf("encode configuration of %s: %w", s.Name, err)

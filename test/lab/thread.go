@@ -4,6 +4,8 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // errGone is returned by do after the thread has ended.
@@ -25,11 +27,8 @@ type thread struct {
 func newThread(enter func() error) (*thread, error) {
 	t := &thread{jobs: make(chan func()), quit: make(chan struct{}), ended: make(chan struct{})}
 	entered := make(chan error, 1)
-	go func() {
+	go onOwnThread(func() {
 		defer close(t.ended)
-		// Never unlocked: the runtime then ends the thread with the goroutine,
-		// and no other goroutine can find itself in the host.
-		runtime.LockOSThread()
 		err := enter()
 		entered <- err
 		if err != nil {
@@ -43,12 +42,31 @@ func newThread(enter func() error) (*thread, error) {
 				return
 			}
 		}
-	}()
+	})
 	if err := <-entered; err != nil {
 		<-t.ended
 		return nil, err
 	}
 	return t, nil
+}
+
+// onOwnThread runs fn on a thread that ends with it: it is never unlocked, so
+// the runtime ends it with the goroutine, and no other goroutine can find
+// itself in the host. It is not the process's first thread, which cannot end
+// and by whose namespaces /proc/self shows the whole process.
+func onOwnThread(fn func()) {
+	runtime.LockOSThread()
+	if unix.Gettid() != unix.Getpid() {
+		fn()
+		return
+	}
+	elsewhere := make(chan struct{})
+	go onOwnThread(func() {
+		close(elsewhere)
+		fn()
+	})
+	<-elsewhere
+	runtime.UnlockOSThread()
 }
 
 // do runs fn on the thread and returns its error. Calls run one after another;
