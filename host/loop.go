@@ -134,6 +134,12 @@ func detachLoop(number int, backing FileID) error {
 	if isNoLoop(err) {
 		return nil
 	}
+	if errors.Is(err, ErrBusy) {
+		// Busy with our file, or with another that it got since.
+		if loop, err := statLoop(number); errors.Is(err, ErrNoLoop) || err == nil && loop.Backing != backing {
+			return nil
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -138,6 +138,14 @@ func TestDetachLoopLeavesOthersAlone(t *testing.T) {
 	if _, err := host.StatLoop(loop.Number); err != nil {
 		t.Errorf("stat: %v", err)
 	}
+	fd, err := unix.Open(loop.Path(), unix.O_RDONLY|unix.O_EXCL|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := host.DetachLoop(loop.Number, other); err != nil {
+		t.Errorf("another's device, in use: %v", err)
+	}
 }
 
 func TestDetachLoopInUseIsBusyAndChangesNothing(t *testing.T) {
