@@ -34,7 +34,8 @@ func fixLoopDevices() error {
 		if _, err := fmt.Sscanf(filepath.Base(d), "loop%d", &n); err != nil || n < keepLoops {
 			continue
 		}
-		if err := loopControl(ctl, unix.LOOP_CTL_REMOVE, n); err != nil && !errors.Is(err, unix.EBUSY) {
+		err := loopControl(ctl, unix.LOOP_CTL_REMOVE, n)
+		if err != nil && !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENODEV) {
 			return fmt.Errorf("remove loop device %d: %w", n, err)
 		}
 	}
