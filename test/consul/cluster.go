@@ -119,11 +119,13 @@ func (c *Cluster) Restart(i int) {
 	c.start(i)
 }
 
-// Stop pauses a server: its connections stay, and nobody answers.
+// Stop pauses a server: its connections stay, and nobody answers. It returns
+// when the last of its threads has stopped.
 func (c *Cluster) Stop(i int) {
 	c.t.Helper()
 	c.signal(i, syscall.SIGSTOP)
 	c.paused[i] = true
+	c.wait(c.servers[i].Name+" to stop", func(context.Context) bool { return c.running[i].stopped() })
 }
 
 // Cont lets a server that was paused go on.

@@ -1,10 +1,15 @@
 package consul
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 )
 
@@ -73,6 +78,26 @@ func (p *process) ended() bool {
 	default:
 		return false
 	}
+}
+
+// stopped reports whether all threads have stopped after a SIGSTOP.
+func (p *process) stopped() bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+	if err != nil || len(threads) == 0 {
+		return false
+	}
+	for _, path := range threads {
+		stat, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it has ended
+		}
+		// PID (NAME) STATE ..., and a name may have anything in it.
+		_, state, ok := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+		if err != nil || !ok || state[0] != 'T' {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *process) kill() {
