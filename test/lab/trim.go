@@ -1,12 +1,14 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,13 +25,21 @@ func TrimLoops(keep int) error {
 		return fmt.Errorf("trim loop devices: %w", err)
 	}
 	defer control.Close()
+	// Each takes tens of milliseconds, in which the kernel mostly waits.
+	var group errgroup.Group
+	group.SetLimit(64)
 	for _, node := range nodes {
 		number, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(node), "loop"))
 		if err != nil || number < keep {
 			continue
 		}
-		// One in use says EBUSY, and stays.
-		_ = unix.IoctlSetInt(int(control.Fd()), unix.LOOP_CTL_REMOVE, number)
+		group.Go(func() error {
+			err := unix.IoctlSetInt(int(control.Fd()), unix.LOOP_CTL_REMOVE, number)
+			if err != nil && !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENODEV) {
+				return fmt.Errorf("remove loop device %d: %w", number, err)
+			}
+			return nil
+		})
 	}
-	return nil
+	return group.Wait()
 }
