@@ -1,0 +1,277 @@
+package consul_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/flocker-mesos/flocker/control/store"
+	"github.com/flocker-mesos/flocker/control/store/consul"
+	servers "github.com/flocker-mesos/flocker/test/consul"
+)
+
+// TestWhatAnOperatorDoesToTheKeysIsNoticed has one server for all its parts.
+func TestWhatAnOperatorDoesToTheKeysIsNoticed(t *testing.T) {
+	c := servers.Start(t, 1)
+	kv := operator(t, c.Addresses()[0])
+	for name, test := range map[string]func(*testing.T, consul.Settings, *api.KV){
+		"a wiped prefix is no empty log":                    testWiped,
+		"a wiped prefix wakes who follows":                  testWipedWhileFollowed,
+		"a log that was begun anew is another log":          testBegunAnew,
+		"a lost head is no empty log":                       testHeadLost,
+		"a lost record is missed":                           testRecordLost,
+		"a lost record is missed when it is touched":        testTouchedRecordLost,
+		"an altered record is noticed":                      testRecordAltered,
+		"a record that nobody committed is noticed":         testRecordAdded,
+		"a folder is nothing":                               testFolder,
+		"a lost mark is made again":                         testMarkLost,
+		"a head that was written again is none the worse":   testHeadTouched,
+		"a head that cannot be read is left alone":          testHeadUnreadable,
+		"a head of a newer version is left alone":           testHeadNewer,
+		"a lost commit makes a gap, and hides no outcome":   testCommitLost,
+		"a log in another's place is not taken for its own": testLogsExchanged,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, settings(t, c.Addresses()...), kv) })
+	}
+}
+
+func begun(s consul.Settings) string {
+	first, rest, _ := strings.Cut(s.Prefix, "/")
+	return first + "-begun/" + rest
+}
+
+// twoCommits makes a log at revision 2.
+func twoCommits(t *testing.T, s consul.Settings) *consul.Log {
+	t.Helper()
+	log := open(t, s)
+	commit(t, log, 0, put("a", "1"))
+	commit(t, log, 1, put("b", "2"))
+	return log
+}
+
+func testWiped(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	deleteTree(t, kv, s.Prefix+"/")
+	wantDamaged(t, log, 2, "is empty, but was at revision 2")
+	wantDamaged(t, open(t, s), 0, "was begun: "+begun(s)+" is there")
+	if pair, _, err := kv.Get(s.Prefix+"/head", nil); err != nil || pair != nil {
+		t.Errorf("got head %v, %v, want none", pair, err)
+	}
+	// A person is certain that it may begin anew.
+	deleteTree(t, kv, begun(s))
+	commit(t, open(t, s), 0, put("a", "anew"))
+}
+
+func testWipedWhileFollowed(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	followed := make(chan error)
+	go func() {
+		_, err := log.Follow(t.Context(), 2)
+		followed <- err
+	}()
+	deleteTree(t, kv, s.Prefix+"/")
+	checkDamaged(t, "follow", <-followed, "is empty, but was at revision 2")
+}
+
+func testBegunAnew(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	deleteTree(t, kv, s.Prefix+"/")
+	deleteTree(t, kv, begun(s))
+	other := twoCommits(t, s)
+	commit(t, other, 2, put("a", "other"))
+	wantDamaged(t, log, 2, "is another log")
+	if _, err := log.Follow(t.Context(), 2); !errors.Is(err, store.ErrRewound) {
+		t.Errorf("got %v, want it to be %v", err, store.ErrRewound)
+	}
+}
+
+func testHeadLost(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	deleteTree(t, kv, s.Prefix+"/head")
+	wantDamaged(t, log, 2, "is empty, but was at revision 2")
+	wantDamaged(t, open(t, s), 0, "has 2 records, but no "+s.Prefix+"/head")
+}
+
+func testRecordLost(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	deleteTree(t, kv, s.Prefix+"/records/a")
+	for _, log := range []*consul.Log{log, open(t, s)} {
+		_, err := log.Load(t.Context())
+		checkDamaged(t, "load", err, "has 1 records, not the 2")
+	}
+	_, err := open(t, s).Commit(t.Context(), newBatch(2, put("c", "3")))
+	checkDamaged(t, "commit", err, "has 1 records, not the 2")
+}
+
+func testTouchedRecordLost(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	other := open(t, s)
+	load(t, other)
+	commit(t, log, 2, put("a", "3"))
+	deleteTree(t, kv, s.Prefix+"/records/a")
+	_, err := other.Follow(t.Context(), 2)
+	checkDamaged(t, "follow", err, "has 1 records, not the 2")
+}
+
+func testRecordAltered(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	write(t, kv, s.Prefix+"/records/a", "2")
+	for _, log := range []*consul.Log{log, open(t, s)} {
+		_, err := log.Load(t.Context())
+		checkDamaged(t, "load", err, "changed by other means")
+	}
+}
+
+func testRecordAdded(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	write(t, kv, s.Prefix+"/records/not a key of ours", "2")
+	_, err := log.Load(t.Context())
+	checkDamaged(t, "load", err, "not committed to it")
+}
+
+func testFolder(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	write(t, kv, s.Prefix+"/records/", "")
+	write(t, kv, s.Prefix+"/records/mine/", "")
+	if got := len(load(t, log).Records); got != 2 {
+		t.Errorf("got %d records, want 2", got)
+	}
+}
+
+func testMarkLost(t *testing.T, s consul.Settings, kv *api.KV) {
+	twoCommits(t, s)
+	deleteTree(t, kv, begun(s))
+	commit(t, open(t, s), 2, put("c", "3"))
+	if pair, _, err := kv.Get(begun(s), nil); err != nil || pair == nil {
+		t.Errorf("got mark %v, %v, want one", pair, err)
+	}
+}
+
+func testHeadTouched(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	pair, _, err := kv.Get(s.Prefix+"/head", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair.Flags = 7 // moves its index
+	if _, err := kv.Put(pair, nil); err != nil {
+		t.Fatal(err)
+	}
+	followed := make(chan store.Update)
+	go func() {
+		up, err := open(t, s).Follow(t.Context(), 2)
+		if err != nil {
+			t.Errorf("follow: %v", err)
+		}
+		followed <- up
+	}()
+	commit(t, log, 2, put("c", "3"))
+	if up := <-followed; up.Revision != 3 {
+		t.Errorf("followed to revision %d, want 3", up.Revision)
+	}
+}
+
+func testHeadUnreadable(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	write(t, kv, s.Prefix+"/head", "something else")
+	wantDamaged(t, log, 2, "has a head that cannot be read")
+	wantDamaged(t, open(t, s), 0, "has a head that cannot be read")
+}
+
+func testHeadNewer(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	const newer = `{"format":99}`
+	write(t, kv, s.Prefix+"/head", newer)
+	_, loadErr := log.Load(t.Context())
+	_, commitErr := log.Commit(t.Context(), newBatch(2, put("c", "3")))
+	_, followErr := log.Follow(t.Context(), 2)
+	for op, err := range map[string]error{"load": loadErr, "commit": commitErr, "follow": followErr} {
+		if err == nil || !strings.Contains(err.Error(), "newer version") {
+			t.Errorf("%s: got %v, want it refused", op, err)
+		}
+	}
+	if pair, _, err := kv.Get(s.Prefix+"/head", nil); err != nil || string(pair.Value) != newer {
+		t.Errorf("got head %v, %v, want it as it was", pair, err)
+	}
+}
+
+func testCommitLost(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := open(t, s)
+	first := newBatch(0, put("a", "0"))
+	if _, err := log.Commit(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	for revision := uint64(1); revision < 40; revision++ { // until head has forgotten the first
+		commit(t, log, revision, put("a", strings.Repeat("1", int(revision))))
+	}
+	other := open(t, s)
+	if revision, err := other.Commit(t.Context(), first); err != nil || revision != 1 {
+		t.Errorf("the first again: got revision %d, %v, want 1", revision, err)
+	}
+	deleteTree(t, kv, s.Prefix+"/commits/")
+	_, err := other.Commit(t.Context(), first)
+	checkDamaged(t, "commit", err, "lacks "+s.Prefix+"/commits/001")
+	_, err = open(t, s).Follow(t.Context(), 0)
+	checkDamaged(t, "follow", err, "lacks "+s.Prefix+"/commits/001")
+}
+
+func testLogsExchanged(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	other := s
+	other.Prefix += "-other"
+	twoCommits(t, other)
+	pair, _, err := kv.Get(other.Prefix+"/head", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, kv, s.Prefix+"/head", string(pair.Value))
+	wantDamaged(t, log, 2, "is another log")
+}
+
+// TestRestoredConsulIsNoticed restores a snapshot of Consul, as its operators do.
+func TestRestoredConsulIsNoticed(t *testing.T) {
+	c := servers.Start(t, 1)
+	s := settings(t, c.Addresses()...)
+	log := twoCommits(t, s)
+	backup, _, err := client(t, c.Addresses()[0], "").Snapshot().Save(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer backup.Close()
+	var saved bytes.Buffer
+	if _, err := saved.ReadFrom(backup); err != nil {
+		t.Fatal(err)
+	}
+	lost := newBatch(2, put("a", "3"))
+	if _, err := log.Commit(t.Context(), lost); err != nil {
+		t.Fatal(err)
+	}
+	another := open(t, s)
+	load(t, another)
+	followed := make(chan error)
+	go func() {
+		_, err := another.Follow(t.Context(), 3)
+		followed <- err
+	}()
+	if err := client(t, c.Addresses()[0], "").Snapshot().Restore(nil, &saved); err != nil {
+		t.Fatal(err)
+	}
+	wantDamaged(t, log, 3, "is at revision 2, but was at 3")
+	err = <-followed
+	checkDamaged(t, "a follow that waited", err, "is at revision 2, but was at 3")
+	if !errors.Is(err, store.ErrRewound) {
+		t.Errorf("got %v, want it to be %v", err, store.ErrRewound)
+	}
+	// A process that starts now goes on from there. The old one sees that
+	// what became of the revision is not what it knew.
+	restarted := open(t, s)
+	if snap := load(t, restarted); snap.Revision != 2 {
+		t.Errorf("restarted: got revision %d, want 2", snap.Revision)
+	}
+	commit(t, restarted, 2, put("a", "other"))
+	commit(t, restarted, 3, put("a", "other still"))
+	wantDamaged(t, log, 3, "has another commit at revision 3 than it had")
+}
