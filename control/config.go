@@ -22,7 +22,8 @@ type Config struct {
 	MetricsListen string `yaml:"metrics-listen"`
 	// Certificates is the directory of cluster.crt and control-service.crt/.key.
 	Certificates string `yaml:"certificates"`
-	// Store is where the log is kept: file:DIRECTORY.
+	// Store is where the log is kept: file:DIRECTORY for one replica, or
+	// consul://HOST:PORT/PREFIX for any number.
 	Store string `yaml:"store"`
 	// DefaultSize is the size of datasets for which none was asked.
 	DefaultSize string `yaml:"default-size"`
@@ -74,7 +75,7 @@ func (c Config) Validate() error {
 	if c.KeepDeleted < 0 {
 		mistakes = append(mistakes, api.FieldErrorf("keep-deleted", "%s is negative", c.KeepDeleted))
 	}
-	if _, err := c.storeDirectory(); err != nil {
+	if err := c.checkStore(); err != nil {
 		mistakes = append(mistakes, api.FieldErrorf("store", "%v", err))
 	}
 	return errors.Join(mistakes...)
@@ -104,7 +105,7 @@ func (c Config) defaultSize() (int64, error) {
 func (c Config) storeDirectory() (string, error) {
 	scheme, dir, _ := strings.Cut(c.Store, ":")
 	if scheme != "file" {
-		return "", fmt.Errorf("%q is not a store: write file:DIRECTORY", c.Store)
+		return "", fmt.Errorf("%q is not a store: write file:DIRECTORY or consul://HOST:PORT/PREFIX", c.Store)
 	}
 	if !filepath.IsAbs(dir) {
 		return "", fmt.Errorf("%q is not an absolute directory", dir)

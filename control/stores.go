@@ -1,7 +1,10 @@
 package control
 
 import (
+	"strings"
+
 	"github.com/flocker-mesos/flocker/control/store"
+	"github.com/flocker-mesos/flocker/control/store/consul"
 	"github.com/flocker-mesos/flocker/control/store/embedded"
 )
 
@@ -11,9 +14,26 @@ func openStore(cfg Config, deps Deps) (store.Log, error) {
 	if deps.Store != nil {
 		return deps.Store, nil
 	}
+	if scheme, _, _ := strings.Cut(cfg.Store, ":"); scheme == consul.Scheme {
+		settings, err := consul.Parse(cfg.Store)
+		if err != nil {
+			return nil, err
+		}
+		return consul.Open(settings)
+	}
 	dir, err := cfg.storeDirectory()
 	if err != nil {
 		return nil, err
 	}
 	return embedded.Open(dir)
+}
+
+// checkStore reports what is wrong with how a store is named.
+func (c Config) checkStore() error {
+	if scheme, _, _ := strings.Cut(c.Store, ":"); scheme == consul.Scheme {
+		_, err := consul.Parse(c.Store)
+		return err
+	}
+	_, err := c.storeDirectory()
+	return err
 }
