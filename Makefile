@@ -22,9 +22,11 @@ build: ## Build the two static binaries into bin/
 demo: needs ## Play the whole story on two nodes made on this machine (root)
 	$(GO) run ./test/demo
 
+# One package at a time: a mount namespace that one test makes keeps a copy of
+# what another has mounted, and its device busy.
 .PHONY: test
 test: needs build consul ## Run all tests with the race detector (root: they use real devices)
-	$(GO) test -race -timeout 20m $(TESTS)
+	$(GO) test -race -p 1 -timeout 20m $(TESTS)
 
 .PHONY: lint
 lint: $(LINTER) ## Check the code's form, and who imports whom
