@@ -63,6 +63,18 @@ func (n *Node) leaks() ([]string, error) {
 			leaks = append(leaks, fmt.Sprintf("%s is mounted on %s: %s", fields[1], n.Name, line))
 		}
 	}
+	processes, err := n.Processes()
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range processes {
+		// What Mesos or the agent starts for a volume ends with that work.
+		for _, program := range []string{"flocker-isolator", "mesos-launch", "mkfs.", "mke2fs", "e2fsck", "fsck."} {
+			if strings.Contains(line, program) {
+				leaks = append(leaks, fmt.Sprintf("a process runs on %s: %s", n.Name, line))
+			}
+		}
+	}
 	for _, place := range []struct{ pattern, what string }{
 		{"/var/lib/flocker/agent/consumers/*/*", "consumer"},
 		{"/tmp/criteo-mesos-*", "file of the Mesos module"},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -135,11 +136,29 @@ func (h *Host) Mounts() ([]string, error) {
 	return strings.Split(strings.TrimSpace(string(data)), "\n"), nil
 }
 
-// Network returns the identity of the host's network namespace, by which its
-// processes are told from those of others.
-func (h *Host) Network() string {
-	name, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", h.init.Process.Pid))
-	return name
+// Processes returns the command lines of the host's processes, words separated
+// by spaces, by their pids as the lab sees them.
+func (h *Host) Processes() (map[int]string, error) {
+	mine, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", h.init.Process.Pid))
+	if err != nil {
+		return nil, fmt.Errorf("list processes of %s: %w", h.Name, err)
+	}
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return nil, fmt.Errorf("list processes of %s: %w", h.Name, err)
+	}
+	all := map[int]string{}
+	for _, file := range files {
+		dir := filepath.Dir(file)
+		network, netErr := os.Readlink(dir + "/ns/net")
+		line, err := os.ReadFile(file)
+		pid, numErr := strconv.Atoi(filepath.Base(dir))
+		if netErr != nil || err != nil || numErr != nil || network != mine {
+			continue // of another host, or ended meanwhile
+		}
+		all[pid] = strings.TrimSpace(strings.ReplaceAll(string(line), "\x00", " "))
+	}
+	return all, nil
 }
 
 // Reboot cuts the power and starts the host again: its processes, mounts and

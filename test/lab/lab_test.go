@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"context"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -60,6 +61,10 @@ func TestHostHasNameAddressAndProcessesOfItsOwn(t *testing.T) {
 		if got := output(t, h, "sh", "-c", "cat /proc/1/cmdline | tr '\\0' ' '"); !strings.HasPrefix(got, "init") {
 			t.Errorf("process 1 is %q", got)
 		}
+	}
+	all, err := hosts[0].Processes()
+	if err != nil || !slices.Contains(slices.Collect(maps.Values(all)), "sleep infinity") || len(all) != 2 {
+		t.Errorf("processes are %v, %v, want process 1 and its child", all, err)
 	}
 	if hosts[0].BootID() == hosts[1].BootID() {
 		t.Error("two hosts have one boot id")

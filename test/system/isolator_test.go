@@ -3,9 +3,6 @@ package system
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,32 +17,17 @@ import (
 func (w *world) kill(n *cluster.Node, word string) {
 	w.t.Helper()
 	w.until("a process of "+n.Name+" with "+word+" is there to be killed", func() error {
-		for pid, line := range processes(n) {
+		all, err := n.Processes()
+		if err != nil {
+			return err
+		}
+		for pid, line := range all {
 			if strings.Contains(line, word) {
 				return syscall.Kill(pid, syscall.SIGKILL)
 			}
 		}
 		return errors.New("there is none")
 	})
-}
-
-// processes returns the command lines of a node's processes by their pids, as
-// this process sees them.
-func processes(n *cluster.Node) map[int]string {
-	all := map[int]string{}
-	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, file := range files {
-		dir := filepath.Dir(file)
-		pid, err := strconv.Atoi(filepath.Base(dir))
-		if err != nil {
-			continue
-		}
-		data, err := os.ReadFile(file)
-		if root, _ := os.Readlink(dir + "/ns/net"); err == nil && root == n.Network() {
-			all[pid] = strings.ReplaceAll(string(data), "\x00", " ")
-		}
-	}
-	return all
 }
 
 // The agent is stopped at a fault point while it serves a call, so that the
