@@ -57,6 +57,8 @@ func newClient(s Settings) (*client, error) {
 	c.transport.DialContext = c.dial
 	c.transport.MaxConnsPerHost = maxConnections
 	c.transport.MaxIdleConnsPerHost = maxConnections
+	// Consul is on this machine or near it: compressing costs more than it spares.
+	c.transport.DisableCompression = true
 	httpClient, err := api.NewHttpClient(c.transport, cfg.TLSConfig)
 	if err != nil {
 		return nil, fmt.Errorf("read TLS settings for Consul: %w", err)

@@ -120,6 +120,7 @@ func (l *Log) send(ctx context.Context, b base, batch store.Batch, changes []cha
 	if err != nil {
 		return 0, nil, fmt.Errorf("commit to %s: %w", l.name, err)
 	}
+	defer l.announce(batch.ID)()
 	results, refusals, ok, err := l.client.write(ctx, ops)
 	if err != nil {
 		return 0, nil, fmt.Errorf("commit to %s: %w", l.name, err)
@@ -135,6 +136,23 @@ func (l *Log) send(ctx context.Context, b base, batch store.Batch, changes []cha
 	}
 	l.committed(at, batch, changes)
 	return next.Revision, nil, nil
+}
+
+// announce lets those who follow know that a commit is this process's own,
+// until the function that it returns is called.
+func (l *Log) announce(id string) (answered func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	answer := make(chan struct{})
+	l.sending[id] = answer
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.sending[id] == answer { // not of another attempt
+			delete(l.sending, id)
+		}
+		close(answer)
+	}
 }
 
 // transaction returns what makes a commit, and the head that it leaves.

@@ -3,6 +3,7 @@ package consul
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/flocker-mesos/flocker/control/store"
@@ -42,6 +43,7 @@ type Log struct {
 	changed   chan struct{} // closed when seen changes
 	known     *known        // nil until the records were read
 	own       own
+	sending   map[string]chan struct{} // closed when the commit with an id has been answered
 	unsettled unsettled
 }
 
@@ -76,6 +78,7 @@ func Open(settings Settings) (*Log, error) {
 	l := &Log{
 		name: settings.String(), keys: newKeys(settings.Prefix), client: client,
 		waiter: make(chan struct{}, 1), changed: make(chan struct{}),
+		sending: map[string]chan struct{}{},
 	}
 	l.closing, l.stop = context.WithCancel(context.Background())
 	return l, nil
@@ -129,7 +132,7 @@ func (l *Log) ended(ctx context.Context, err error) error {
 	case err == nil, cause == nil, certain(err):
 		return err
 	case errors.Is(err, store.ErrUncertain):
-		return errors.Join(store.ErrUncertain, cause)
+		return fmt.Errorf("%w: %w", store.ErrUncertain, cause)
 	}
 	return cause
 }

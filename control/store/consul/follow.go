@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/flocker-mesos/flocker/control/store"
 )
@@ -76,6 +77,7 @@ func (l *Log) wait(ctx context.Context, seen position, index uint64, changed <-c
 // update returns what changed after a revision, up to a newer one that was seen
 // or a later one.
 func (l *Log) update(ctx context.Context, seen position, after uint64) (store.Update, error) {
+	l.awaitOwn(ctx, seen)
 	l.mu.Lock()
 	up, ok := l.own.since(after, seen.Revision)
 	l.mu.Unlock()
@@ -102,6 +104,32 @@ func (l *Log) update(ctx context.Context, seen position, after uint64) (store.Up
 	}
 	up = c.update()
 	return up, l.learn(after, at, up.Changes)
+}
+
+// ownPatience is how long a follower that learns of a commit of its own process
+// waits for the answer to it. It is on its way.
+const ownPatience = 20 * time.Millisecond
+
+// awaitOwn waits a little until the commit that a head is about has been
+// answered, if it is this process's own: then it need not be read.
+func (l *Log) awaitOwn(ctx context.Context, at position) {
+	done, ok := at.recent(at.Revision)
+	if !ok {
+		return
+	}
+	l.mu.Lock()
+	answer := l.sending[done.ID]
+	l.mu.Unlock()
+	if answer == nil {
+		return
+	}
+	patience := time.NewTimer(ownPatience)
+	defer patience.Stop()
+	select {
+	case <-answer:
+	case <-patience.C:
+	case <-ctx.Done():
+	}
 }
 
 // collectKeys collects which keys were touched up to a position.

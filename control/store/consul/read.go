@@ -131,8 +131,8 @@ func (l *Log) verify(k *known) error {
 		case k.records > 0:
 			return l.damaged(fmt.Sprintf("has %d records, but no %s", k.records, l.keys.head), nil)
 		case k.begun:
-			return l.damaged(fmt.Sprintf("is empty, but was begun: %s is there. (To begin anew, both %s and %s have to go)",
-				l.keys.begun, l.keys.root, l.keys.begun), nil)
+			return l.damaged(fmt.Sprintf("is empty, but was begun: %s is there, which is part of it as %s is",
+				l.keys.begun, l.keys.root), nil)
 		}
 		return nil
 	}
