@@ -90,8 +90,8 @@ func TestReadOnlyConsumerCanNotWriteAndSharesTheVolume(t *testing.T) {
 	writer := w.launch(n, ledger("shared"))
 	w.says(writer, "ready")
 	reader := w.launch(n, &mesos.Task{
-		ID:     "reader",
-		Labels: labels("flocker.volume.in", "path=in,name=shared,size=64MiB,mode=ro"),
+		ID:      "reader",
+		Labels:  labels("flocker.volume.in", "path=in,name=shared,size=64MiB,mode=ro"),
 		Command: "cat in/lines; touch in/x 2>/dev/null && echo writable; echo ready; sleep infinity",
 	})
 	w.says(reader, "ready")
