@@ -3,6 +3,7 @@ package consul_test
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -37,15 +38,23 @@ func BenchmarkLog(b *testing.B) {
 	small, large := newBenchLog(b, leader, "small", 100), newBenchLog(b, leader, "large", 10_000)
 	f := newFloor(b, leader)
 	m := times{}
+	turns := []struct {
+		name string
+		what func()
+	}{
+		{"floor-txn-2", func() { f.transaction(2) }},
+		{"commit-2", func() { large.commit(2) }},
+		{"commit-2-of-100", func() { small.commit(2) }},
+		{"floor-txn-61", func() { f.transaction(61) }},
+		{"commit-61", func() { large.commit(61) }},
+		{"floor-follow", f.follow},
+		{"follow", large.follow},
+		{"follow-of-100", small.follow},
+	}
 	for range b.N {
-		m.measure("floor-txn-2", func() { f.transaction(2) })
-		m.measure("commit-2", func() { large.commit(2) })
-		m.measure("commit-2-of-100", func() { small.commit(2) })
-		m.measure("floor-txn-61", func() { f.transaction(61) })
-		m.measure("commit-61", func() { large.commit(61) })
-		m.measure("floor-follow", f.follow)
-		m.measure("follow", large.follow)
-		m.measure("follow-of-100", small.follow)
+		for _, i := range rand.Perm(len(turns)) { // so that none always comes after the same
+			m.measure(turns[i].name, turns[i].what)
+		}
 	}
 	for _, name := range []string{"floor-txn-2", "commit-2", "floor-txn-61", "commit-61", "floor-follow", "follow"} {
 		b.ReportMetric(float64(m.median(name).Microseconds()), name+"-us")

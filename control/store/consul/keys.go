@@ -64,20 +64,31 @@ func folder(path string) bool { return strings.HasSuffix(path, "/") }
 // specially, no part that is empty or starts with a dot. Other bytes are
 // written as = and two hexadecimal digits.
 func escape(key string) string {
-	var b strings.Builder
+	const digits = "0123456789ABCDEF"
+	b := make([]byte, 0, len(key)+8)
 	for i := range len(key) {
-		c := key[i]
-		startsPart := i == 0 || key[i-1] == '/'
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_',
-			c == '.' && !startsPart,
-			c == '/' && !startsPart && i < len(key)-1:
-			b.WriteByte(c)
-		default:
-			fmt.Fprintf(&b, "=%02X", c)
+		if c := key[i]; plain(key, i) {
+			b = append(b, c)
+		} else {
+			b = append(b, '=', digits[c>>4], digits[c&15])
 		}
 	}
-	return b.String()
+	return string(b)
+}
+
+// plain reports whether a byte of a key stands for itself.
+func plain(key string, i int) bool {
+	startsPart := i == 0 || key[i-1] == '/'
+	switch c := key[i]; c {
+	case '-', '_':
+		return true
+	case '.':
+		return !startsPart
+	case '/':
+		return !startsPart && i < len(key)-1
+	default:
+		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+	}
 }
 
 func unescape(s string) (string, error) {
