@@ -28,7 +28,7 @@ var controlHelp = map[string]string{
 	"agent-listen":   "address that agents call",
 	"metrics-listen": "address for /metrics and /health without TLS, on this machine only, such as 127.0.0.1:4525; empty for nowhere",
 	"certificates":   "directory of cluster.crt, control-service.crt and control-service.key",
-	"store":          "where the records are kept, as file:DIRECTORY",
+	"store":          "where the records are kept, as file:DIRECTORY, or consul://HOST:PORT/PREFIX for a log in Consul",
 	"default-size":   "of datasets for which no size was asked",
 	"heartbeat":      "longest silence between two lines of an agent's stream; after three of them the agent is taken to be gone",
 	"keep-deleted":   "how long deleted datasets are still listed, and their ids reserved, after their volumes are gone",
