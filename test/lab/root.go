@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -104,6 +105,9 @@ func (h *Host) enterRoot() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
+	if err := dropLoopMounts(); err != nil {
+		return err
+	}
 	binds := []struct {
 		from, to string
 		readOnly bool
@@ -149,6 +153,29 @@ func (h *Host) enterRoot() error {
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
 		return fmt.Errorf("make mounts shared: %w", err)
+	}
+	return nil
+}
+
+// dropLoopMounts lets go of the machine's mounts of loop devices, of which the
+// new namespace has copies: as long as they exist, whoever uses such a device,
+// as other tests do at this moment, cannot get rid of it.
+func dropLoopMounts() error {
+	table, err := os.ReadFile("/proc/thread-self/mountinfo")
+	if err != nil {
+		return fmt.Errorf("read mount table: %w", err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(table)), "\n")
+	slices.Reverse(lines) // what was mounted last goes first
+	for _, line := range lines {
+		mount, source, _ := strings.Cut(line, " - ")
+		at, from := strings.Fields(mount), strings.Fields(source)
+		if len(at) < 5 || len(from) < 2 || !strings.HasPrefix(from[1], "/dev/loop") {
+			continue
+		}
+		// The path may be gone, or hidden by another mount; all goes with the
+		// old root in a moment anyway.
+		_ = unix.Unmount(at[4], unix.MNT_DETACH)
 	}
 	return nil
 }
