@@ -168,6 +168,10 @@ func (h *Host) Reboot(ctx context.Context) error {
 	if err := h.powerOff(); err != nil {
 		return fmt.Errorf("cut power of host %s: %w", h.Name, err)
 	}
+	// The kernel may have been faster.
+	if err := h.lab.wiring.disconnect(ctx, h.port); ctx.Err() != nil {
+		return fmt.Errorf("disconnect host %s: %w", h.Name, err)
+	}
 	if err := h.boot(ctx); err != nil {
 		return fmt.Errorf("boot host %s: %w", h.Name, err)
 	}

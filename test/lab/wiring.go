@@ -43,6 +43,12 @@ func (w *wiring) connect(ctx context.Context, port string, pid int) error {
 		fmt.Sprintf("link set %s up", port))
 }
 
+// disconnect takes a cable away. The kernel would do it by itself, some time
+// after the host's network namespace has gone.
+func (w *wiring) disconnect(ctx context.Context, port string) error {
+	return w.ip(ctx, "link del "+port)
+}
+
 // plug makes a cable carry packets, or not: both ends then see no carrier, and
 // whoever waits for an answer through it hears nothing.
 func (w *wiring) plug(ctx context.Context, port string, in bool) error {
