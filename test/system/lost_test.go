@@ -49,6 +49,8 @@ func TestControlServiceMayBeAwayWhileTasksRun(t *testing.T) {
 	w.Control.Process.Kill()
 	w.end(first)
 	w.must(w.Control.Start(w.ctx()))
+	// Before that, node2 refuses what it does not know; a Marathon would back off.
+	w.must(w.Nodes[1].AwaitConnected(w.ctx()))
 	second := w.ready(w.Nodes[1], ledger("app"))
 	if !second.Printed("verified 1") {
 		t.Errorf("the task printed %q", second.Stdout())
