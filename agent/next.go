@@ -62,41 +62,25 @@ func next(phase api.Phase, g goal, f facts) action {
 		return actNone
 	case goalMounted:
 		return up(phase, f)
-	case goalToken:
-		// Without the token nothing may be attached here. If something still
-		// is, the token was taken from this node: take it down first.
-		if act := down(phase); act != actNone {
-			return act
-		}
-		if f.waiting {
-			return actWait
-		}
+	}
+	// For every other goal nothing may be attached here. If something is though
+	// another node has the token, it was taken from this node: the same holds.
+	if act := down(phase); act != actNone {
+		return act
+	}
+	switch {
+	case g == goalToken && f.waiting:
+		return actWait
+	case g == goalToken:
 		return actClaim
-	case goalReleased:
-		if act := down(phase); act != actNone {
-			return act
-		}
+	case g == goalDestroyed && phase == api.PhaseDetached:
+		return actDestroy
+	case g == goalDestroyed && phase == api.PhaseElsewhere:
+		return actWait
+	case g == goalReleased || g == goalDestroyed:
 		return actRelease
-	case goalDestroyed:
-		if act := down(phase); act != actNone {
-			return act
-		}
-		switch phase {
-		case api.PhaseDetached:
-			return actDestroy
-		case api.PhaseElsewhere:
-			return actWait
-		default:
-			return actRelease
-		}
-	case goalGone:
-		if act := down(phase); act != actNone {
-			return act
-		}
-		if f.waiting {
-			return actWithdraw
-		}
-		return actNone
+	case f.waiting: // gone
+		return actWithdraw
 	default:
 		return actNone
 	}
