@@ -51,6 +51,8 @@ type ClaimRequest struct {
 	Stream uint64       `json:"stream"`
 	ID     DatasetID    `json:"dataset_id,omitempty"`
 	Find   *DatasetSpec `json:"find,omitempty"`
+	// Preempt asks a living holder to let go.
+	Preempt bool `json:"preempt,omitempty"`
 }
 
 // DatasetSpec is what a front door asks of a dataset.
@@ -81,6 +83,9 @@ type DatasetReport struct {
 	Release   bool         `json:"release,omitempty"`   // unmounted and, says the backend, detached: gives up the token
 	Withdraw  bool         `json:"withdraw,omitempty"`  // no longer waits for the token
 	Destroyed bool         `json:"destroyed,omitempty"` // the volume of the deleted dataset is gone
+	// Fence comes from the node that fences the lost holder; State then only
+	// names the dataset, and the epoch of the tenure that is to end.
+	Fence *FenceReport `json:"fence,omitempty"`
 }
 
 // ReportReply tells which parts of a report were refused, and why; the others

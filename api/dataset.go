@@ -57,6 +57,8 @@ type Dataset struct {
 	Epoch uint64 `json:"epoch"`
 	// Waiting are the nodes that want the token, first come first.
 	Waiting []Waiter `json:"waiting,omitempty"`
+	// Fence is under way while the holder is lost and somebody wants the dataset.
+	Fence *Fence `json:"fence,omitempty"`
 	// Volume is the backend's volume, registered before the dataset was first
 	// used. Once registered, another volume never takes its place.
 	Volume *Volume `json:"volume,omitempty"`
@@ -76,6 +78,9 @@ type Holder struct {
 type Waiter struct {
 	Node  NodeID    `json:"node"`
 	Since time.Time `json:"since"`
+	// Preempt asks the holder to let go though it still uses the dataset. Who
+	// preempts goes before who does not.
+	Preempt bool `json:"preempt,omitempty"`
 }
 
 // Volume identifies what a backend made for a dataset.
@@ -99,6 +104,17 @@ func (d *Dataset) Profile() string { return d.Metadata[MetadataProfile] }
 // HeldBy reports whether node is the holder.
 func (d *Dataset) HeldBy(node NodeID) bool { return d.Holder != nil && d.Holder.Node == node }
 
+// FencedBy reports whether node has to see to it that the lost holder can no
+// longer write.
+func (d *Dataset) FencedBy(node NodeID) bool { return d.Fence != nil && d.Fence.Node == node }
+
+// Revoked reports whether the holder's tenure is over though it has not given
+// the token up: it must take down what it has, and nothing else.
+func (d *Dataset) Revoked() bool { return d.Fence != nil && d.Fence.Begun }
+
+// Preempted reports whether the holder is asked to let go of what it uses.
+func (d *Dataset) Preempted() bool { return len(d.Waiting) > 0 && d.Waiting[0].Preempt }
+
 // AwaitedBy reports whether node waits for the token.
 func (d *Dataset) AwaitedBy(node NodeID) bool {
 	for _, w := range d.Waiting {
@@ -110,10 +126,10 @@ func (d *Dataset) AwaitedBy(node NodeID) bool {
 }
 
 // Concerns reports whether node must be told of the dataset: it holds it,
-// waits for it, or is where it should be. One whose volume is gone concerns
-// nobody.
+// waits for it, fences its holder, or is where it should be. One whose volume
+// is gone concerns nobody.
 func (d *Dataset) Concerns(node NodeID) bool {
-	return !d.Destroyed && (d.Primary == node || d.HeldBy(node) || d.AwaitedBy(node))
+	return !d.Destroyed && (d.Primary == node || d.HeldBy(node) || d.AwaitedBy(node) || d.FencedBy(node))
 }
 
 // Clone returns a copy that shares nothing with d.
@@ -129,6 +145,10 @@ func (d *Dataset) Clone() *Dataset {
 		c.Volume = &v
 	}
 	c.Waiting = append([]Waiter(nil), d.Waiting...)
+	if d.Fence != nil {
+		f := *d.Fence
+		c.Fence = &f
+	}
 	return &c
 }
 

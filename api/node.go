@@ -17,7 +17,20 @@ type Node struct {
 	Stream    uint64    `json:"stream"`
 	Connected bool      `json:"connected"`
 	Since     time.Time `json:"since"` // of Connected's last change
+	// Replica has the newest stream, or had it.
+	Replica ReplicaID `json:"replica,omitempty"`
+	// GivenUp is when an operator declared the silent node lost, zero while
+	// nobody has: its machine is off, so its volumes may go to others. It ends
+	// when the node is back.
+	GivenUp time.Time `json:"given_up,omitzero"`
+	// Draining is since when the node is being emptied, zero while it is not:
+	// it gets no further volumes and gives up what nothing uses.
+	Draining time.Time `json:"draining,omitzero"`
 }
+
+// Lost reports whether the node has fallen silent: for all that is known, its
+// containers may be running and writing.
+func (n *Node) Lost() bool { return !n.Connected }
 
 // Name returns what people call the node.
 func (n *Node) Name() string {

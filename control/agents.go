@@ -20,7 +20,9 @@ const pathStream = "/agent/v1/stream"
 // its certificate says.
 type agents struct {
 	replica     *Replica
+	self        api.ReplicaID
 	live        *liveness
+	members     *membership
 	now         func() time.Time
 	log         *slog.Logger
 	metrics     *metrics
@@ -49,7 +51,7 @@ func (a *agents) claim(w http.ResponseWriter, r *http.Request, who caller) error
 	node := api.NodeID(who.name)
 	res, err := a.replica.Do(r.Context(), cluster.Claim{
 		At: a.now(), Node: node, Stream: req.Stream, ID: req.ID, Find: req.Find,
-		NewID: api.DatasetID(uuid.NewString()), DefaultSize: a.defaultSize,
+		NewID: api.DatasetID(uuid.NewString()), DefaultSize: a.defaultSize, Preempt: req.Preempt,
 	})
 	if err != nil {
 		return err

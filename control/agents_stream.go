@@ -20,7 +20,7 @@ func (a *agents) stream(w http.ResponseWriter, r *http.Request, who caller) erro
 		return err
 	}
 	node := api.NodeID(who.name)
-	res, err := a.replica.Do(r.Context(), cluster.NodeConnect{At: a.now(), Node: node, Address: remoteIP(r), Hello: hello})
+	res, err := a.replica.Do(r.Context(), cluster.NodeConnect{At: a.now(), Node: node, Address: remoteIP(r), Hello: hello, Replica: a.self})
 	if err != nil {
 		if api.CodeOf(err) == api.CodeConflict {
 			a.log.Warn("second agent of a node refused", "node", node, "hostname", hello.Hostname, "from", r.RemoteAddr, "cause", err)
@@ -94,6 +94,9 @@ func (st *stream) serve(ctx context.Context) error {
 			}
 			st.metrics.events.Inc()
 		case <-beat.C:
+			if st.members.cutOff() {
+				return errCutOff
+			}
 		}
 		if err := st.send(ev); err != nil {
 			return err

@@ -33,6 +33,9 @@ type Config struct {
 	// KeepDeleted is how long deleted datasets are listed, and their ids
 	// reserved, after their volumes are gone.
 	KeepDeleted time.Duration `yaml:"keep-deleted"`
+	// OnLostNode is what becomes of a node that is silent but, as far as the
+	// storage system can tell, running: wait, stop-instance or force-detach.
+	OnLostNode string `yaml:"on-lost-node"`
 }
 
 // DefaultConfig returns what holds where control.yml says nothing.
@@ -45,6 +48,7 @@ func DefaultConfig() Config {
 		DefaultSize:  api.FormatSize(api.DefaultSizeBytes),
 		Heartbeat:    5 * time.Second,
 		KeepDeleted:  30 * 24 * time.Hour,
+		OnLostNode:   string(api.FenceWait),
 	}
 }
 
@@ -75,6 +79,12 @@ func (c Config) Validate() error {
 	if c.KeepDeleted < 0 {
 		mistakes = append(mistakes, api.FieldErrorf("keep-deleted", "%s is negative", c.KeepDeleted))
 	}
+	switch policy := api.FencePolicy(c.OnLostNode); policy {
+	case api.FenceWait, api.FenceStop, api.FenceForce:
+	default:
+		mistakes = append(mistakes, api.FieldErrorf("on-lost-node", "%q is none of %s, %s, %s", c.OnLostNode,
+			api.FenceWait, api.FenceStop, api.FenceForce))
+	}
 	if err := c.checkStore(); err != nil {
 		mistakes = append(mistakes, api.FieldErrorf("store", "%v", err))
 	}
@@ -99,6 +109,14 @@ func (c Config) defaultSize() (int64, error) {
 		return 0, err
 	}
 	return size, cluster.CheckSize("default-size", size)
+}
+
+// settings are what all replicas must agree on.
+func (c Config) settings() (api.Settings, error) {
+	size, err := c.defaultSize()
+	return api.Settings{
+		DefaultSize: size, Heartbeat: c.Heartbeat, KeepDeleted: c.KeepDeleted, OnLostNode: api.FencePolicy(c.OnLostNode),
+	}, err
 }
 
 // storeDirectory returns the directory of a store of the scheme file.

@@ -24,6 +24,8 @@ type metrics struct {
 	streams  prometheus.Gauge
 	events   prometheus.Counter
 	lost     prometheus.Counter
+
+	replicasLost prometheus.Counter
 }
 
 // newMetrics registers the metrics.
@@ -43,9 +45,11 @@ func newMetrics(registry *prometheus.Registry) *metrics {
 		events: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flocker_control_stream_events_total", Help: "Events sent to agents, heartbeats left out."}),
 		lost: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "flocker_control_nodes_lost_total", Help: "Nodes that fell silent."}),
+			Name: "flocker_control_nodes_lost_total", Help: "Nodes that this replica noted as lost."}),
+		replicasLost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "flocker_control_replicas_lost_total", Help: "Replicas that this one noted as lost."}),
 	}
-	registry.MustRegister(m.requests, m.seconds, m.panics, m.streams, m.events, m.lost,
+	registry.MustRegister(m.requests, m.seconds, m.panics, m.streams, m.events, m.lost, m.replicasLost,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -75,6 +79,7 @@ type replicaMetrics struct {
 	batch    prometheus.Histogram
 	revision prometheus.Gauge
 	datasets prometheus.Gauge
+	outage   prometheus.Gauge
 }
 
 func newReplicaMetrics(registry *prometheus.Registry) *replicaMetrics {
@@ -94,8 +99,10 @@ func newReplicaMetrics(registry *prometheus.Registry) *replicaMetrics {
 			Name: "flocker_control_revision", Help: "Revision of the log that this replica shows."}),
 		datasets: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "flocker_control_datasets", Help: "Datasets, deleted ones included."}),
+		outage: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "flocker_control_log_unreachable", Help: "1 while the log cannot be reached."}),
 	}
-	registry.MustRegister(m.commands, m.commits, m.seconds, m.batch, m.revision, m.datasets)
+	registry.MustRegister(m.commands, m.commits, m.seconds, m.batch, m.revision, m.datasets, m.outage)
 	return m
 }
 
@@ -125,6 +132,14 @@ func commandLabel(cmd cluster.Command) string {
 		return "connect"
 	case cluster.NodeDisconnect:
 		return "disconnect"
+	case cluster.GiveUpNode:
+		return "give-up"
+	case cluster.DrainNode:
+		return "drain"
+	case cluster.Upkeep:
+		return "upkeep"
+	case cluster.StartReplica, cluster.BeatReplica, cluster.StopReplica, cluster.LoseReplica:
+		return "replica"
 	default:
 		return "other"
 	}

@@ -24,7 +24,9 @@ type Replica struct {
 	metrics *replicaMetrics
 
 	state    atomic.Pointer[cluster.State] // written by the writer only
+	outage   outage
 	hub      hub
+	due      chan struct{} // holds one token while there is upkeep to do
 	commands chan *pending
 	updates  chan follow
 	stopped  chan struct{}
@@ -56,6 +58,7 @@ func openReplica(ctx context.Context, log store.Log, clusterID string, now time.
 		log: log, props: log.Properties(), slog: slog, metrics: m,
 		commands: make(chan *pending, queueLength),
 		updates:  make(chan follow),
+		due:      make(chan struct{}, 1),
 		stopped:  make(chan struct{}),
 	}
 	s, err := r.load(ctx)
@@ -76,7 +79,36 @@ func openReplica(ctx context.Context, log store.Log, clusterID string, now time.
 	}
 	r.state.Store(s)
 	r.metrics.observe(s)
+	r.wakeUpkeep(s)
 	return r, nil
+}
+
+// wakeUpkeep has somebody look after what follows from a state.
+func (r *Replica) wakeUpkeep(s *cluster.State) {
+	if !s.Due() {
+		return
+	}
+	select {
+	case r.due <- struct{}{}:
+	default:
+	}
+}
+
+// reached notes that the log answers.
+func (r *Replica) reached() {
+	if lasted := r.outage.end(time.Now()); lasted > 0 {
+		r.metrics.outage.Set(0)
+		r.slog.Info("log can be reached again", "log", r.props.Name, "after", lasted.Round(time.Millisecond))
+	}
+}
+
+// unreached notes that the log does not.
+func (r *Replica) unreached(cause error) {
+	if r.outage.begin(time.Now(), cause) {
+		r.metrics.outage.Set(1)
+		r.slog.Error("log cannot be reached; until it can, reads show what was last known and writes are refused",
+			"log", r.props.Name, "cause", cause)
+	}
 }
 
 // begin makes the first commit of a new log.
@@ -137,6 +169,20 @@ func (r *Replica) State() *cluster.State { return r.state.Load() }
 // first, it may yet.
 func (r *Replica) Do(ctx context.Context, cmd cluster.Command) (Result, error) {
 	return r.await(ctx, r.submit(ctx, cmd))
+}
+
+// doAlone is Do for before Run, while nobody else writes.
+func (r *Replica) doAlone(ctx context.Context, cmd cluster.Command) error {
+	p := &pending{cmd: cmd, done: make(chan struct{})}
+	for {
+		rest, err := r.commit(ctx, []*pending{p})
+		if err != nil {
+			return err
+		}
+		if len(rest) == 0 {
+			return p.err
+		}
+	}
 }
 
 // await waits for the outcome of a submitted command.

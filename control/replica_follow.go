@@ -30,12 +30,14 @@ func (r *Replica) follow(ctx context.Context) error {
 		switch {
 		case err == nil || f.gap:
 			pause = minFollowPause
+			r.reached()
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case r.fatal(err):
 			return errNotFollowed(err)
 		default:
-			r.slog.Warn("log cannot be followed, will try again", "log", r.props.Name, "cause", err, "next_try", pause)
+			r.unreached(err)
+			r.slog.Debug("log cannot be followed, will try again", "log", r.props.Name, "cause", err, "next_try", pause)
 			select {
 			case <-ctx.Done():
 				return ctx.Err()

@@ -74,6 +74,7 @@ func (r *Replica) commit(ctx context.Context, waiting []*pending) (rest []*pendi
 		r.metrics.committed(len(d.decided), len(d.records), time.Since(started), err)
 		switch {
 		case err == nil:
+			r.reached()
 			fault.Point("control.committed")
 			d.work.SetRevision(revision)
 			r.publish(d.work, d.changes)
@@ -89,6 +90,7 @@ func (r *Replica) commit(ctx context.Context, waiting []*pending) (rest []*pendi
 				continue
 			}
 		}
+		r.unreached(err)
 		refusal := r.refusal(err)
 		for _, p := range d.decided {
 			p.answer(Result{}, refusal)
@@ -216,6 +218,7 @@ func (r *Replica) publish(next *cluster.State, changes []cluster.Change) {
 		}
 	}
 	r.metrics.observe(next)
+	r.wakeUpkeep(next)
 }
 
 // errNotFollowed wraps why the log's changes could not be taken over.

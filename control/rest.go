@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/control/cluster"
 	"github.com/flocker-mesos/flocker/pki"
 )
@@ -12,6 +13,7 @@ import (
 // rest is the API for users: Flocker's, and what it lacks.
 type rest struct {
 	replica       *Replica
+	self          api.ReplicaID
 	now           func() time.Time
 	version       string
 	defaultSize   int64

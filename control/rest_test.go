@@ -218,7 +218,7 @@ func TestPathsAndMethods(t *testing.T) {
 	c.want("GET", datasets+"/"+dataset1, "", 405, `*`)
 	c.want("GET", "/v1/configuration/containers", "", 200, `[]`)
 	c.want("GET", "/v1/state/containers", "", 200, `[]`)
-	c.want("GET", "/health", "", 200, `{"status":"ok","cluster":"`+clusterID+`","revision":1,"store":"*control.db"}`)
+	c.want("GET", "/health", "", 200, `{"status":"ok","cluster":"`+clusterID+`","revision":2,"store":"*control.db"}`)
 }
 
 func TestNodesAreShown(t *testing.T) {

@@ -11,10 +11,12 @@ import (
 	"os"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/control/store"
 )
 
@@ -40,6 +42,7 @@ type Service struct {
 	log     *slog.Logger
 	store   store.Log
 	replica *Replica
+	members *membership
 	live    *liveness
 
 	servers  []*listening
@@ -100,8 +103,7 @@ func (s *Service) open() error {
 		return err
 	}
 	s.replica = replica
-	s.live = newLiveness(replica, s.deps.Now, s.cfg.Heartbeat, s.log, m)
-	size, err := s.cfg.defaultSize()
+	settings, err := s.cfg.settings()
 	if err != nil {
 		return err
 	}
@@ -109,10 +111,11 @@ func (s *Service) open() error {
 	if err != nil {
 		return fmt.Errorf("ask for the host's name: %w", err)
 	}
-	users := &rest{replica: replica, now: s.deps.Now, version: s.deps.Version, defaultSize: size}
+	self := api.Replica{ID: api.ReplicaID(uuid.NewString()), Name: name, Version: s.deps.Version, Started: s.deps.Now()}
+	users := &rest{replica: replica, self: self.ID, now: s.deps.Now, version: s.deps.Version, defaultSize: settings.DefaultSize}
 	nodes := &agents{
-		replica: replica, live: s.live, now: s.deps.Now, log: s.log, metrics: m,
-		version: s.deps.Version, name: name, defaultSize: size, heartbeat: s.cfg.Heartbeat, stopping: s.stopping,
+		replica: replica, self: self.ID, now: s.deps.Now, log: s.log, metrics: m,
+		version: s.deps.Version, name: name, defaultSize: settings.DefaultSize, heartbeat: s.cfg.Heartbeat, stopping: s.stopping,
 	}
 	if err := s.listen("users", s.cfg.Listen, s.deps.UserTLS, users.serve(s.log, m)); err != nil {
 		return err
@@ -120,10 +123,29 @@ func (s *Service) open() error {
 	if err := s.listen("agents", s.cfg.AgentListen, s.deps.AgentTLS, nodes.serve(s.log, m)); err != nil {
 		return err
 	}
+	self.Users, self.Agents = advertised(name, s.UserAddr()), advertised(name, s.AgentAddr())
+	s.members = newMembership(replica, self, settings, s.deps.Now, s.log, m)
+	s.live = newLiveness(replica, s.members, s.deps.Now, s.cfg.Heartbeat, s.log, m)
+	nodes.live, nodes.members = s.live, s.members
+	if err := s.members.join(ctx); err != nil {
+		return fmt.Errorf("join the replicas: %w", err)
+	}
 	if s.cfg.MetricsListen == "" {
 		return nil
 	}
 	return s.listen("metrics", s.cfg.MetricsListen, nil, s.observability())
+}
+
+// advertised returns under what others reach a listener of this machine.
+func advertised(name string, a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = name
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // observability serves this machine's monitoring, without TLS.
@@ -192,13 +214,25 @@ func (s *Service) Run(ctx context.Context) (err error) {
 		return nil
 	})
 	g.Go(func() error {
+		s.members.beat(gctx)
+		return nil
+	})
+	g.Go(func() error {
+		upkeep(gctx, s.replica, s.members.self.ID, s.cfg.Heartbeat, s.deps.Now, s.log)
+		return nil
+	})
+	g.Go(func() error {
 		prune(gctx, s.replica, s.deps.Now, s.cfg.KeepDeleted, s.log)
 		return nil
 	})
 	g.Go(func() error {
 		<-gctx.Done()
 		defer stopReplica()
-		return s.shutdown()
+		err := s.shutdown()
+		farewell, cancel := context.WithTimeout(replicaCtx, shutdownTimeout)
+		defer cancel()
+		s.members.leave(farewell)
+		return err
 	})
 	state := s.replica.State()
 	s.log.Info("control service runs", "version", s.deps.Version, "users", s.UserAddr().String(), "agents", s.AgentAddr().String(),

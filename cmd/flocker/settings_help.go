@@ -32,6 +32,8 @@ var controlHelp = map[string]string{
 	"default-size":   "of datasets for which no size was asked",
 	"heartbeat":      "longest silence between two lines of an agent's stream; after three of them the agent is taken to be gone",
 	"keep-deleted":   "how long deleted datasets are still listed, and their ids reserved, after their volumes are gone",
-	"log.level":      "DEBUG, INFO, WARN or ERROR",
-	"log.format":     "text or json",
+	"on-lost-node": "what is done to a node that is silent but can still write to its volumes, so that they can follow their containers: " +
+		"wait, stop-instance or force-detach",
+	"log.level":  "DEBUG, INFO, WARN or ERROR",
+	"log.format": "text or json",
 }

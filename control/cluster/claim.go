@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -17,6 +18,7 @@ type Claim struct {
 	Find        *api.DatasetSpec
 	NewID       api.DatasetID
 	DefaultSize int64 // bytes
+	Preempt     bool  // ask a living holder to let go
 }
 
 // Apply decides the command.
@@ -75,6 +77,9 @@ func (c Claim) create(s *State) (Outcome, error) {
 	if err := s.mayCreate(); err != nil {
 		return Outcome{}, err
 	}
+	if err := s.checkDraining(c.Node); err != nil {
+		return Outcome{}, err
+	}
 	if s.Dataset(c.NewID) != nil {
 		return Outcome{}, api.Errorf(api.CodeUnavailable, "the new dataset's id %s is taken: try again", c.NewID)
 	}
@@ -102,8 +107,11 @@ func (c Claim) create(s *State) (Outcome, error) {
 }
 
 func (c Claim) claim(s *State, d *api.Dataset) (Outcome, error) {
-	if d.HeldBy(c.Node) || d.AwaitedBy(c.Node) {
+	if d.HeldBy(c.Node) || d.AwaitedBy(c.Node) && (!c.Preempt || preempts(d, c.Node)) {
 		return Outcome{Dataset: d}, nil
+	}
+	if err := s.checkDraining(c.Node); err != nil {
+		return Outcome{}, err
 	}
 	free := s.free(d)
 	d = s.draft(d)
@@ -114,7 +122,12 @@ func (c Claim) claim(s *State, d *api.Dataset) (Outcome, error) {
 		grant(d, c.Node, c.At)
 		d.Primary = c.Node
 	} else {
-		enqueue(d, c.Node, c.At)
+		enqueue(d, c.Node, c.Preempt, c.At)
+		d.Fence = s.fenceFor(d, c.At) // at once, where the holder is lost
 	}
 	return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
+}
+
+func preempts(d *api.Dataset, node api.NodeID) bool {
+	return slices.ContainsFunc(d.Waiting, func(w api.Waiter) bool { return w.Node == node && w.Preempt })
 }

@@ -38,6 +38,9 @@ func (c Create) Apply(s *State) (Outcome, error) {
 	if err := s.mayCreate(); err != nil {
 		return Outcome{}, err
 	}
+	if err := s.checkDraining(c.Primary); err != nil {
+		return Outcome{}, err
+	}
 	d := &api.Dataset{
 		ID:          c.ID,
 		Primary:     c.Primary,

@@ -28,6 +28,9 @@ func (c Move) Apply(s *State) (Outcome, error) {
 	if c.Primary == "" || settled {
 		return Outcome{Dataset: d}, nil
 	}
+	if err := s.checkDraining(c.Primary); err != nil {
+		return Outcome{}, err
+	}
 	free := s.free(d)
 	d = s.draft(d)
 	d.Primary, d.Pinned = c.Primary, true

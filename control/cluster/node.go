@@ -15,6 +15,7 @@ type NodeConnect struct {
 	Node    api.NodeID
 	Address string
 	Hello   api.Hello
+	Replica api.ReplicaID // that serves the stream
 }
 
 // Apply decides the command.
@@ -30,7 +31,7 @@ func (c NodeConnect) Apply(s *State) (Outcome, error) {
 					"certificate: make one for each. If this machine was installed anew, stop the other agent and wait a moment.",
 				c.Node, old.Name(), old.Address, stamp(old.Since))
 		}
-		n.Stream = old.Stream
+		n.Stream, n.Draining = old.Stream, old.Draining
 		if old.Connected {
 			n.Since = old.Since
 		}
@@ -39,7 +40,7 @@ func (c NodeConnect) Apply(s *State) (Outcome, error) {
 	n.Era, n.Agent, n.Instance = strings.ToLower(c.Hello.Era), c.Hello.Agent, c.Hello.Instance
 	n.Backend, n.Version = c.Hello.Backend, c.Hello.Version
 	n.Stream++
-	n.Connected = true
+	n.Connected, n.Replica = true, c.Replica
 	return Outcome{Changes: []Change{putNode(&n)}, Node: &n}, nil
 }
 
@@ -61,8 +62,10 @@ func (c NodeConnect) check() error {
 	return nil
 }
 
-// NodeDisconnect says that a node's stream has ended and no newer one has come
-// in time. What the node holds it still holds: it may be alive and writing.
+// NodeDisconnect says that a node is lost: its stream has ended, or is silent,
+// and no newer one has come in time. What the node holds it still holds, since
+// it may be alive and writing, until another node has fenced it: the first of
+// those fences are begun with the same commit.
 type NodeDisconnect struct {
 	At     time.Time
 	Node   api.NodeID
@@ -80,7 +83,80 @@ func (c NodeDisconnect) Apply(s *State) (Outcome, error) {
 	}
 	n := *old
 	n.Connected, n.Since = false, c.At
-	return Outcome{Changes: []Change{putNode(&n)}, Node: &n}, nil
+	work := s.Clone()
+	work.putNode(n.ID, &n)
+	return Outcome{Changes: append([]Change{putNode(&n)}, work.upkeep(c.At, fencesAtOnce)...), Node: &n}, nil
+}
+
+// fencesAtOnce is how many datasets go with a command about a node; Upkeep has
+// the rest.
+const fencesAtOnce = 16
+
+// GiveUpNode is an operator's word that a silent node is lost: its machine is
+// off, or cannot reach the storage system any more.
+type GiveUpNode struct {
+	At   time.Time
+	Node api.NodeID
+}
+
+// Apply decides the command.
+func (c GiveUpNode) Apply(s *State) (Outcome, error) {
+	old := s.Node(c.Node)
+	switch {
+	case old == nil:
+		return Outcome{}, errNoNode(c.Node)
+	case old.Connected:
+		return Outcome{}, api.Errorf(api.CodeConflict, "the agent of %s is connected since %s: a node that speaks is not lost. "+
+			"To empty it, drain it; if it must not run any more, stop its machine first", old.Name(), stamp(old.Since))
+	case !old.GivenUp.IsZero():
+		return Outcome{Node: old}, nil
+	}
+	n := *old
+	n.GivenUp = c.At
+	work := s.Clone()
+	work.putNode(n.ID, &n)
+	return Outcome{Changes: append([]Change{putNode(&n)}, work.upkeep(c.At, fencesAtOnce)...), Node: &n}, nil
+}
+
+// DrainNode has a node emptied, or ends that: it gets no further volumes and
+// gives up those that nothing uses. What its containers use stays until they
+// end.
+type DrainNode struct {
+	At   time.Time
+	Node api.NodeID
+	End  bool
+}
+
+// Apply decides the command.
+func (c DrainNode) Apply(s *State) (Outcome, error) {
+	old := s.Node(c.Node)
+	if old == nil {
+		return Outcome{}, errNoNode(c.Node)
+	}
+	if old.Draining.IsZero() == c.End {
+		return Outcome{Node: old}, nil
+	}
+	n := *old
+	n.Draining = time.Time{}
+	if !c.End {
+		n.Draining = c.At
+	}
+	work := s.Clone()
+	work.putNode(n.ID, &n)
+	return Outcome{Changes: append([]Change{putNode(&n)}, work.upkeep(c.At, fencesAtOnce)...), Node: &n}, nil
+}
+
+func errNoNode(id api.NodeID) error {
+	return api.Errorf(api.CodeNotFound, "there is no node %s: none with that id has ever connected", id)
+}
+
+// checkDraining reports why nothing new goes to a node.
+func (s *State) checkDraining(node api.NodeID) error {
+	if n := s.Node(node); n != nil && !n.Draining.IsZero() {
+		return api.Errorf(api.CodeUnavailable, "node %s is being drained since %s and gets no further volumes: "+
+			"choose another node, or end that with flocker nodes drain --end %s", n.Name(), stamp(n.Draining), n.Name())
+	}
+	return nil
 }
 
 // CheckStream reports why what comes on a node's stream counts no more.

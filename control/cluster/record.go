@@ -12,7 +12,7 @@ import (
 
 // Schema is the version of the records that this program writes. It rises with
 // every change that an older version would misread or drop.
-const Schema = 1
+const Schema = 2
 
 // Key names a record in the log.
 type Key string
@@ -23,6 +23,7 @@ const (
 	kindDataset = "datasets"
 	kindState   = "states"
 	kindNode    = "nodes"
+	kindReplica = "replicas"
 )
 
 // KeyMeta names the record about the log itself.
@@ -36,6 +37,9 @@ func StateKey(id api.DatasetID) Key { return Key(kindState + "/" + string(id)) }
 
 // NodeKey names the record of a node.
 func NodeKey(id api.NodeID) Key { return Key(kindNode + "/" + string(id)) }
+
+// ReplicaKey names the record of a replica.
+func ReplicaKey(id api.ReplicaID) Key { return Key(kindReplica + "/" + string(id)) }
 
 // Dataset returns which dataset's record k names, if it names one.
 func (k Key) Dataset() (id api.DatasetID, ok bool) {
@@ -56,8 +60,9 @@ func (k Key) split() (kind, id string) {
 
 // Meta is the record about the log itself.
 type Meta struct {
-	Cluster string    `json:"cluster"` // UUID of the cluster, from its certificates
-	Created time.Time `json:"created"`
+	Cluster  string       `json:"cluster"` // UUID of the cluster, from its certificates
+	Created  time.Time    `json:"created"`
+	Settings api.Settings `json:"settings"` // that all replicas run with
 }
 
 // Change is a record with its new value: the one field that goes with the key.
@@ -68,6 +73,7 @@ type Change struct {
 	Dataset *api.Dataset
 	State   *api.DatasetState
 	Node    *api.Node
+	Replica *api.Replica
 }
 
 func putDataset(d *api.Dataset) Change { return Change{Key: DatasetKey(d.ID), Dataset: d} }
@@ -75,6 +81,8 @@ func putDataset(d *api.Dataset) Change { return Change{Key: DatasetKey(d.ID), Da
 func putState(s *api.DatasetState) Change { return Change{Key: StateKey(s.ID), State: s} }
 
 func putNode(n *api.Node) Change { return Change{Key: NodeKey(n.ID), Node: n} }
+
+func putReplica(r *api.Replica) Change { return Change{Key: ReplicaKey(r.ID), Replica: r} }
 
 // envelope is how a record is stored.
 type envelope struct {
@@ -94,6 +102,8 @@ func Encode(c Change) ([]byte, error) {
 		record = c.State
 	case c.Node != nil:
 		record = c.Node
+	case c.Replica != nil:
+		record = c.Replica
 	default:
 		return nil, nil
 	}
@@ -140,6 +150,9 @@ func Decode(key Key, value []byte) (Change, error) {
 	case kindNode:
 		c.Node = &api.Node{}
 		record = c.Node
+	case kindReplica:
+		c.Replica = &api.Replica{}
+		record = c.Replica
 	default:
 		return Change{}, &NewerError{Key: key}
 	}
@@ -171,7 +184,8 @@ func (c Change) sound(id string) error {
 	case c.Meta != nil && (id != "" || c.Meta.Cluster == ""),
 		c.Dataset != nil && (id == "" || string(c.Dataset.ID) != id),
 		c.State != nil && (id == "" || string(c.State.ID) != id),
-		c.Node != nil && (id == "" || string(c.Node.ID) != id):
+		c.Node != nil && (id == "" || string(c.Node.ID) != id),
+		c.Replica != nil && (id == "" || string(c.Replica.ID) != id):
 		return errors.New("it does not belong to its key")
 	case c.Dataset != nil:
 		return soundDataset(c.Dataset)
@@ -185,6 +199,8 @@ func soundDataset(d *api.Dataset) error {
 		return fmt.Errorf("its holder's epoch %d is not its epoch %d", d.Holder.Epoch, d.Epoch)
 	case d.Holder == nil && len(d.Waiting) > 0:
 		return errors.New("nodes wait for it though nobody holds it")
+	case d.Fence != nil && (d.Holder == nil || d.Fence.Holder != d.Holder.Node || d.Fence.Epoch != d.Epoch || d.Fence.Node == d.Holder.Node):
+		return errors.New("the fence is not about its holder")
 	}
 	return nil
 }

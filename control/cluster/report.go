@@ -55,6 +55,9 @@ func (c Report) one(s *State, r api.DatasetReport) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Fence != nil {
+		return c.fence(s, d, r)
+	}
 	if !d.HeldBy(c.Node) {
 		return c.bystander(s, d, r)
 	}
@@ -131,10 +134,10 @@ func (c Report) accept(s *State, d *api.Dataset, r api.DatasetReport) []Change {
 		case r.Destroyed:
 			destroyed(d, c.At)
 		case r.Release && d.Deleted: // it was deleted while the release was under way
-			d.Holder = nil
+			take(d)
 			s.assignDestruction(d, &st, c.At)
 		case r.Release:
-			passOn(d, c.Node, c.At)
+			s.passOn(d, c.Node, c.At)
 		}
 		changes = append(changes, putDataset(d))
 	}

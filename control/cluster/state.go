@@ -23,12 +23,14 @@ type State struct {
 	datasets *btree.Map[api.DatasetID, *api.Dataset]
 	states   *btree.Map[api.DatasetID, *api.DatasetState]
 	nodes    *btree.Map[api.NodeID, *api.Node]
+	replicas *btree.Map[api.ReplicaID, *api.Replica]
 	newer    *btree.Map[Key, int] // records that only a newer version understands, with their schema
 
 	// Indexes, kept by Put.
 	names     *btree.Map[string, api.DatasetID] // of live datasets
 	eras      *btree.Map[string, api.NodeID]
 	concerned *btree.BTreeG[concern]
+	due       *btree.Set[api.DatasetID] // that Upkeep has something to do about
 	tag       Tag
 }
 
@@ -51,10 +53,12 @@ func New() *State {
 		datasets:  btree.NewMap[api.DatasetID, *api.Dataset](0),
 		states:    btree.NewMap[api.DatasetID, *api.DatasetState](0),
 		nodes:     btree.NewMap[api.NodeID, *api.Node](0),
+		replicas:  btree.NewMap[api.ReplicaID, *api.Replica](0),
 		newer:     btree.NewMap[Key, int](0),
 		names:     btree.NewMap[string, api.DatasetID](0),
 		eras:      btree.NewMap[string, api.NodeID](0),
 		concerned: btree.NewBTreeGOptions(concern.before, btree.Options{NoLocks: true}),
+		due:       &btree.Set[api.DatasetID]{},
 	}
 }
 
@@ -65,10 +69,12 @@ func (s *State) Clone() *State {
 	c.datasets = s.datasets.Copy()
 	c.states = s.states.Copy()
 	c.nodes = s.nodes.Copy()
+	c.replicas = s.replicas.Copy()
 	c.newer = s.newer.Copy()
 	c.names = s.names.Copy()
 	c.eras = s.eras.Copy()
 	c.concerned = s.concerned.Copy()
+	c.due = s.due.Copy()
 	return &c
 }
 
@@ -138,6 +144,19 @@ func (s *State) Nodes() iter.Seq[*api.Node] {
 	}
 }
 
+// Replica returns a replica, nil if there is none.
+func (s *State) Replica(id api.ReplicaID) *api.Replica {
+	r, _ := s.replicas.Get(id)
+	return r
+}
+
+// Replicas yields all replicas in the order of their ids, lost ones too.
+func (s *State) Replicas() iter.Seq[*api.Replica] {
+	return func(yield func(*api.Replica) bool) {
+		s.replicas.Scan(func(_ api.ReplicaID, r *api.Replica) bool { return yield(r) })
+	}
+}
+
 // Concerning yields the datasets that concern a node, in the order of their ids.
 func (s *State) Concerning(node api.NodeID) iter.Seq[*api.Dataset] {
 	return func(yield func(*api.Dataset) bool) {
@@ -159,7 +178,7 @@ func (s *State) Put(changes ...Change) {
 		s.newer.Delete(c.Key)
 		switch kind, id := c.Key.split(); kind {
 		case kindMeta:
-			s.meta = c.Meta
+			s.putMeta(c.Meta)
 		case kindDataset:
 			s.putDataset(api.DatasetID(id), c.Dataset)
 		case kindState:
@@ -170,6 +189,25 @@ func (s *State) Put(changes ...Change) {
 			}
 		case kindNode:
 			s.putNode(api.NodeID(id), c.Node)
+		case kindReplica:
+			if c.Replica == nil {
+				s.replicas.Delete(api.ReplicaID(id))
+			} else {
+				s.replicas.Set(api.ReplicaID(id), c.Replica)
+			}
+		}
+	}
+}
+
+func (s *State) putMeta(m *Meta) {
+	samePolicy := s.meta != nil && m != nil && s.meta.Settings.OnLostNode == m.Settings.OnLostNode
+	s.meta = m
+	if samePolicy {
+		return
+	}
+	for n := range s.Nodes() {
+		if n.Lost() {
+			s.reconsiderAll(n.ID)
 		}
 	}
 }
@@ -180,9 +218,11 @@ func (s *State) putDataset(id api.DatasetID, d *api.Dataset) {
 	s.index(old, d)
 	if d == nil {
 		s.datasets.Delete(id)
-	} else {
-		s.datasets.Set(id, d)
+		s.due.Delete(id)
+		return
 	}
+	s.datasets.Set(id, d)
+	s.reconsider(d)
 }
 
 // index moves a dataset's entries in the indexes from old to d; either may be nil.
@@ -215,12 +255,16 @@ func (s *State) putNode(id api.NodeID, n *api.Node) {
 			s.eras.Delete(old.Era)
 		}
 	}
+	old := s.Node(id)
 	if n == nil {
 		s.nodes.Delete(id)
-		return
+	} else {
+		s.nodes.Set(id, n)
+		s.eras.Set(n.Era, id)
 	}
-	s.nodes.Set(id, n)
-	s.eras.Set(n.Era, id)
+	if old == nil || n == nil || old.Connected != n.Connected || old.Draining != n.Draining || old.GivenUp != n.GivenUp {
+		s.reconsiderAll(id)
+	}
 }
 
 // liveName returns the name that a dataset takes up, "" if it does not.
@@ -237,7 +281,7 @@ func concernedBy(d *api.Dataset) iter.Seq[api.NodeID] {
 		if d == nil || d.Destroyed {
 			return
 		}
-		if !yield(d.Primary) || d.Holder != nil && !yield(d.Holder.Node) {
+		if !yield(d.Primary) || d.Holder != nil && !yield(d.Holder.Node) || d.Fence != nil && !yield(d.Fence.Node) {
 			return
 		}
 		for _, w := range d.Waiting {

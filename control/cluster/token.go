@@ -19,14 +19,32 @@ func (s *State) free(d *api.Dataset) bool {
 func grant(d *api.Dataset, node api.NodeID, at time.Time) {
 	d.Epoch++
 	d.Holder = &api.Holder{Node: node, Epoch: d.Epoch, Since: at}
+	d.Fence = nil
 	stopWaiting(d, node)
 }
 
-// enqueue makes a node wait for the token, once.
-func enqueue(d *api.Dataset, node api.NodeID, at time.Time) {
-	if !d.AwaitedBy(node) {
-		d.Waiting = append(d.Waiting, api.Waiter{Node: node, Since: at})
+// take takes the token from whoever has it.
+func take(d *api.Dataset) { d.Holder, d.Fence = nil, nil }
+
+// enqueue makes a node wait for the token, once: in the order of arrival, but
+// who preempts before who does not.
+func enqueue(d *api.Dataset, node api.NodeID, preempt bool, at time.Time) {
+	w := api.Waiter{Node: node, Since: at, Preempt: preempt}
+	if i := slices.IndexFunc(d.Waiting, func(w api.Waiter) bool { return w.Node == node }); i >= 0 {
+		if d.Waiting[i].Preempt || !preempt {
+			return
+		}
+		w.Since = d.Waiting[i].Since
+		d.Waiting = slices.Delete(d.Waiting, i, i+1)
 	}
+	place := len(d.Waiting)
+	if preempt {
+		place = 0
+		for place < len(d.Waiting) && d.Waiting[place].Preempt {
+			place++
+		}
+	}
+	d.Waiting = slices.Insert(d.Waiting, place, w)
 }
 
 func stopWaiting(d *api.Dataset, node api.NodeID) {
@@ -36,11 +54,19 @@ func stopWaiting(d *api.Dataset, node api.NodeID) {
 	}
 }
 
-// passOn gives a token that its holder has just given up to who comes next:
-// the first that waits, else the node that a user has moved the dataset to,
-// else nobody. A deleted dataset is assignDestruction's.
-func passOn(d *api.Dataset, from api.NodeID, at time.Time) {
-	d.Holder = nil
+// passOn gives a token that its holder has just given up, or that was taken
+// from it, to who comes next: the first that waits, else the node that a user
+// has moved the dataset to, else nobody. Who waits and has fallen silent since
+// asks again when it is back. A deleted dataset is assignDestruction's.
+func (s *State) passOn(d *api.Dataset, from api.NodeID, at time.Time) {
+	take(d)
+	d.Waiting = slices.DeleteFunc(d.Waiting, func(w api.Waiter) bool {
+		n := s.Node(w.Node)
+		return n != nil && n.Lost()
+	})
+	if len(d.Waiting) == 0 {
+		d.Waiting = nil
+	}
 	switch {
 	case len(d.Waiting) > 0:
 		next := d.Waiting[0].Node
@@ -63,7 +89,7 @@ func (s *State) assignDestruction(d *api.Dataset, st *api.DatasetState, at time.
 	if !s.free(d) {
 		return
 	}
-	d.Holder = nil
+	take(d)
 	if !mayHaveVolume(d, st) {
 		destroyed(d, at)
 		return
@@ -75,7 +101,8 @@ func (s *State) assignDestruction(d *api.Dataset, st *api.DatasetState, at time.
 
 func destroyed(d *api.Dataset, at time.Time) {
 	d.Destroyed, d.DestroyedAt = true, at
-	d.Holder, d.Waiting = nil, nil
+	take(d)
+	d.Waiting = nil
 }
 
 // mayHaveVolume reports whether a volume may have been made for d. Its last

@@ -1,0 +1,84 @@
+package cluster
+
+import (
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// Upkeep does what follows from the state and nobody has to ask for: it begins
+// and ends the fencing of lost holders, and lets go of what users have put on
+// nodes that are being drained.
+type Upkeep struct {
+	At    time.Time
+	Limit int // of datasets, so that one commit can take it
+}
+
+// Apply decides the command. It never refuses.
+func (c Upkeep) Apply(s *State) (Outcome, error) {
+	return Outcome{Changes: s.upkeep(c.At, c.Limit)}, nil
+}
+
+// Due reports whether Upkeep has something to do.
+func (s *State) Due() bool { return s.due.Len() > 0 }
+
+func (s *State) upkeep(at time.Time, limit int) []Change {
+	var changes []Change
+	s.due.Scan(func(id api.DatasetID) bool {
+		if len(changes) >= limit {
+			return false
+		}
+		if d := s.kept(s.Dataset(id), at); d != nil {
+			changes = append(changes, putDataset(d))
+		}
+		return true
+	})
+	return changes
+}
+
+// kept returns what should become of a dataset by itself, nil if it is as it
+// should be.
+func (s *State) kept(old *api.Dataset, at time.Time) *api.Dataset {
+	fence := s.fenceFor(old, at)
+	unpin := s.leavesDrained(old)
+	if sameFence(old.Fence, fence) && !unpin {
+		return nil
+	}
+	d := s.draft(old)
+	d.Fence = fence
+	if unpin {
+		d.Pinned = false
+	}
+	return d
+}
+
+// leavesDrained reports whether a user has put a dataset on a node that is
+// being drained.
+func (s *State) leavesDrained(d *api.Dataset) bool {
+	n := s.Node(d.Primary)
+	return d.Pinned && !d.Deleted && d.HeldBy(d.Primary) && n != nil && !n.Draining.IsZero()
+}
+
+func sameFence(a, b *api.Fence) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
+
+// reconsider keeps the index of what Upkeep has to do. What it would write does
+// not depend on the time, but for when a new fence begins.
+func (s *State) reconsider(d *api.Dataset) {
+	if s.kept(d, time.Time{}) != nil {
+		s.due.Insert(d.ID)
+	} else {
+		s.due.Delete(d.ID)
+	}
+}
+
+// reconsiderAll reconsiders all datasets that concern a node.
+func (s *State) reconsiderAll(node api.NodeID) {
+	for d := range s.Concerning(node) {
+		s.reconsider(d)
+	}
+}
