@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/flocker-mesos/flocker/api"
-	"github.com/flocker-mesos/flocker/host"
 )
 
 // slowStep is how long a worker may be at it before its progress is worth a
@@ -29,6 +28,9 @@ const (
 	// maxFenceRetry is how often it is looked whether a lost machine is off:
 	// containers elsewhere wait for that.
 	maxFenceRetry = 5 * time.Second
+	// maxEvictRetry is how often it is looked whether the users of a preempted
+	// volume have ended.
+	maxEvictRetry = time.Second
 )
 
 // dataset is all that the agent knows of one dataset. The engine's mutex
@@ -249,6 +251,7 @@ func (e *engine) plan(d *dataset) (task, bool) {
 		d.working = false
 		d.doing = t.act
 		d.failure, d.final = nil, false
+		d.asked = time.Time{}
 		e.forget(d)
 		d.announce()
 		return t, false
@@ -324,10 +327,10 @@ func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 			return t.seen, err
 		}
 		return e.burden(ctx, d, t)
-	case actUnmount:
+	case actLook, actUnmount, actDetach:
 		seen, err := e.burden(ctx, d, t)
-		if errors.Is(err, host.ErrBusy) && t.goal == goalYielded {
-			err = e.evict(d, t.seen, err)
+		if t.goal == goalYielded && inUse(err) {
+			err = e.evict(d, seen, err)
 		}
 		return seen, err
 	default:
@@ -358,7 +361,6 @@ func (e *engine) finish(d *dataset, t task, seen sight, err error) bool {
 	if err == nil {
 		if t.act != actLook { // a look proves nothing about what failed before it
 			d.failure, d.final = nil, false
-			d.asked = time.Time{}
 			d.backoff.Reset()
 		}
 		d.announce()
@@ -390,8 +392,11 @@ func (e *engine) fail(d *dataset, act action, err error) {
 		f.Since, f.Attempts = d.failure.Since, d.failure.Attempts+1
 	}
 	wait := d.backoff.NextBackOff()
-	if act == actFence {
+	switch {
+	case act == actFence:
 		wait = min(wait, maxFenceRetry)
+	case !d.asked.IsZero():
+		wait = min(wait, maxEvictRetry)
 	}
 	f.NextTry = now.Add(wait)
 	d.failure, d.final = f, isFinal(err)
