@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -119,7 +120,7 @@ func (r *Restorer) Restore(ctx context.Context, snap store.Snapshot, replace boo
 	if err := makeFile(unfinished, snap); err != nil {
 		return fmt.Errorf("write the restored log: %w", err)
 	}
-	if err := l.syncDirectory(); err != nil {
+	if err := errors.Join(r.giveAway(unfinished), l.syncDirectory()); err != nil {
 		return err
 	}
 	fault.Point("store.embedded.restore-written")
@@ -137,5 +138,22 @@ func (r *Restorer) Restore(ctx context.Context, snap store.Snapshot, replace boo
 	if err := os.WriteFile(l.markPath(), []byte(markText), 0o600); err != nil {
 		return fmt.Errorf("mark log as begun: %w", err)
 	}
-	return l.syncDirectory()
+	return errors.Join(r.giveAway(l.markPath()), l.syncDirectory())
+}
+
+// giveAway gives a file to who owns the directory: an administrator restores
+// what the control service's own user must be able to open.
+func (r *Restorer) giveAway(path string) error {
+	info, err := r.log.dir.Stat()
+	if err != nil {
+		return fmt.Errorf("look at the directory of the log: %w", err)
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(owner.Uid) == os.Geteuid() {
+		return nil
+	}
+	if err := os.Chown(path, int(owner.Uid), int(owner.Gid)); err != nil {
+		return fmt.Errorf("give the restored log to the owner of its directory: %w", err)
+	}
+	return nil
 }

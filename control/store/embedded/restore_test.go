@@ -117,4 +117,3 @@ func TestWhatCannotBeReadIsReplacedAndKept(t *testing.T) {
 		})
 	}
 }
-
