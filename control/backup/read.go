@@ -99,8 +99,13 @@ func (r *reader) end(count int) error {
 	if err := strict(text, &t); err != nil || t.End != format {
 		return r.unsound("is not the end, after the %d records that the header tells of", count)
 	}
-	if got := hex.EncodeToString(r.sum.Sum(nil)); t.Count != count || t.Sum != got {
-		return &UnsoundError{What: fmt.Sprintf("it was altered: it has the checksum %s, not %s", got, t.Sum)}
+	want := trailer{End: format, Count: count, Sum: hex.EncodeToString(r.sum.Sum(nil))}
+	var exact bytes.Buffer
+	if err := writeLine(&exact, want); err != nil {
+		return err
+	}
+	if !bytes.Equal(text, exact.Bytes()) {
+		return &UnsoundError{What: fmt.Sprintf("it was altered: it has the checksum %s, not %s", want.Sum, t.Sum)}
 	}
 	switch _, err := r.lines.ReadByte(); {
 	case err == nil:
