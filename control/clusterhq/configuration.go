@@ -51,7 +51,7 @@ func Parse(text []byte) (*Configuration, error) {
 	}
 	c := &Configuration{Version: 1, places: map[string]int{}}
 	deployment := root
-	if fields, ok := root.v.(map[string]any); ok && fields[classKey] != "Deployment" {
+	if fields, ok := root.v.(map[string]any); !ok || fields[classKey] != "Deployment" {
 		o, err := root.object("Configuration", "version", "deployment")
 		if err != nil {
 			return nil, err
