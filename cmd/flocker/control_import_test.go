@@ -47,7 +47,7 @@ func TestFlockersDatasetsAreTakenOver(t *testing.T) {
 		`(?m)^aaaaaaaa-0001-4000-8000-000000000001 +db +100GiB +4b2f6f0e +vol-0a1b2c3d +-$`,
 		`(?m)^bbbbbbbb-0002-4000-8000-00000000000b +db-bbbbbbbb +75GiB +9c1d2e3f +- +was called db$`,
 		`(?m)^cccccccc-0003-4000-8000-00000000000c +- +75GiB +4b2f6f0e +- +deleted$`,
-		`is of version 6 and has 2 datasets, 1 deleted ones and 2 nodes\.`,
+		`is of version 6\. It has datasets: 2, deleted ones: 1, nodes: 2\.`,
 		`Not taken over: the lease of dataset aaaaaaaa`,
 		`1 datasets have no volume registered`,
 		`Nothing was done`,

@@ -54,15 +54,15 @@ func newControlRestore() *cobra.Command {
 		if err := checkCluster(settings.Control, r.Cluster); err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "The backup was taken at %s from %s, at revision %d:\n%s of cluster %s.\n",
-			b.Taken.Format(time.RFC3339), b.Log, b.Revision, counts(r), r.Cluster)
+		fmt.Fprintf(cmd.OutOrStdout(), "The backup of cluster %s was taken at %s\nfrom %s, at revision %d. It has %s.\n",
+			r.Cluster, b.Taken.Format(time.RFC3339), b.Log, b.Revision, counts(r))
 		return fill(cmd, settings.Control, r, filling{replace: replace, dryRun: dryRun, remedy: "With --replace the backup takes its place, and it %s"})
 	}
 	return cmd
 }
 
 func counts(r control.Restorable) string {
-	return fmt.Sprintf("%d datasets, %d deleted ones and %d nodes", r.Datasets, r.Deleted, r.Nodes)
+	return fmt.Sprintf("datasets: %d, deleted ones: %d, nodes: %d", r.Datasets, r.Deleted, r.Nodes)
 }
 
 func readBackup(cmd *cobra.Command, path string) (backup.Backup, error) {
@@ -155,7 +155,7 @@ func fill(cmd *cobra.Command, cfg control.Config, r control.Restorable, how fill
 	case err != nil:
 		return fmt.Errorf("%w. The log may be in part restored, which no control service takes for a log: run this again", err)
 	}
-	fmt.Fprintf(out, "Put %d records into %s, which begins at revision %d.\nStart the control service again.\n",
+	fmt.Fprintf(out, "Put %d records into %s, which begins at revision %d.\nNow start the control service.\n",
 		len(r.Snapshot.Records), name, r.Snapshot.Revision)
 	return nil
 }

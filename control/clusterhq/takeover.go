@@ -183,7 +183,7 @@ type DuplicatesError struct{ Names map[string][]*api.Dataset }
 
 func (e *DuplicatesError) Error() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%d names are those of several live datasets, and must be unique:\n", len(e.Names))
+	text.WriteString("several live datasets have the same name, and names are unique here:\n")
 	var flags []string
 	for _, name := range slices.Sorted(maps.Keys(e.Names)) {
 		all := e.Names[name]

@@ -162,7 +162,7 @@ func TestDatasetsAreRenamed(t *testing.T) {
 		"one by its id":       {func(o *clusterhq.Options) { o.Rename = map[api.DatasetID]string{queue: "other"} }, "db", "other", ""},
 		"the one with volume": {func(o *clusterhq.Options) { o.Rename = map[api.DatasetID]string{db: "old"} }, "old", "db", ""},
 		"others":              {func(o *clusterhq.Options) { o.RenameOthers = true }, "db", "db-bbbbbbbb", ""},
-		"to the same name":    {func(o *clusterhq.Options) { o.Rename = map[api.DatasetID]string{queue: "x", db: "x"} }, "", "", "several live"},
+		"to the same name":    {func(o *clusterhq.Options) { o.Rename = map[api.DatasetID]string{queue: "x", db: "x"} }, "", "", "have the same name"},
 		"of no dataset":       {func(o *clusterhq.Options) { o.Rename = map[api.DatasetID]string{"e": "x"} }, "", "", "no dataset e"},
 		"to no name":          {func(o *clusterhq.Options) { o.Rename = map[api.DatasetID]string{db: "a\nb"} }, "", "", "control characters"},
 	} {
@@ -197,7 +197,7 @@ func TestOthersAreNotRenamedWhereItIsNotClearWhich(t *testing.T) {
 	}
 	o := options()
 	o.RenameOthers = true
-	if _, err := c.TakeOver(o); err == nil || !strings.Contains(err.Error(), "several live datasets") {
+	if _, err := c.TakeOver(o); err == nil || !strings.Contains(err.Error(), "have the same name") {
 		t.Errorf("two have volumes: got %v, want it refused", err)
 	}
 }

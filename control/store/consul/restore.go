@@ -81,6 +81,9 @@ func (r *Restorer) Remains(ctx context.Context) (store.Remains, error) {
 		What:    r.describe(head, keys, begun, unfinished),
 		Becomes: fmt.Sprintf("is removed: all %d keys below %s", keys, l.keys.root),
 	}
+	if keys == 0 {
+		remains.Becomes = "stays, and is right again"
+	}
 	r.found = &found{head: head.ModifyIndex, restore: pairs[2].ModifyIndex, empty: remains.Empty}
 	return remains, nil
 }

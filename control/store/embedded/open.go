@@ -35,7 +35,7 @@ func lockDirectory(dir string) (*os.File, error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w: a control service uses %s, and only one process at a time can; "+
+			return nil, fmt.Errorf("%w: another control service uses %s, and only one at a time can; "+
 				"for several replicas keep the log in Consul. To back it up while it runs: flocker control backup --from-service FILE",
 				store.ErrInUse, dir)
 		}
