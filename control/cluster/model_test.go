@@ -451,6 +451,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		"upkeep": func(t *rapid.T) {
 			_, _ = w.apply(cluster.Upkeep{At: w.now, Limit: rapid.IntRange(1, 5).Draw(t, "limit")})
 		},
+		"log is restored":       w.restore,
 		"silent node acts late": func(t *rapid.T) { w.actLate(w.anyAgent(t), w.anyAgent(t), w.anyDataset(t)) },
 		"claim that preempts": func(t *rapid.T) {
 			if a := w.anyAgent(t); !w.dead[a.node] {

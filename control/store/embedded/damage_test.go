@@ -186,7 +186,7 @@ func TestRunningLogIsNotOpenedByAnotherProcess(t *testing.T) {
 	}
 	defer func() { _ = log.Close() }()
 	out, err := helper(t, "open", dir).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "another control service uses "+dir) {
+	if err == nil || !strings.Contains(string(out), "a control service uses "+dir) {
 		t.Errorf("got %q, %v, want it refused", out, err)
 	}
 }
