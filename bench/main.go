@@ -20,6 +20,8 @@ type settings struct {
 	rounds int
 	many   int // mounted volumes of P6 and P7
 	bin    string
+	// launcher starts the programs that are measured from outside.
+	launcher *launcher
 }
 
 var benchmarks = []benchmark{
@@ -28,6 +30,7 @@ var benchmarks = []benchmark{
 	{"look", "P6: a look at one volume beside many", benchLook},
 	{"restart", "P7: an agent finds everything again", benchRestart},
 	{"hook", "the isolator's prepare against /bin/true", benchHook},
+	{"p9", "P9: a change beside many agents and volumes; what they cost at rest and after a restart", benchScale},
 }
 
 func main() {
@@ -62,6 +65,7 @@ func run(s settings, only string) error {
 	if err := fixLoopDevices(); err != nil {
 		return err
 	}
+	s.launcher = newLauncher()
 	var results []result
 	for _, b := range benchmarks {
 		if only != "" && !strings.Contains(","+only+",", ","+b.name+",") {
