@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -88,4 +89,13 @@ func ratio(goal, what string, limit float64, ours, floor series) result {
 		goal: goal, what: what, limit: limit, ours: ours.String(), floor: floor.String(),
 		value: float64(ours.median()) / float64(floor.median()),
 	}
+}
+
+// joined runs all functions and returns what went wrong.
+func joined(all ...func() error) error {
+	var errs []error
+	for _, f := range all {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
 }
