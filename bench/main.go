@@ -32,6 +32,7 @@ var benchmarks = []benchmark{
 	{"hook", "the isolator's prepare against /bin/true", benchHook},
 	{"p5", "P5: what a change costs beside many datasets, with a log in Consul", benchBeside},
 	{"p9", "P9: a change beside many agents and volumes; what they cost at rest and after a restart", benchScale},
+	{"p10", "P10: durable changes a second through REST, against puts to Consul", benchRate},
 }
 
 func main() {
