@@ -33,9 +33,14 @@ var benchmarks = []benchmark{
 	{"p5", "P5: what a change costs beside many datasets, with a log in Consul", benchBeside},
 	{"p9", "P9: a change beside many agents and volumes; what they cost at rest and after a restart", benchScale},
 	{"p10", "P10: durable changes a second through REST, against puts to Consul", benchRate},
+	{"p11", "P11: the whole configuration, and that it is unchanged", benchConfiguration},
 }
 
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == bareCommand {
+		fmt.Fprintln(os.Stderr, "bench:", serveBare(os.Args[2], os.Args[3]))
+		os.Exit(1)
+	}
 	var s settings
 	flag.StringVar(&s.dir, "dir", "/var/tmp", "directory for images and mount points")
 	flag.IntVar(&s.rounds, "n", 40, "rounds of each measurement, at least 30")
