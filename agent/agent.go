@@ -27,6 +27,7 @@ import (
 type Deps struct {
 	Node    api.NodeID // from the node's certificate
 	Backend backend.Backend
+	Stopper backend.Stopper // stops lost machines, nil where only the backend may be able to
 	Dial    Dialer
 	Labels  local.Labels // nil where no Mesos agent is configured
 	Mesos   string       // its URL
@@ -107,10 +108,14 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 // assemble wires the rooms of the agent together.
 func (a *Agent) assemble(journal *journal, instance string) error {
 	m := newMetrics(a.link, journal)
-	a.stepper = &stepper{log: a.deps.Log, backend: a.deps.Backend, instance: instance, root: a.root, journal: journal}
+	a.stepper = &stepper{log: a.deps.Log, backend: a.deps.Backend, instance: instance, root: a.root, journal: journal, stopper: a.deps.Stopper}
+	if a.stepper.stopper == nil {
+		a.stepper.stopper, _ = a.deps.Backend.(backend.Stopper)
+	}
 	a.reports = newReporter(a.deps.Node, a.link.current)
 	a.engine = &engine{
 		node: a.deps.Node, log: a.deps.Log, now: a.deps.Now, stepper: a.stepper, control: a.link, reports: a.reports,
+		inContact: a.link.inContact, grace: a.cfg.PreemptGrace,
 		slots:    semaphore.NewWeighted(int64(a.cfg.Workers)),
 		datasets: map[api.DatasetID]*dataset{}, names: map[string]int{}, metrics: m,
 	}

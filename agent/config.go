@@ -17,6 +17,9 @@ type Config struct {
 	Socket    string        `yaml:"socket" env:"FLOCKER_AGENT_SOCKET"`
 	WaitLimit time.Duration `yaml:"wait-limit" env:"FLOCKER_WAIT_LIMIT"`
 	Workers   int           `yaml:"workers" env:"FLOCKER_WORKERS"`
+	// PreemptGrace is for how long processes that use a volume which another
+	// node preempts are asked to end before they are killed.
+	PreemptGrace time.Duration `yaml:"preempt-grace" env:"FLOCKER_PREEMPT_GRACE"`
 }
 
 // DefaultConfig returns what holds where nothing is set.
@@ -28,6 +31,8 @@ func DefaultConfig() Config {
 		Socket:    api.DefaultSocket,
 		WaitLimit: 45 * time.Second,
 		Workers:   8,
+
+		PreemptGrace: 10 * time.Second,
 	}
 }
 
@@ -43,6 +48,9 @@ func (c Config) Validate() error {
 	if c.WaitLimit <= 0 || c.WaitLimit > 24*time.Hour {
 		return api.FieldErrorf("wait-limit", "%s is not a time between 1ns and 24h; keep it below Mesos' "+
 			"--executor_registration_timeout, 1 minute by default", c.WaitLimit)
+	}
+	if c.PreemptGrace < 0 || c.PreemptGrace > time.Hour {
+		return api.FieldErrorf("preempt-grace", "%s is not a time between 0s and 1h", c.PreemptGrace)
 	}
 	if c.Workers < 1 || c.Workers > 256 {
 		return api.FieldErrorf("workers", "%d is not a number from 1 to 256", c.Workers)
@@ -62,6 +70,6 @@ func (c Config) lockFile() string     { return filepath.Join(c.StateDir, "lock")
 func (c Config) mountPoints() string { return filepath.Join(c.RunDir, "mnt") }
 
 func (c Config) String() string {
-	return fmt.Sprintf("state-dir=%s mount-root=%s socket=%s wait-limit=%s workers=%d", c.StateDir, c.MountRoot, c.Socket,
-		c.WaitLimit, c.Workers)
+	return fmt.Sprintf("state-dir=%s mount-root=%s socket=%s wait-limit=%s workers=%d preempt-grace=%s", c.StateDir, c.MountRoot, c.Socket,
+		c.WaitLimit, c.Workers, c.PreemptGrace)
 }

@@ -25,6 +25,12 @@ const slowStep = 500 * time.Millisecond
 const (
 	minRetry = 100 * time.Millisecond
 	maxRetry = 30 * time.Second
+	// maxFenceRetry is how often it is looked whether a lost machine is off:
+	// containers elsewhere wait for that.
+	maxFenceRetry = 5 * time.Second
+	// maxEvictRetry is how often it is looked whether the users of a preempted
+	// volume have ended.
+	maxEvictRetry = time.Second
 )
 
 // dataset is all that the agent knows of one dataset. The engine's mutex
@@ -45,6 +51,7 @@ type dataset struct {
 	dirty   bool // something changed since the worker last looked at the inputs
 	backoff *backoff.ExponentialBackOff
 	retry   *time.Timer // wakes the worker after a failure
+	asked   time.Time   // when the users of a preempted volume were asked to end, zero where they were not
 
 	changed chan struct{} // closed, and replaced, whenever anything above changes
 }
@@ -81,7 +88,11 @@ type engine struct {
 	control control
 	reports *reporter
 	metrics *metrics
-	slots   *semaphore.Weighted // bounds the steps that burden the machine
+	// inContact says why nothing may be attached now: the control service may
+	// have given this node up for lost.
+	inContact func() error
+	grace     time.Duration       // for processes that are asked to let a preempted volume go
+	slots     *semaphore.Weighted // bounds the steps that burden the machine
 
 	mu       sync.Mutex
 	datasets map[api.DatasetID]*dataset
@@ -231,6 +242,7 @@ func (e *engine) plan(d *dataset) (task, bool) {
 		t.act = next(d.seen.phase, g, facts{
 			registered: d.registered(),
 			waiting:    d.record != nil && d.record.AwaitedBy(e.node),
+			used:       len(d.consumers) > 0,
 			wantBind:   d.readOnly(),
 			bound:      d.seen.bound,
 		})
@@ -239,6 +251,7 @@ func (e *engine) plan(d *dataset) (task, bool) {
 		d.working = false
 		d.doing = t.act
 		d.failure, d.final = nil, false
+		d.asked = time.Time{}
 		e.forget(d)
 		d.announce()
 		return t, false
@@ -307,13 +320,31 @@ func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 		}})
 	case actWait, actRefuse:
 		return t.seen, &stuckError{seen: t.seen, final: t.act == actRefuse}
-	default:
-		if err := e.slots.Acquire(ctx, 1); err != nil {
+	case actFence:
+		return t.seen, e.fence(ctx, d.id, t.record)
+	case actCreate, actAttach:
+		if err := e.inContact(); err != nil {
 			return t.seen, err
 		}
-		defer e.slots.Release(1)
-		return e.stepper.do(ctx, t.act, d.id, t.record, t.seen)
+		return e.burden(ctx, d, t)
+	case actLook, actUnmount, actDetach:
+		seen, err := e.burden(ctx, d, t)
+		if t.goal == goalYielded && inUse(err) {
+			err = e.evict(d, seen, err)
+		}
+		return seen, err
+	default:
+		return e.burden(ctx, d, t)
 	}
+}
+
+// burden carries out a turn that burdens the machine.
+func (e *engine) burden(ctx context.Context, d *dataset, t task) (sight, error) {
+	if err := e.slots.Acquire(ctx, 1); err != nil {
+		return t.seen, err
+	}
+	defer e.slots.Release(1)
+	return e.stepper.do(ctx, t.act, d.id, t.record, t.seen)
 }
 
 // finish takes over the outcome of a turn and reports whether to go on at once.
@@ -361,6 +392,12 @@ func (e *engine) fail(d *dataset, act action, err error) {
 		f.Since, f.Attempts = d.failure.Since, d.failure.Attempts+1
 	}
 	wait := d.backoff.NextBackOff()
+	switch {
+	case act == actFence:
+		wait = min(wait, maxFenceRetry)
+	case !d.asked.IsZero():
+		wait = min(wait, maxEvictRetry)
+	}
 	f.NextTry = now.Add(wait)
 	d.failure, d.final = f, isFinal(err)
 	if d.retry != nil {
@@ -443,6 +480,13 @@ func (e *engine) settle(id api.DatasetID, eff effects) {
 	if eff.release && r.Holder != nil && r.Holder.Epoch == eff.epoch {
 		r.Holder = nil
 		r.Destroyed = r.Destroyed || eff.destroyed
+	}
+	if f := eff.fence; f != nil && r.Fence != nil && r.Epoch == eff.epoch {
+		r.Fence.Begun = r.Fence.Begun || f.Begin
+		r.Fence.Finding = f.Finding
+		if f.Done {
+			r.Holder, r.Fence = nil, nil
+		}
 	}
 	if eff.withdraw {
 		r.Waiting = slices.DeleteFunc(r.Waiting, func(w api.Waiter) bool { return w.Node == e.node })

@@ -88,6 +88,13 @@ func (l *link) Detail(ctx context.Context, id api.DatasetID) (*api.DatasetDetail
 	return s.Detail(ctx, id)
 }
 
+// inContact reports why the control service may have given this node up for
+// lost.
+func (l *link) inContact() error {
+	_, err := l.current()
+	return err
+}
+
 // connected reports whether there is a stream, and says since when or why not.
 func (l *link) connected() (bool, string) {
 	l.mu.Lock()

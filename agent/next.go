@@ -23,6 +23,7 @@ const (
 	actDetach   action = "detach the volume"
 	actDestroy  action = "destroy the volume"
 	actRelease  action = "release the dataset" // give up the holder token
+	actFence    action = "fence the lost node" // see to it that the lost holder can no longer write
 )
 
 // goal is what this node should bring a dataset to.
@@ -36,12 +37,15 @@ const (
 	goalReleased  goal = "released"  // this node holds it and has no use for it
 	goalGone      goal = "gone"      // neither held nor used here
 	goalDestroyed goal = "destroyed" // deleted, and this node has to carry that out
+	goalFenced    goal = "fenced"    // another node holds it, is lost, and has to be kept from it by this one
+	goalYielded   goal = "yielded"   // as released, though it is in use: another node preempts
 )
 
 // facts are what next decides on beside the phase and the goal.
 type facts struct {
 	registered bool // the control service knows the volume
 	waiting    bool // this node is in the queue for the token
+	used       bool // by consumers on this node
 	wantBind   bool // a read-only consumer needs the read-only view
 	bound      bool // the read-only view is there
 }
@@ -62,6 +66,14 @@ func next(phase api.Phase, g goal, f facts) action {
 		return actNone
 	case goalMounted:
 		return up(phase, f)
+	case goalToken:
+		if phase == api.PhaseMounted && f.used {
+			// The token is not this node's, and yet the storage system says
+			// that the volume is attached here: so it is nowhere else. That is
+			// so after the records were restored from a backup. Nothing is
+			// taken from under its users while the token is asked for.
+			return await(f)
+		}
 	}
 	// For every other goal nothing may be attached here. If something is though
 	// another node has the token, it was taken from this node: the same holds.
@@ -69,21 +81,29 @@ func next(phase api.Phase, g goal, f facts) action {
 		return act
 	}
 	switch {
-	case g == goalToken && f.waiting:
-		return actWait
+	case g == goalFenced:
+		return actFence
 	case g == goalToken:
-		return actClaim
+		return await(f)
 	case g == goalDestroyed && phase == api.PhaseDetached:
 		return actDestroy
 	case g == goalDestroyed && phase == api.PhaseElsewhere:
 		return actWait
-	case g == goalReleased || g == goalDestroyed:
+	case g == goalReleased || g == goalDestroyed || g == goalYielded:
 		return actRelease
 	case f.waiting: // gone
 		return actWithdraw
 	default:
 		return actNone
 	}
+}
+
+// await is the next step towards the token.
+func await(f facts) action {
+	if f.waiting {
+		return actWait
+	}
+	return actClaim
 }
 
 // up is the next step towards mounted and ready.
@@ -110,6 +130,8 @@ func up(phase api.Phase, f facts) action {
 		// This node holds the token, so whoever has the volume attached must
 		// not: the storage system lags behind, or somebody interferes.
 		return actWait
+	case api.PhaseCut:
+		return actUnmount
 	default: // vanished, foreign
 		return actRefuse
 	}
@@ -118,7 +140,7 @@ func up(phase api.Phase, f facts) action {
 // down is the next step towards attached nowhere, actNone where it is.
 func down(phase api.Phase) action {
 	switch phase {
-	case api.PhaseMounted:
+	case api.PhaseMounted, api.PhaseCut:
 		return actUnmount
 	case api.PhaseAttaching, api.PhaseBlank, api.PhaseForeign, api.PhaseAttached:
 		return actDetach
@@ -135,10 +157,12 @@ func mustLook(phase api.Phase, doubt, sameEpoch bool, g goal) bool {
 	switch {
 	case phase == api.PhaseUnknown:
 		return true
+	case g == goalToken && phase == api.PhaseMounted:
+		return doubt || !sameEpoch // somebody else has had it since: is it attached here still?
 	case down(phase) != actNone:
 		return doubt
 	default:
-		return (doubt || !sameEpoch) && (g == goalMounted || g == goalReleased || g == goalDestroyed)
+		return (doubt || !sameEpoch) && (g == goalMounted || g == goalReleased || g == goalDestroyed || g == goalYielded)
 	}
 }
 
@@ -168,10 +192,18 @@ func decide(node api.NodeID, w want) goal {
 	}
 	held := d.HeldBy(node)
 	switch {
+	case d.FencedBy(node):
+		return goalFenced
+	case held && d.Revoked():
+		// This node was lost, and another one has to be kept from nothing any
+		// more: whoever uses the volume here asks anew.
+		return goalReleased
 	case held && w.spent:
 		// Another node may have the token already. Whoever came meanwhile
 		// gets a new one.
 		return goalReleased
+	case held && w.consumers > 0 && d.Preempted():
+		return goalYielded
 	case held && w.consumers > 0:
 		return goalMounted
 	case held && d.Deleted:

@@ -14,6 +14,7 @@ type effects struct {
 	release   bool
 	withdraw  bool
 	destroyed bool
+	fence     *api.FenceReport
 }
 
 // reporter sends what has changed to the control service: everything that is
@@ -110,7 +111,7 @@ func (r *reporter) flush(ctx context.Context) {
 		}
 		report.Datasets = append(report.Datasets, api.DatasetReport{
 			State: state, Volume: p.effects.volume, Release: p.effects.release,
-			Withdraw: p.effects.withdraw, Destroyed: p.effects.destroyed,
+			Withdraw: p.effects.withdraw, Destroyed: p.effects.destroyed, Fence: p.effects.fence,
 		})
 	}
 	if len(report.Datasets) == 0 {

@@ -62,6 +62,7 @@ type stepper struct {
 	root     *host.MountRoot
 	journal  *journal
 	formats  host.Formatter
+	stopper  backend.Stopper // nil where nothing can stop machines
 }
 
 func (s *stepper) backendName() string              { return s.backend.Properties().Name }
@@ -165,12 +166,20 @@ func (s *stepper) judge(ctx context.Context, id api.DatasetID, record *api.Datas
 			"it is not touched, so that what is left of it can be saved", v.ID, v.Size, record.Volume.Size)
 		return s.whereForeign(v, seen), nil
 	}
-	switch v.AttachedTo {
-	case "":
+	if v.AttachedTo == s.instance {
+		return s.judgeAttached(ctx, id, record, seen)
+	}
+	mounted, err := s.mountedAt(s.path(id))
+	switch {
+	case err != nil:
+		return seen, err
+	case mounted != 0:
+		seen.phase, seen.mounted = api.PhaseCut, mounted
+		seen.cause = fmt.Sprintf("volume %s is mounted here, but %s has taken it away from this machine", v.ID, s.backendName())
+		return seen, nil
+	case v.AttachedTo == "":
 		seen.phase = api.PhaseDetached
 		return seen, nil
-	case s.instance:
-		return s.judgeAttached(ctx, id, record, seen)
 	default:
 		seen.phase = api.PhaseElsewhere
 		seen.cause = fmt.Sprintf("volume %s is attached to %s, although this node holds the dataset", v.ID, v.AttachedTo)
@@ -293,7 +302,7 @@ func (s *stepper) create(ctx context.Context, id api.DatasetID, record *api.Data
 }
 
 func (s *stepper) attach(ctx context.Context, id api.DatasetID, record *api.Dataset, seen sight) (sight, error) {
-	if err := s.backend.Attach(ctx, seen.volume.ID, s.instance); err != nil {
+	if err := s.attachUnder(ctx, seen.volume.ID, epochOf(record)); err != nil {
 		return seen, err
 	}
 	fault.Point("agent.attached")
@@ -303,6 +312,15 @@ func (s *stepper) attach(ctx context.Context, id api.DatasetID, record *api.Data
 		return after, fmt.Errorf("attach volume %s: %w", seen.volume.ID, backend.ErrNotReady)
 	}
 	return after, err
+}
+
+// attachUnder attaches, and has the storage refuse it if it can tell that this
+// node's token is of the past.
+func (s *stepper) attachUnder(ctx context.Context, volumeID string, epoch uint64) error {
+	if guard, ok := s.backend.(backend.Guard); ok {
+		return guard.AttachUnder(ctx, volumeID, s.instance, epoch)
+	}
+	return s.backend.Attach(ctx, volumeID, s.instance)
 }
 
 func (s *stepper) format(ctx context.Context, record *api.Dataset, seen sight) (sight, error) {
@@ -363,6 +381,9 @@ func (s *stepper) unmount(id api.DatasetID, seen sight) (sight, error) {
 			return seen, blame(err, seen.mounted)
 		}
 		fault.Point("agent.unmounted")
+	}
+	if seen.phase == api.PhaseCut {
+		return sight{phase: api.PhaseUnknown}, nil // where it is now has to be looked up
 	}
 	seen.phase, seen.mounted, seen.bound, seen.clean = api.PhaseAttached, 0, false, true
 	return seen, nil

@@ -134,7 +134,7 @@ func (v *Volumes) claim(ctx context.Context, want api.VolumeRequest) (*api.Datas
 	}
 	record, err := v.control.Claim(ctx, api.ClaimRequest{Find: &api.DatasetSpec{
 		Name: want.Name, Size: want.Size, FS: want.FS, Profile: want.Profile,
-	}})
+	}, Preempt: want.Preempt})
 	if err != nil {
 		return nil, err
 	}

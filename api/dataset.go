@@ -167,6 +167,7 @@ const (
 	PhaseForeign     Phase = "foreign"     // attached here, the device is not what it should be
 	PhaseAttached    Phase = "attached"    // attached here, formatted, not mounted
 	PhaseMounted     Phase = "mounted"
+	PhaseCut         Phase = "cut" // mounted here, but the storage system has taken the volume away
 )
 
 // DatasetState is what a node last reported about a dataset.

@@ -63,6 +63,36 @@ type Surveyor interface {
 	Attached(ctx context.Context) (map[string]Device, error)
 }
 
+// Witness is what a Backend may be as well: one that can tell whether a machine
+// which has fallen silent can still write to a volume. Without it nobody can
+// vouch for that, and a lost machine's volumes stay where they are until a
+// person says so.
+type Witness interface {
+	// CanWrite reports whether an instance may still be able to write to a
+	// volume, and how that is known, in half a sentence. In doubt it may. A
+	// volume that does not exist nobody can write to.
+	CanWrite(ctx context.Context, volumeID, instanceID string) (can bool, evidence string, err error)
+}
+
+// Guard is what a Backend may be as well: one whose storage itself refuses who
+// comes with a token of the past. It keeps out a machine that was paused between
+// its last look at its token and its attach.
+type Guard interface {
+	// AttachUnder is Attach for a holder with an epoch. Errors beside those of
+	// Attach: ErrStale where the storage has seen a higher epoch.
+	AttachUnder(ctx context.Context, volumeID, instanceID string, epoch uint64) error
+	// Seal has the storage refuse all epochs below one. Errors: ErrUnknownVolume,
+	// ErrInUse while the volume is attached anywhere.
+	Seal(ctx context.Context, volumeID string, epoch uint64) error
+}
+
+// Stopper can stop machines: a Backend may, by its cloud, or a program of the
+// operator's.
+type Stopper interface {
+	// StopInstance returns when the machine is known to be off.
+	StopInstance(ctx context.Context, instanceID string) error
+}
+
 // Properties describe a backend.
 type Properties struct {
 	Name           string // as in agent.yml
@@ -115,6 +145,7 @@ var (
 	ErrNoSpace       = errors.New("no space or quota left")
 	ErrThrottled     = errors.New("too many requests")
 	ErrDamaged       = errors.New("volume is damaged")
+	ErrStale         = errors.New("the token is of the past: another node has had the volume since")
 )
 
 // AttachedElsewhereError says which instance has the volume.

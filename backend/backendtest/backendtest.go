@@ -82,6 +82,8 @@ func Run(t *testing.T, h Harness) {
 		{"EndedContextDoesNothing", (*suite).endedContextDoesNothing, false},
 		{"RestartFindsWhatIsAttached", (*suite).restartFindsWhatIsAttached, false},
 		{"ManyVolumesAtOnce", (*suite).manyVolumesAtOnce, false},
+		{"WitnessTellsWhoCanWrite", (*suite).witnessTellsWhoCanWrite, false},
+		{"GuardRefusesOldEpochs", (*suite).guardRefusesOldEpochs, false},
 		{"DeviceHasTheVolumesSize", (*suite).deviceHasTheVolumesSize, true},
 		{"DataFollowsTheVolume", (*suite).dataFollowsTheVolume, true},
 		{"NewVolumeIsBlank", (*suite).newVolumeIsBlank, true},

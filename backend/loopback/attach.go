@@ -18,10 +18,10 @@ import (
 // loop device on it. A crash in between leaves it in the directory without a
 // device; Device says ErrNotAttached then, and Attach again goes on from there.
 func (b *Backend) Attach(ctx context.Context, volumeID, instanceID string) error {
-	return wrapVolume("attach", volumeID, b.attach(ctx, volumeID, instanceID))
+	return wrapVolume("attach", volumeID, b.attach(ctx, volumeID, instanceID, noEpoch))
 }
 
-func (b *Backend) attach(ctx context.Context, volumeID, instanceID string) error {
+func (b *Backend) attach(ctx context.Context, volumeID, instanceID string, epoch uint64) error {
 	if instanceID != b.config.InstanceID {
 		return fmt.Errorf("only the agent of %s can attach to it, and this is %s", instanceID, b.config.InstanceID)
 	}
@@ -33,7 +33,7 @@ func (b *Backend) attach(ctx context.Context, volumeID, instanceID string) error
 		return err
 	}
 	defer end()
-	image, done, err := b.claim(volumeID)
+	image, done, err := b.claim(volumeID, epoch)
 	if err != nil || done {
 		return err
 	}
@@ -71,7 +71,7 @@ func flushIfFresh(image *os.File) <-chan error {
 
 // claim returns the image, locked and in this instance's directory; or done,
 // if it is attached already.
-func (b *Backend) claim(volumeID string) (image *os.File, done bool, err error) {
+func (b *Backend) claim(volumeID string, epoch uint64) (image *os.File, done bool, err error) {
 	// Each round that fails means that another machine moved the image
 	// between two steps.
 	for range 10 {
@@ -79,7 +79,7 @@ func (b *Backend) claim(volumeID string) (image *os.File, done bool, err error) 
 		if err != nil {
 			return nil, false, err
 		}
-		claimed, done, err := b.claimOpen(volumeID, image)
+		claimed, done, err := b.claimOpen(volumeID, image, epoch)
 		if err == nil && claimed {
 			return image, false, nil
 		}
@@ -124,7 +124,7 @@ func (b *Backend) unknown() error {
 // claimOpen makes an open image this machine's: claimed, locked and in the
 // right directory; or done, if it is attached already; or neither, if it was
 // moved meanwhile.
-func (b *Backend) claimOpen(volumeID string, image *os.File) (claimed, done bool, err error) {
+func (b *Backend) claimOpen(volumeID string, image *os.File, epoch uint64) (claimed, done bool, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(image.Fd()), &st); err != nil {
 		return false, false, err
@@ -141,6 +141,9 @@ func (b *Backend) claimOpen(volumeID string, image *os.File) (claimed, done bool
 		}
 	}()
 	if err := checkImage(&st); err != nil {
+		return false, false, err
+	}
+	if err := raiseEpoch(image, epoch); err != nil {
 		return false, false, err
 	}
 	err = b.moveHere(volumeID)

@@ -62,6 +62,8 @@ type Backend struct {
 var (
 	_ backend.Backend  = (*Backend)(nil)
 	_ backend.Surveyor = (*Backend)(nil)
+	_ backend.Witness  = (*Backend)(nil)
+	_ backend.Guard    = (*Backend)(nil)
 )
 
 // New opens the storage at a root. What is attached to this machine is found

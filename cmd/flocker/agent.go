@@ -12,6 +12,7 @@ import (
 	"github.com/flocker-mesos/flocker/agent"
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/api/client"
+	"github.com/flocker-mesos/flocker/backend/stopcommand"
 	"github.com/flocker-mesos/flocker/isolator/reconcile"
 	"github.com/flocker-mesos/flocker/pki"
 )
@@ -58,6 +59,11 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 	deps := agent.Deps{
 		Node: node, Backend: volumes, Dial: dialer(control),
 		Mesos: settings.Mesos.Agent, Version: version, Log: log, Metrics: registry,
+	}
+	if settings.Stop != "" {
+		if deps.Stopper, err = stopcommand.New(settings.Stop); err != nil {
+			return err
+		}
 	}
 	var mesos *reconcile.Mesos
 	if settings.Mesos.Agent != "" {

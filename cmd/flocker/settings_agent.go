@@ -9,6 +9,7 @@ import (
 	"github.com/flocker-mesos/flocker/agent"
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/backend/loopback"
+	"github.com/flocker-mesos/flocker/backend/stopcommand"
 )
 
 // agentSettings is agent.yml: Flocker's, and below it what is ours.
@@ -20,6 +21,7 @@ type agentSettings struct {
 	Certs   string          `yaml:"certificates"`
 	Agent   agent.Config    `yaml:",inline"`
 	Mesos   mesosSettings   `yaml:"mesos"`
+	Stop    string          `yaml:"stop-command"`
 	Metrics string          `yaml:"metrics-listen"`
 	Log     logSettings     `yaml:"log"`
 }
@@ -71,6 +73,11 @@ func (s *agentSettings) Validate() error {
 	if s.Mesos.Agent != "" {
 		if u, err := url.Parse(s.Mesos.Agent); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return api.FieldErrorf("mesos.agent", "%q is not a URL such as http://10.0.0.11:5051", s.Mesos.Agent)
+		}
+	}
+	if s.Stop != "" {
+		if err := stopcommand.Check(s.Stop); err != nil {
+			return api.FieldErrorf("stop-command", "%v", err)
 		}
 	}
 	if err := checkMetricsListen(s.Metrics); err != nil {

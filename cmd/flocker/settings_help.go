@@ -17,10 +17,13 @@ var agentHelp = map[string]string{
 	"socket":                   "where flocker-isolator and dvdcli call the agent",
 	"wait-limit":               "how long a container waits for its volumes; keep it below Mesos' --executor_registration_timeout",
 	"workers":                  "how many datasets are worked on at once",
-	"mesos.agent":              "URL of this machine's Mesos agent; with it lost cleanups are noticed and pods' labels are read",
-	"metrics-listen":           "address for /metrics without TLS, on this machine only, such as 127.0.0.1:4526; empty for nowhere",
-	"log.level":                "DEBUG, INFO, WARN or ERROR",
-	"log.format":               "text or json",
+	"preempt-grace":            "how long processes have that use a volume which another node preempts, before they are killed",
+	"stop-command": "program that turns a lost machine off, told its instance id; exit status 0 is its word that it is off. " +
+		"Needed where on-lost-node is stop-instance and the backend cannot do it",
+	"mesos.agent":    "URL of this machine's Mesos agent; with it lost cleanups are noticed and pods' labels are read",
+	"metrics-listen": "address for /metrics without TLS, on this machine only, such as 127.0.0.1:4526; empty for nowhere",
+	"log.level":      "DEBUG, INFO, WARN or ERROR",
+	"log.format":     "text or json",
 }
 
 var controlHelp = map[string]string{

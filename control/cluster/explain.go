@@ -15,6 +15,7 @@ type Status string
 const (
 	StatusDestroyed   Status = "destroyed"   // deleted, and the volume is gone
 	StatusDeleting    Status = "deleting"    // deleted, the volume is still there
+	StatusFencing     Status = "fencing"     // the holder is lost, and another node sees to it that it cannot write
 	StatusUnreachable Status = "unreachable" // the holder's agent is not connected
 	StatusFailing     Status = "failing"     // the holder has tried something and failed
 	StatusWaiting     Status = "waiting"     // a node wants it that does not hold it
@@ -70,6 +71,8 @@ func (e *explanation) explain() Status {
 	switch {
 	case e.d.Deleted:
 		return StatusDeleting
+	case e.d.Fence != nil:
+		return StatusFencing
 	case lost:
 		return StatusUnreachable
 	case failing:
@@ -138,6 +141,9 @@ func (e *explanation) place(holder *api.Node) {
 		e.say("%s is attached to %s and has no file system yet.", name, on)
 	case api.PhaseAttaching:
 		e.say("%s is attached to %s, but the kernel there does not show the device of volume %s yet, %s.", name, on, e.volume(), since)
+	case api.PhaseCut:
+		e.say("%s is mounted on %s, but the storage system has taken its volume %s away from there, %s: what is written there is lost.",
+			name, on, e.volume(), since)
 	case api.PhaseForeign:
 		e.say("%s is attached to %s, but the device is not what it should be: nothing is done with it, so that no data is lost. "+
 			"A person must look at volume %s, %s.", name, on, e.volume(), since)
@@ -191,6 +197,9 @@ func (e *explanation) liveness(holder *api.Node) (lost bool) {
 		return false
 	}
 	e.say("The agent of %s has not been heard %s.", holder.Name(), e.at(holder.Since))
+	if !holder.GivenUp.IsZero() {
+		e.say("An operator gave the machine up for lost %s.", e.ago(holder.GivenUp))
+	}
 	return true
 }
 
@@ -249,12 +258,21 @@ func (e *explanation) queue() (waiting bool) {
 func (e *explanation) outlook(holder *api.Node, lost, failing, waiting bool) {
 	name := holder.Name()
 	used := e.st != nil && len(e.st.Consumers) > 0
+	if e.d.Fence != nil {
+		e.fence(name)
+		return
+	}
 	if lost {
 		what := "its containers may still be running and writing, so no other node gets the volume"
 		if e.d.Deleted {
 			what = "it may still be writing, so the volume is not destroyed"
 		}
-		e.say("While %s is silent %s. That goes on when its agent is back: start it, or see to the machine.", name, what)
+		if wantedElsewhere(e.d) {
+			e.say("No other node with the same storage system is there to keep %s from writing, and until then %s.", name, what)
+			return
+		}
+		e.say("While %s is silent %s. That goes on when its agent is back: start it, or see to the machine. "+
+			"When another node asks for it, that one fences %s first.", name, what, name)
 		return
 	}
 	switch {
@@ -263,6 +281,9 @@ func (e *explanation) outlook(holder *api.Node, lost, failing, waiting bool) {
 	case e.d.Deleted:
 		e.say("%s is about to unmount, detach and destroy the volume.", name)
 	case waiting:
+		if e.d.Preempted() && used {
+			e.say("%s preempts: the users on %s are asked to end, and are killed when they take too long.", e.nodeName(e.next()), name)
+		}
 		condition := "it has unmounted and detached the volume, which it is about to do"
 		if used {
 			condition = "the last of its users there has ended and the volume is unmounted and detached"
@@ -275,6 +296,26 @@ func (e *explanation) outlook(holder *api.Node, lost, failing, waiting bool) {
 		}
 	case e.st.Action != "":
 		e.say("%s is about to %s.", name, e.st.Action)
+	}
+}
+
+// fence says how far the fencing of the lost holder is.
+func (e *explanation) fence(holder string) {
+	f := e.d.Fence
+	by := e.nodeName(f.Node)
+	switch {
+	case f.Begun:
+		e.say("%s takes the volume away from %s, whose tenure has ended, %s.", by, holder, e.at(f.Since))
+	case f.Finding == "":
+		e.say("%s looks whether %s can still write to it, %s.", by, holder, e.at(f.Since))
+	case f.Policy == api.FenceWait:
+		e.say("%s finds that %s may still be writing, %s: %s. It is not taken from it before that ends: see to the machine. If it is off, say so: flocker nodes lost %s.",
+			by, holder, e.at(f.Since), f.Finding, holder)
+	default:
+		e.say("%s is to fence %s (%s) %s: %s.", by, holder, f.Policy, e.at(f.Since), f.Finding)
+	}
+	if !e.d.Deleted {
+		e.say("Then %s gets it.", e.nodeName(e.next()))
 	}
 }
 

@@ -58,6 +58,12 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 			}
 		}
 	}
+	fencedBy := func(n api.NodeID, f api.Fence) func(*api.Dataset) {
+		return func(d *api.Dataset) {
+			f.Node, f.Holder, f.Epoch, f.Since = n, d.Holder.Node, d.Epoch, before(time.Minute)
+			d.Fence = &f
+		}
+	}
 	movedTo := func(n api.NodeID) func(*api.Dataset) { return func(d *api.Dataset) { d.Primary, d.Pinned = n, true } }
 
 	for _, tc := range []struct {
@@ -95,8 +101,33 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
 				"The agent of node-x has not been heard since 2026-03-01T09:55:00Z (5m0s). " +
 				"It is waited for by node-b since 2026-03-01T09:59:50Z (10s). " +
+				"No other node with the same storage system is there to keep node-x from writing, and until then " +
+				"its containers may still be running and writing, so no other node gets the volume."},
+		{"held by a node that is silent and wanted by nobody", dataset(held("x")), state(api.PhaseMounted, func(st *api.DatasetState) { st.Node = "x" }),
+			cluster.StatusUnreachable,
+			"Dataset db is mounted on node-x (192.0.2.99) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+				"Nothing uses it there any more. " +
+				"The agent of node-x has not been heard since 2026-03-01T09:55:00Z (5m0s). " +
 				"While node-x is silent its containers may still be running and writing, so no other node gets the volume. " +
-				"That goes on when its agent is back: start it, or see to the machine."},
+				"That goes on when its agent is back: start it, or see to the machine. When another node asks for it, that one fences node-x first."},
+		{"silent node that may be writing", dataset(held("x"), awaited("b"), fencedBy("b", api.Fence{Policy: api.FenceWait, Finding: "its image is locked"})),
+			nil, cluster.StatusFencing,
+			"Dataset db was given to node-x (192.0.2.99) at 2026-03-01T09:56:00Z (4m0s ago), which has not reported about it yet. " +
+				"The agent of node-x has not been heard since 2026-03-01T09:55:00Z (5m0s). " +
+				"It is waited for by node-b since 2026-03-01T09:59:50Z (10s). " +
+				"node-b finds that node-x may still be writing, since 2026-03-01T09:59:00Z (1m0s): its image is locked. " +
+				"It is not taken from it before that ends: see to the machine. If it is off, say so: flocker nodes lost node-x. Then node-b gets it."},
+		{"silent node that is being fenced", dataset(held("x"), awaited("b"), fencedBy("b", api.Fence{Begun: true})), nil, cluster.StatusFencing,
+			"Dataset db was given to node-x (192.0.2.99) at 2026-03-01T09:56:00Z (4m0s ago), which has not reported about it yet. " +
+				"The agent of node-x has not been heard since 2026-03-01T09:55:00Z (5m0s). " +
+				"It is waited for by node-b since 2026-03-01T09:59:50Z (10s). " +
+				"node-b takes the volume away from node-x, whose tenure has ended, since 2026-03-01T09:59:00Z (1m0s). Then node-b gets it."},
+		{"preempted", dataset(awaited("b"), func(d *api.Dataset) { d.Waiting[0].Preempt = true }), state(api.PhaseMounted, used), cluster.StatusWaiting,
+			"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
+				"It is waited for by node-b since 2026-03-01T09:59:50Z (10s). " +
+				"node-b preempts: the users on node-a are asked to end, and are killed when they take too long. " +
+				"node-b gets it as soon as the last of its users there has ended and the volume is unmounted and detached."},
 		{"failing", dataset(), state(api.PhaseDetached, failed, used), cluster.StatusFailing,
 			"Dataset db belongs to node-a (192.0.2.10) since 2026-03-01T09:56:00Z (4m0s); its volume vol-1 is not attached. " +
 				"It is wanted there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +

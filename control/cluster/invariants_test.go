@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/control/cluster"
@@ -27,6 +28,9 @@ func dump(s *cluster.State) map[cluster.Key]string {
 	}
 	for n := range s.Nodes() {
 		put(cluster.Change{Key: cluster.NodeKey(n.ID), Node: n})
+	}
+	for r := range s.Replicas() {
+		put(cluster.Change{Key: cluster.ReplicaKey(r.ID), Replica: r})
 	}
 	return all
 }
@@ -86,6 +90,8 @@ func checkDataset(d *api.Dataset) error {
 		return fmt.Errorf("%v wait for what nobody holds", d.Waiting)
 	case d.Holder != nil && d.AwaitedBy(d.Holder.Node):
 		return fmt.Errorf("its holder waits for it")
+	case d.Fence != nil && (d.Holder == nil || d.Fence.Holder != d.Holder.Node || d.Fence.Node == d.Holder.Node || d.Fence.Epoch != d.Epoch):
+		return fmt.Errorf("fence %+v is not about its holder %+v", *d.Fence, d.Holder)
 	case d.Deleted && len(d.Waiting) > 0:
 		return fmt.Errorf("%v wait for a deleted dataset", d.Waiting)
 	case d.Destroyed && (!d.Deleted || d.Holder != nil || d.DestroyedAt.IsZero()):
@@ -99,6 +105,33 @@ func checkDataset(d *api.Dataset) error {
 			return fmt.Errorf("node %s waits twice", w.Node)
 		}
 		seen[w.Node] = true
+	}
+	return nil
+}
+
+// checkUpkeep reports when upkeep does not come to an end, or forgets something.
+func checkUpkeep(s *cluster.State, now time.Time) error {
+	due := s.Due()
+	out, err := cluster.Upkeep{At: now, Limit: 1000}.Apply(s)
+	if err != nil {
+		return err
+	}
+	if due != (len(out.Changes) > 0) {
+		return fmt.Errorf("upkeep is due: %t, and has %d changes", due, len(out.Changes))
+	}
+	after := s.Clone()
+	after.Put(out.Changes...)
+	if after.Due() {
+		return fmt.Errorf("upkeep is due again after upkeep")
+	}
+	fresh := cluster.New() // as loaded from nothing
+	for key, value := range dump(s) {
+		if err := fresh.PutStored(key, []byte(value)); err != nil {
+			return err
+		}
+	}
+	if fresh.Due() != due {
+		return fmt.Errorf("upkeep is due: %t, after loading %t", due, fresh.Due())
 	}
 	return nil
 }
@@ -133,6 +166,10 @@ func checkStep(old, s *cluster.State) error {
 			return fmt.Errorf("dataset %s changed hands within epoch %d", was.ID, is.Epoch)
 		case was.Volume != nil && (is.Volume == nil || *is.Volume != *was.Volume):
 			return fmt.Errorf("dataset %s: volume changed from %v to %v", was.ID, was.Volume, is.Volume)
+		case was.Revoked() && !is.Revoked() && is.Holder != nil && is.Epoch == was.Epoch:
+			return fmt.Errorf("dataset %s: a tenure that was ended goes on", was.ID)
+		case is.Revoked() && !was.Revoked() && !old.Node(is.Holder.Node).Lost():
+			return fmt.Errorf("dataset %s: the tenure of a node that is there was ended", was.ID)
 		case was.Deleted && !is.Deleted, was.Destroyed && !is.Destroyed:
 			return fmt.Errorf("dataset %s came back", was.ID)
 		case is != was && is.Revision <= was.Revision:

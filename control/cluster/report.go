@@ -112,7 +112,7 @@ func checkEffects(d *api.Dataset, r api.DatasetReport) error {
 	}
 	if r.Release || r.Destroyed {
 		switch r.State.Phase {
-		case api.PhaseAttaching, api.PhaseBlank, api.PhaseForeign, api.PhaseAttached, api.PhaseMounted:
+		case api.PhaseAttaching, api.PhaseBlank, api.PhaseForeign, api.PhaseAttached, api.PhaseMounted, api.PhaseCut:
 			return api.Errorf(api.CodeInvalid, "dataset %s cannot be given up while its volume is %s", d.ID, r.State.Phase)
 		}
 	}

@@ -31,6 +31,7 @@ type State struct {
 	eras      *btree.Map[string, api.NodeID]
 	concerned *btree.BTreeG[concern]
 	due       *btree.Set[api.DatasetID] // that Upkeep has something to do about
+	orphans   *btree.Set[api.DatasetID] // that somebody wants and whose holder is lost
 	tag       Tag
 }
 
@@ -59,6 +60,7 @@ func New() *State {
 		eras:      btree.NewMap[string, api.NodeID](0),
 		concerned: btree.NewBTreeGOptions(concern.before, btree.Options{NoLocks: true}),
 		due:       &btree.Set[api.DatasetID]{},
+		orphans:   &btree.Set[api.DatasetID]{},
 	}
 }
 
@@ -75,6 +77,7 @@ func (s *State) Clone() *State {
 	c.eras = s.eras.Copy()
 	c.concerned = s.concerned.Copy()
 	c.due = s.due.Copy()
+	c.orphans = s.orphans.Copy()
 	return &c
 }
 
@@ -219,6 +222,7 @@ func (s *State) putDataset(id api.DatasetID, d *api.Dataset) {
 	if d == nil {
 		s.datasets.Delete(id)
 		s.due.Delete(id)
+		s.orphans.Delete(id)
 		return
 	}
 	s.datasets.Set(id, d)

@@ -3,6 +3,8 @@ package cluster
 import (
 	"time"
 
+	"github.com/tidwall/btree"
+
 	"github.com/flocker-mesos/flocker/api"
 )
 
@@ -66,19 +68,37 @@ func sameFence(a, b *api.Fence) bool {
 	return *a == *b
 }
 
-// reconsider keeps the index of what Upkeep has to do. What it would write does
-// not depend on the time, but for when a new fence begins.
+// reconsider keeps the indexes of what Upkeep has to do. What it would write
+// does not depend on the time, but for when a new fence begins.
 func (s *State) reconsider(d *api.Dataset) {
-	if s.kept(d, time.Time{}) != nil {
-		s.due.Insert(d.ID)
+	mark(s.due, d.ID, s.kept(d, time.Time{}) != nil)
+	mark(s.orphans, d.ID, s.orphan(d))
+}
+
+func mark(set *btree.Set[api.DatasetID], id api.DatasetID, in bool) {
+	if in {
+		set.Insert(id)
 	} else {
-		s.due.Delete(d.ID)
+		set.Delete(id)
 	}
 }
 
-// reconsiderAll reconsiders all datasets that concern a node.
+// orphan reports whether somebody wants a dataset whose holder is lost.
+func (s *State) orphan(d *api.Dataset) bool {
+	if d.Holder == nil || d.Destroyed {
+		return false
+	}
+	holder := s.Node(d.Holder.Node)
+	return holder != nil && (d.Revoked() || holder.Lost() && wantedElsewhere(d))
+}
+
+// reconsiderAll reconsiders all datasets that concern a node, and those that it
+// may be able to help with.
 func (s *State) reconsiderAll(node api.NodeID) {
 	for d := range s.Concerning(node) {
 		s.reconsider(d)
+	}
+	for _, id := range s.orphans.Keys() {
+		s.reconsider(s.Dataset(id))
 	}
 }

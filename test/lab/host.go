@@ -33,7 +33,7 @@ type Host struct {
 
 	mu      sync.Mutex
 	thread  *thread
-	init    *exec.Cmd // the host's process 1
+	init    *exec.Cmd // the host's process 1, nil while it is off
 	bootID  string
 	daemons []*Process
 }
@@ -70,7 +70,21 @@ func (h *Host) Path(path string) string { return filepath.Join(h.root(), path) }
 func (h *Host) Cgroups() string { return h.Path(cgroups) }
 
 // BootID returns the host's boot id, as /proc/sys/kernel/random/boot_id shows it.
-func (h *Host) BootID() string { return h.bootID }
+func (h *Host) BootID() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.bootID
+}
+
+// process1 returns the id of the host's process 1, as this process sees it.
+func (h *Host) process1() (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.thread == nil || h.init == nil || h.init.Process == nil {
+		return 0, errGone
+	}
+	return h.init.Process.Pid, nil
+}
 
 // Do runs fn on a thread in the host's namespaces: it sees the host's files,
 // mounts and network. Calls run one after another, so fn should be short.
@@ -129,7 +143,11 @@ func (h *Host) Plug(ctx context.Context, in bool) error { return h.lab.wiring.pl
 // Mounts returns the lines of the host's mount table, as in
 // /proc/PID/mountinfo.
 func (h *Host) Mounts() ([]string, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", h.init.Process.Pid))
+	pid, err := h.process1()
+	if err != nil {
+		return nil, fmt.Errorf("read mount table of %s: %w", h.Name, err)
+	}
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", pid))
 	if err != nil {
 		return nil, fmt.Errorf("read mount table of %s: %w", h.Name, err)
 	}
@@ -139,7 +157,11 @@ func (h *Host) Mounts() ([]string, error) {
 // Processes returns the command lines of the host's processes, words separated
 // by spaces, by their pids as the lab sees them.
 func (h *Host) Processes() (map[int]string, error) {
-	mine, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", h.init.Process.Pid))
+	pid, err := h.process1()
+	if err != nil {
+		return nil, fmt.Errorf("list processes of %s: %w", h.Name, err)
+	}
+	mine, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
 	if err != nil {
 		return nil, fmt.Errorf("list processes of %s: %w", h.Name, err)
 	}
@@ -161,13 +183,26 @@ func (h *Host) Processes() (map[int]string, error) {
 	return all, nil
 }
 
-// Reboot cuts the power and starts the host again: its processes, mounts and
-// loop devices are gone, /run and /tmp are empty, the boot id is another one;
-// everything else on its disk is as it was.
+// Reboot cuts the power and starts the host again: see PowerOff and PowerOn.
 func (h *Host) Reboot(ctx context.Context) error {
+	if err := h.PowerOff(); err != nil {
+		return err
+	}
+	return h.PowerOn(ctx)
+}
+
+// PowerOff cuts the power: the host's processes, mounts and loop devices are
+// gone, and nobody can reach it.
+func (h *Host) PowerOff() error {
 	if err := h.powerOff(); err != nil {
 		return fmt.Errorf("cut power of host %s: %w", h.Name, err)
 	}
+	return nil
+}
+
+// PowerOn starts a host whose power was cut: /run and /tmp are empty, the boot
+// id is another one; everything else on its disk is as it was.
+func (h *Host) PowerOn(ctx context.Context) error {
 	// The kernel may have been faster, so a failure says nothing.
 	_ = h.lab.wiring.disconnect(ctx, h.port)
 	if err := ctx.Err(); err != nil {
@@ -190,8 +225,11 @@ func (h *Host) boot(ctx context.Context) error {
 	if err := os.MkdirAll(h.Path(h.lab.SAN), 0o755); err != nil {
 		return err
 	}
-	h.bootID = uuid.NewString()
-	if err := os.WriteFile(h.Path("/etc/boot_id"), []byte(h.bootID+"\n"), 0o444); err != nil {
+	bootID := uuid.NewString()
+	h.mu.Lock()
+	h.bootID = bootID
+	h.mu.Unlock()
+	if err := os.WriteFile(h.Path("/etc/boot_id"), []byte(bootID+"\n"), 0o444); err != nil {
 		return err
 	}
 	t, err := newThread(h.makeNamespaces)
@@ -201,10 +239,14 @@ func (h *Host) boot(ctx context.Context) error {
 	h.mu.Lock()
 	h.thread = t
 	h.mu.Unlock()
-	if err := h.startInit(); err != nil {
+	init, err := h.startInit()
+	if err != nil {
 		return err
 	}
-	if err := h.lab.wiring.connect(ctx, h.port, h.init.Process.Pid); err != nil {
+	h.mu.Lock()
+	h.init = init
+	h.mu.Unlock()
+	if err := h.lab.wiring.connect(ctx, h.port, init.Process.Pid); err != nil {
 		return fmt.Errorf("connect to switch: %w", err)
 	}
 	return h.Do(func() error {
@@ -236,32 +278,32 @@ func (h *Host) makeNamespaces() error {
 
 // startInit starts process 1, which mounts the host's own /proc (nobody
 // outside its process namespace could) and then only waits for orphans.
-func (h *Host) startInit() error {
+func (h *Host) startInit() (*exec.Cmd, error) {
 	const script = `mount -t proc proc /proc && echo up && { sleep infinity & wait; }`
 	var stderr bytes.Buffer
 	// Only process 1 may have a parent-death signal: other children would find
 	// that their parent is not the expected one, outside their namespace, and
 	// take it for dead. They end with process 1.
-	h.init = &exec.Cmd{
+	init := &exec.Cmd{
 		Path:        "/bin/sh",
 		Args:        []string{"init", "-c", script},
 		Env:         hostEnv,
 		Stderr:      &stderr,
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	}
-	out, err := h.init.StdoutPipe()
+	out, err := init.StdoutPipe()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := h.Do(h.init.Start); err != nil {
-		return fmt.Errorf("start process 1: %w", err)
+	if err := h.Do(init.Start); err != nil {
+		return nil, fmt.Errorf("start process 1: %w", err)
 	}
 	if _, err := out.Read(make([]byte, 3)); err != nil {
-		_ = h.init.Process.Kill()
-		_ = h.init.Wait()
-		return fmt.Errorf("start process 1: %w: %s", err, stderr.String())
+		_ = init.Process.Kill()
+		_ = init.Wait()
+		return nil, fmt.Errorf("start process 1: %w: %s", err, stderr.String())
 	}
-	return nil
+	return init, nil
 }
 
 // powerOff ends everything on the host as a power cut does.
@@ -269,16 +311,18 @@ func (h *Host) powerOff() error {
 	h.mu.Lock()
 	t := h.thread
 	h.thread = nil
+	init := h.init
+	h.init = nil
 	daemons := h.daemons
 	h.daemons = nil
 	h.mu.Unlock()
 	if t == nil {
 		return nil
 	}
-	if h.init != nil && h.init.Process != nil {
+	if init != nil && init.Process != nil {
 		// The kernel ends all processes of the namespace before the wait returns.
-		_ = h.init.Process.Kill()
-		_ = h.init.Wait()
+		_ = init.Process.Kill()
+		_ = init.Wait()
 	}
 	for _, p := range daemons {
 		<-p.Exited()
@@ -331,7 +375,10 @@ func (h *Host) enter() (*thread, error) {
 		name string
 		flag int
 	}{{"net", unix.CLONE_NEWNET}, {"uts", unix.CLONE_NEWUTS}, {"mnt", unix.CLONE_NEWNS}}
-	pid := h.init.Process.Pid
+	pid, err := h.process1()
+	if err != nil {
+		return nil, err
+	}
 	return newThread(func() error {
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {
 			return fmt.Errorf("unshare working directory: %w", err)

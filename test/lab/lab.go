@@ -20,6 +20,9 @@ type Options struct {
 	// Programs are the project's programs, which every host has in
 	// /opt/flocker/bin. Nil for a lab without them.
 	Programs *Programs
+	// Tools are programs of this machine, by the names that the hosts have
+	// them by in /opt/tools.
+	Tools map[string]string
 	// PrivateMounts leaves the hosts' root mounts private, as without
 	// systemd; else they are shared, as systemd makes them.
 	PrivateMounts bool

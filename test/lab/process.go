@@ -178,15 +178,22 @@ func (p *Process) Signal(s syscall.Signal) error {
 }
 
 // Frozen reports whether the process is stopped as by SIGSTOP.
-func (p *Process) Frozen() bool {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid()))
+func (p *Process) Frozen() bool { return state(p.Pid()) == "T" }
+
+// state returns the letter for what a process does, as ps shows it, "" where
+// there is none.
+func state(pid int) string {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return false
+		return ""
 	}
 	// The state follows the command's name, which may hold anything but ends
 	// with the last parenthesis.
 	_, rest, ok := strings.Cut(string(data[strings.LastIndexByte(string(data), ')'):]), " ")
-	return ok && strings.HasPrefix(rest, "T")
+	if !ok || rest == "" {
+		return ""
+	}
+	return rest[:1]
 }
 
 // Output returns what this run of the daemon has printed until now.

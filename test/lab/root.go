@@ -16,6 +16,9 @@ import (
 // ProgramsDir is where the hosts have the project's programs.
 const ProgramsDir = "/opt/flocker/bin"
 
+// ToolsDir is where the hosts have the lab's tools.
+const ToolsDir = "/opt/tools"
+
 // etcOfMachine is where a host has the machine's /etc, read-only: its own /etc
 // links there, except for what a host must have for itself.
 const etcOfMachine = "/.machine/etc"
@@ -30,7 +33,7 @@ func (h *Host) root() string { return filepath.Join(h.Dir, "root") }
 // install makes the host's disk: its root directory and its logs.
 func (h *Host) install() error {
 	dirs := []string{
-		"dev", "proc", "sys", "usr", "tmp", "run", "root", "mnt", "srv", "old", "opt/flocker/bin",
+		"dev", "proc", "sys", "usr", "tmp", "run", "root", "mnt", "srv", "old", "opt/flocker/bin", ToolsDir,
 		"var/lib", "var/log", "var/tmp", "var/cache", "etc/flocker", etcOfMachine, cgroups,
 	}
 	for _, dir := range dirs {
@@ -48,6 +51,12 @@ func (h *Host) install() error {
 	}
 	if err := os.Symlink("/run", h.Path("var/run")); err != nil {
 		return err
+	}
+	for name := range h.lab.opts.Tools {
+		// A file to bind the tool on.
+		if err := os.WriteFile(h.Path(filepath.Join(ToolsDir, name)), nil, 0o755); err != nil {
+			return err
+		}
 	}
 	for _, name := range topDirs() {
 		if err := likeMachine("/"+name, h.Path(name)); err != nil {
@@ -133,6 +142,12 @@ func (h *Host) enterRoot() error {
 			from, to string
 			readOnly bool
 		}{from: p.Dir, to: ProgramsDir, readOnly: true})
+	}
+	for name, path := range h.lab.opts.Tools {
+		binds = append(binds, struct {
+			from, to string
+			readOnly bool
+		}{from: path, to: filepath.Join(ToolsDir, name), readOnly: true})
 	}
 	for _, b := range binds {
 		if err := bind(b.from, filepath.Join(root, b.to), b.readOnly); err != nil {
