@@ -19,6 +19,7 @@ type rest struct {
 	version       string
 	defaultSize   int64
 	configuration configurationCache
+	stopping      <-chan struct{} // closed when those who wait have to be answered
 }
 
 // serve returns the server of all resources.
