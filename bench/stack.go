@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/api/client"
+	"github.com/flocker-mesos/flocker/control/cluster"
+	"github.com/flocker-mesos/flocker/test/consul"
+)
+
+// stack is all of Flocker on this machine: three Consul servers, a control
+// service, two agents that share a directory of volumes. And beside it the
+// floors of its parts.
+type stack struct {
+	dir      string
+	user     *client.Client
+	one, two *node
+	control  *control
+
+	consul *rawConsul
+	bare   *bareServer
+	getter *getter
+}
+
+func newStack(s settings, c *consul.Cluster) (*stack, error) {
+	certs, err := makeCertificates(filepath.Join(s.dir, "certs"), 2)
+	if err != nil {
+		return nil, err
+	}
+	addresses := leaderFirst(c)
+	st := &stack{dir: s.dir, consul: newRawConsul(addresses[0])}
+	if st.control, err = newControl(s, filepath.Join(s.dir, "control"), certs, consulStore("stack", addresses...)); err != nil {
+		return nil, err
+	}
+	if st.user, err = st.control.user(); err != nil {
+		return nil, err
+	}
+	san := filepath.Join(s.dir, "san")
+	if err := os.Mkdir(san, 0o700); err != nil {
+		return nil, err
+	}
+	if st.one, err = newNode(s, st.control, certs.nodes[0], san); err != nil {
+		return nil, err
+	}
+	if st.two, err = newNode(s, st.control, certs.nodes[1], san); err != nil {
+		return nil, err
+	}
+	if st.bare, err = newBareServer(s, certs); err != nil {
+		return nil, err
+	}
+	st.getter, err = newGetter(certs)
+	return st, err
+}
+
+func (st *stack) close() error {
+	st.bare.process.kill()
+	return joined(st.one.close, st.two.close, st.control.process.stop)
+}
+
+// await waits, by long polls, until a dataset is mounted on a node.
+func (st *stack) await(ctx context.Context, id api.DatasetID, on *node) error {
+	_, err := st.user.AwaitVolume(ctx, string(id), func(d *api.DatasetDetail) bool {
+		return d.Status == string(cluster.StatusMounted) && d.State.Node == on.id
+	})
+	return err
+}
+
+// up creates a dataset and waits until it is mounted.
+func (st *stack) up(ctx context.Context, id api.DatasetID) error {
+	_, err := st.user.Create(ctx, client.CreateRequest{ID: id, Primary: st.one.id, MaximumSize: gigabyte}, "")
+	if err != nil {
+		return err
+	}
+	return st.await(ctx, id, st.one)
+}
+
+// move moves a dataset to the other node and waits until it is mounted there.
+func (st *stack) move(ctx context.Context, id api.DatasetID) error {
+	if _, err := st.user.Move(ctx, id, st.two.id, ""); err != nil {
+		return err
+	}
+	return st.await(ctx, id, st.two)
+}
+
+// remove deletes a dataset and waits until it is gone.
+func (st *stack) remove(ctx context.Context, id api.DatasetID) error {
+	if _, err := st.user.Delete(ctx, id, ""); err != nil {
+		return err
+	}
+	_, err := st.user.AwaitVolume(ctx, string(id), func(d *api.DatasetDetail) bool { return d.Dataset.Destroyed })
+	return err
+}
+
+// stackFigures are what the rounds bring: of the stack, and of its floors.
+type stackFigures struct {
+	up, moved                 series
+	rawUp, rawMoved, shellUp  series
+	commit, hop               series
+	rawUpWhole, rawMovedWhole series // with the commits and hops of the round
+}
+
+// benchStack measures a volume's whole way, from a user's request until the
+// user sees it mounted, and the way from one node to another.
+func benchStack(s settings) ([]result, error) {
+	return withConsul(s, func(c *consul.Cluster) ([]result, error) {
+		st, err := newStack(s, c)
+		if err != nil {
+			return nil, err
+		}
+		var f stackFigures
+		for i := range s.rounds + warmUp {
+			if i == warmUp {
+				f = stackFigures{} // agents have connected, images are made
+			}
+			if err := st.round(i, &f); err != nil {
+				return nil, fmt.Errorf("%w\n%s", err, st.one.process.lastWords())
+			}
+		}
+		return []result{
+			ratio("P2", "REST, Consul, agent, 1 GiB ext4 mounted, seen / system calls + 2 commits + 2 hops", 1.1, f.up, f.rawUpWhole),
+			ratio("P2", "the same / shell", 1, f.up, f.shellUp),
+			ratio("", "system calls / a commit of two keys", 0, f.rawUp, f.commit),
+			ratio("", "a commit of two keys / a long poll's hop", 0, f.commit, f.hop),
+			ratio("P14", "a mounted volume moved to another agent / down, up without mkfs, 3 commits", 1.2, f.moved, f.rawMovedWhole),
+		}, st.close()
+	})
+}
+
+// warmUp is how many first rounds do not count.
+const warmUp = 2
+
+func (st *stack) round(i int, f *stackFigures) error {
+	ctx, cancel := patiently()
+	defer cancel()
+	id := api.DatasetID(fmt.Sprintf("b0000000-0000-4000-8000-%012d", i+1))
+	if err := timed(&f.up, func() error { return st.up(ctx, id) }); err != nil {
+		return fmt.Errorf("create dataset: %w", err)
+	}
+	if err := use(st.one.path(id)); err != nil {
+		return err
+	}
+	if err := timed(&f.moved, func() error { return st.move(ctx, id) }); err != nil {
+		return fmt.Errorf("move dataset: %w", err)
+	}
+	if err := st.remove(ctx, id); err != nil {
+		return fmt.Errorf("delete dataset: %w", err)
+	}
+	name := fmt.Sprintf("v%d", i)
+	if err := st.raw(name, f); err != nil {
+		return err
+	}
+	var down series
+	if err := shellRound(st.dir, "shell-"+name, &f.shellUp, &down); err != nil {
+		return err
+	}
+	return st.floors(ctx, f)
+}
+
+// raw measures the floor of both ways on this machine.
+func (st *stack) raw(name string, f *stackFigures) error {
+	var v *rawVolume
+	if err := timed(&f.rawUp, func() (err error) { v, err = rawUp(st.dir, name, gigabyte); return err }); err != nil {
+		return err
+	}
+	if err := use(v.target); err != nil {
+		return err
+	}
+	if err := timed(&f.rawMoved, func() error {
+		if err := v.down(); err != nil {
+			return err
+		}
+		return v.again()
+	}); err != nil {
+		return err
+	}
+	if err := v.down(); err != nil {
+		return err
+	}
+	return v.remove()
+}
+
+// again attaches and mounts a volume that was taken down.
+func (v *rawVolume) again() error {
+	image, err := os.OpenFile(v.image, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = image.Close() }()
+	if v.device, err = rawAttach(image); err != nil {
+		return err
+	}
+	return unix.Mount(v.device.Name(), v.target, "ext4", 0, "")
+}
+
+// floors measures a commit and a hop, and adds them to what they belong to.
+func (st *stack) floors(ctx context.Context, f *stackFigures) error {
+	for range 3 {
+		if err := timed(&f.commit, func() error { return st.consul.commit(ctx, "raw") }); err != nil {
+			return err
+		}
+		hop, err := st.bare.hop(st.getter)
+		if err != nil {
+			return err
+		}
+		f.hop = append(f.hop, hop)
+	}
+	n := len(f.commit)
+	commits := f.commit[n-3] + f.commit[n-2] + f.commit[n-1]
+	hops := f.hop[n-3] + f.hop[n-2] + f.hop[n-1]
+	f.rawUpWhole = append(f.rawUpWhole, f.rawUp[len(f.rawUp)-1]+commits*2/3+hops*2/3)
+	f.rawMovedWhole = append(f.rawMovedWhole, f.rawMoved[len(f.rawMoved)-1]+commits)
+	return nil
+}
