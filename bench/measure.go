@@ -99,3 +99,13 @@ func joined(all ...func() error) error {
 	}
 	return errors.Join(errs...)
 }
+
+// inOrder runs functions one after another until one fails.
+func inOrder(all ...func() error) error {
+	for _, f := range all {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
