@@ -35,6 +35,7 @@ var benchmarks = []benchmark{
 	{"p10", "P10: durable changes a second through REST, against puts to Consul", benchRate},
 	{"p11", "P11: the whole configuration, and that it is unchanged", benchConfiguration},
 	{"p2", "P2, P14: a volume through the whole stack, and from one agent to another", benchStack},
+	{"p12", "P12: a replica is killed, Consul's leader is killed", benchOutage},
 }
 
 func main() {
