@@ -64,6 +64,13 @@ func (d *dataset) ready(node api.NodeID) bool {
 	return d.seen.phase == api.PhaseMounted && d.registered() && d.record.HeldBy(node) && d.record.Epoch != d.spent
 }
 
+// sameEpoch reports whether what was seen of the dataset was seen under the
+// present epoch. What was mounted when the agent started counts as that: it has
+// been looked at since any epoch before.
+func (d *dataset) sameEpoch() bool {
+	return d.seen.epoch == epochOf(d.record) || d.seen.epoch == 0 && d.seen.phase == api.PhaseMounted
+}
+
 func (d *dataset) readOnly() bool {
 	for _, v := range d.consumers {
 		if v.ReadOnly {
@@ -236,7 +243,7 @@ func (e *engine) plan(d *dataset) (task, bool) {
 	switch {
 	case g == goalLeave:
 		t.act = actNone
-	case mustLook(d.seen.phase, d.seen.doubt, d.seen.epoch == epochOf(d.record), g):
+	case mustLook(d.seen.phase, d.seen.doubt, d.sameEpoch(), g):
 		t.act = actLook
 	default:
 		t.act = next(d.seen.phase, g, facts{
