@@ -46,7 +46,7 @@ func benchConfiguration(s settings) ([]result, error) {
 }
 
 func measureConfiguration(rounds int, p *population, g *getter, configuration, bare string) ([]result, error) {
-	text, tag, err := g.get(configuration, "")
+	text, tag, err := g.get(configuration)
 	if err != nil {
 		return nil, err
 	}
@@ -59,20 +59,20 @@ func measureConfiguration(rounds int, p *population, g *getter, configuration, b
 		if _, err := p.move(); err != nil {
 			return nil, err
 		}
-		if err := timed(&changed, func() error { text, tag, err = g.get(configuration, ""); return err }); err != nil {
+		if err := timed(&changed, func() error { text, tag, err = g.get(configuration); return err }); err != nil {
 			return nil, err
 		}
 		if err := timed(&marshal, func() error { _, err := json.Marshal(all); return err }); err != nil {
 			return nil, err
 		}
-		if err := timed(&cached, func() error { _, _, err := g.get(configuration, ""); return err }); err != nil {
+		if err := timed(&cached, func() error { _, _, err := g.get(configuration); return err }); err != nil {
 			return nil, err
 		}
 		for range 20 { // short, so more of them
 			if err := timed(&known, func() error { return g.unchanged(configuration, tag) }); err != nil {
 				return nil, err
 			}
-			if err := timed(&bareTrip, func() error { _, _, err := g.get(bare, ""); return err }); err != nil {
+			if err := timed(&bareTrip, func() error { _, _, err := g.get(bare); return err }); err != nil {
 				return nil, err
 			}
 		}
@@ -97,14 +97,14 @@ func newGetter(certs *certificates) (*getter, error) {
 }
 
 // get returns what is at a URL, and its tag.
-func (g *getter) get(url, etag string) (text []byte, newTag string, err error) {
+func (g *getter) get(url string) (text []byte, etag string, err error) {
 	ctx, cancel := patiently()
 	defer cancel()
-	status, text, newTag, err := g.do(ctx, url, etag)
+	status, text, etag, err := g.do(ctx, url, "")
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("get %s: status %d: %s", url, status, text)
 	}
-	return text, newTag, err
+	return text, etag, err
 }
 
 // unchanged gets what is known to be unchanged.

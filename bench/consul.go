@@ -92,11 +92,11 @@ func (r *rawConsul) put(ctx context.Context, key string) error {
 
 // commit writes two keys in one transaction, the least that a commit of ours
 // can be: the head of the log, and one record.
-func (r *rawConsul) commit(ctx context.Context, key string) error {
+func (r *rawConsul) commit(ctx context.Context) error {
 	type set struct{ Verb, Key, Value string }
 	type operation struct{ KV set }
 	value := base64.StdEncoding.EncodeToString(kilobyte)
-	body, err := json.Marshal([]operation{{set{"set", key + "-head", value}}, {set{"set", key, value}}})
+	body, err := json.Marshal([]operation{{set{"set", "raw/head", value}}, {set{"set", "raw/record", value}}})
 	if err != nil {
 		return err
 	}

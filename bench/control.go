@@ -112,17 +112,19 @@ func (c *control) metric(name string) (float64, error) {
 }
 
 // freeAddresses finds addresses on which nobody listens.
-func freeAddresses(n int) ([]string, error) {
-	var out []string
+func freeAddresses(n int) (out []string, err error) {
+	var all []net.Listener
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = l.Close() }() // all at once, so that they differ
-		out = append(out, l.Addr().String())
+		all, out = append(all, l), append(out, l.Addr().String())
 	}
-	return out, nil
+	for _, l := range all { // not before, so that they differ
+		err = errors.Join(err, l.Close())
+	}
+	return out, err
 }
 
 // patiently returns a context for what has failed when it takes longer than

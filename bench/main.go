@@ -36,6 +36,7 @@ var benchmarks = []benchmark{
 	{"p11", "P11: the whole configuration, and that it is unchanged", benchConfiguration},
 	{"p2", "P2, P14: a volume through the whole stack, and from one agent to another", benchStack},
 	{"p12", "P12: a replica is killed, Consul's leader is killed", benchOutage},
+	{"p13", "P13: a node's power is cut, and its volume follows", benchLost},
 }
 
 func main() {

@@ -13,9 +13,11 @@ import (
 // node is a real agent, the program as users have it, with directories of its
 // own. Nodes of one machine share the directory of volumes.
 type node struct {
-	id      api.NodeID
-	dir     string
-	process *process
+	id       api.NodeID
+	dir      string
+	launcher *launcher
+	program  string
+	process  *process
 }
 
 func (n *node) mountRoot() string { return filepath.Join(n.dir, "flocker") }
@@ -25,7 +27,7 @@ func (n *node) path(id api.DatasetID) string { return filepath.Join(n.mountRoot(
 
 // newNode writes the settings of an agent, and starts it.
 func newNode(s settings, c *control, id api.NodeID, san string) (*node, error) {
-	n := &node{id: id, dir: filepath.Join(s.dir, "node-"+string(id)[:8])}
+	n := &node{launcher: s.launcher, id: id, dir: filepath.Join(s.dir, "node-"+string(id)[:8])}
 	if err := os.MkdirAll(n.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -48,16 +50,21 @@ run-dir: %[4]s/run
 mount-root: %[5]s
 socket: %[4]s/agent.sock
 `, host, port, san, n.dir, n.mountRoot())
-	config := filepath.Join(n.dir, "agent.yml")
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(n.config(), []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	program, err := filepath.Abs(filepath.Join(s.bin, "flocker"))
-	if err != nil {
+	if n.program, err = filepath.Abs(filepath.Join(s.bin, "flocker")); err != nil {
 		return nil, err
 	}
-	n.process, err = s.launcher.start(filepath.Join(n.dir, "agent.log"), program, "agent", "--config", config)
-	return n, err
+	return n, n.launch()
+}
+
+func (n *node) config() string { return filepath.Join(n.dir, "agent.yml") }
+
+// launch starts the agent and does not wait for it.
+func (n *node) launch() (err error) {
+	n.process, err = n.launcher.start(filepath.Join(n.dir, "agent.log"), n.program, "agent", "--config", n.config())
+	return err
 }
 
 // close stops the agent and removes what it mounted.

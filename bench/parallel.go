@@ -34,7 +34,7 @@ func benchParallel(s settings) ([]result, error) {
 			return nil, err
 		}
 		if err := batchOf(&raw, workers, func(i int) error {
-			v, err := rawUp(s.dir, fmt.Sprintf("raw-%d-%d", round, i), gigabyte)
+			v, err := rawUp(s.dir, fmt.Sprintf("raw-%d-%d", round, i))
 			if err != nil {
 				return err
 			}

@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/api/client"
 	"github.com/flocker-mesos/flocker/control/cluster"
@@ -28,14 +26,14 @@ type stack struct {
 	getter *getter
 }
 
-func newStack(s settings, c *consul.Cluster) (*stack, error) {
+func newStack(s settings, c *consul.Cluster, more ...string) (*stack, error) {
 	certs, err := makeCertificates(filepath.Join(s.dir, "certs"), 2)
 	if err != nil {
 		return nil, err
 	}
 	addresses := leaderFirst(c)
 	st := &stack{dir: s.dir, consul: newRawConsul(addresses[0])}
-	if st.control, err = newControl(s, filepath.Join(s.dir, "control"), certs, consulStore("stack", addresses...)); err != nil {
+	if st.control, err = newControl(s, filepath.Join(s.dir, "control"), certs, consulStore("stack", addresses...), more...); err != nil {
 		return nil, err
 	}
 	if st.user, err = st.control.user(); err != nil {
@@ -99,10 +97,10 @@ func (st *stack) remove(ctx context.Context, id api.DatasetID) error {
 
 // stackFigures are what the rounds bring: of the stack, and of its floors.
 type stackFigures struct {
-	up, moved                 series
-	rawUp, rawMoved, shellUp  series
-	commit, hop               series
-	rawUpWhole, rawMovedWhole series // with the commits and hops of the round
+	up, moved       series
+	rawUp, rawMoved series // with their commits and hops
+	shellUp         series
+	commit, hop     series
 }
 
 // benchStack measures a volume's whole way, from a user's request until the
@@ -162,13 +160,13 @@ func (st *stack) round(i int, f *stackFigures) error {
 // in which they have to happen, so that what a commit leaves the servers to do
 // disturbs the floor as it disturbs the stack.
 func (st *stack) raw(ctx context.Context, name string, f *stackFigures) error {
-	commit := func() error { return timed(&f.commit, func() error { return st.consul.commit(ctx, "raw") }) }
+	commit := func() error { return timed(&f.commit, func() error { return st.consul.commit(ctx) }) }
 	var v *rawVolume
 	if err := timed(&f.rawUp, func() (err error) {
 		if err := commit(); err != nil {
 			return err
 		}
-		if v, err = rawUp(st.dir, name, gigabyte); err != nil {
+		if v, err = rawUp(st.dir, name); err != nil {
 			return err
 		}
 		return commit()
@@ -179,7 +177,7 @@ func (st *stack) raw(ctx context.Context, name string, f *stackFigures) error {
 		return err
 	}
 	if err := timed(&f.rawMoved, func() error {
-		return inOrder(commit, v.down, commit, v.again, commit)
+		return inOrder(commit, v.down, commit, v.attachAgain, v.mountAgain, commit)
 	}); err != nil {
 		return err
 	}
@@ -195,17 +193,4 @@ func (st *stack) raw(ctx context.Context, name string, f *stackFigures) error {
 		return err
 	}
 	return v.remove()
-}
-
-// again attaches and mounts a volume that was taken down.
-func (v *rawVolume) again() error {
-	image, err := os.OpenFile(v.image, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = image.Close() }()
-	if v.device, err = rawAttach(image); err != nil {
-		return err
-	}
-	return unix.Mount(v.device.Name(), v.target, "ext4", 0, "")
 }
