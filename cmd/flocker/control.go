@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flocker-mesos/flocker/control"
+	"github.com/flocker-mesos/flocker/fault"
 	"github.com/flocker-mesos/flocker/pki"
 )
 
@@ -41,6 +42,6 @@ func openControl(settings *controlSettings, log *slog.Logger) (*control.Service,
 	_, _, cluster := creds.Identity()
 	return control.New(settings.Control, control.Deps{
 		Cluster: cluster, UserTLS: creds.Server(pki.RoleUser), AgentTLS: creds.Server(pki.RoleNode),
-		Version: version, Log: log,
+		Version: version, Log: log, Now: fault.Now,
 	})
 }
