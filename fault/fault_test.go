@@ -1,5 +1,3 @@
-//go:build faults
-
 package fault_test
 
 import (
@@ -10,36 +8,28 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
-
-	"github.com/flocker-mesos/flocker/fault"
 )
 
-// TestHelperThatPasses is another process of this program, which passes by two
-// points and shows what it sees.
-func TestHelperThatPasses(t *testing.T) {
-	if os.Getenv("FLOCKER_TEST_HELPER") == "" {
-		t.Skip("it only helps another test")
+// build builds the program that passes by points, with faults.
+func build(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "passes")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "faults", "-o", path, "./testdata/passes").CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
 	}
-	begin := time.Now()
-	fault.Point("one")
-	if time.Since(begin) >= 100*time.Millisecond {
-		t.Log("one was slow")
-	}
-	fault.Point("two")
-	t.Log("errors are", fault.Err("one"), fault.Err("two"))
-	t.Log("the clock is ahead:", fault.Now().After(time.Now().Add(time.Hour)), "behind:", fault.Now().Before(time.Now().Add(-time.Hour)))
+	return path
 }
 
-func pass(t *testing.T, env ...string) (string, error) {
+func pass(t *testing.T, program string, env ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestHelperThatPasses$", "-test.v")
-	cmd.Env = append(append(os.Environ(), "FLOCKER_TEST_HELPER=1"), env...)
+	cmd := exec.CommandContext(t.Context(), program)
+	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
 func TestFaultsHappenWhereTheyArePlanned(t *testing.T) {
+	program := build(t)
 	for plan, want := range map[string]string{
 		"":                  "errors are <nil> <nil>",
 		"three":             "errors are <nil> <nil>",
@@ -51,13 +41,13 @@ func TestFaultsHappenWhereTheyArePlanned(t *testing.T) {
 		"two#2:delay=1000h": "errors are <nil> <nil>",
 	} {
 		t.Run(plan, func(t *testing.T) {
-			if out, err := pass(t, "FLOCKER_FAULT="+plan); err != nil || !strings.Contains(out, want) {
+			if out, err := pass(t, program, "FLOCKER_FAULT="+plan); err != nil || !strings.Contains(out, want) {
 				t.Errorf("got %v %s, want %q", err, out, want)
 			}
 		})
 	}
 	t.Run("kill", func(t *testing.T) {
-		out, err := pass(t, "FLOCKER_FAULT=two")
+		out, err := pass(t, program, "FLOCKER_FAULT=two")
 		exit, ok := errors.AsType[*exec.ExitError](err)
 		if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL || !strings.Contains(out, "fault: kill at two") {
 			t.Errorf("got %v %s, want it killed at two", err, out)
@@ -66,6 +56,7 @@ func TestFaultsHappenWhereTheyArePlanned(t *testing.T) {
 }
 
 func TestClockIsWrongByWhatAFileSays(t *testing.T) {
+	program := build(t)
 	file := filepath.Join(t.TempDir(), "clock")
 	for text, want := range map[string]string{
 		"":      "ahead: false behind: false",
@@ -75,11 +66,11 @@ func TestClockIsWrongByWhatAFileSays(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := pass(t, "FLOCKER_CLOCK_FILE="+file); err != nil || !strings.Contains(out, want) {
+		if out, err := pass(t, program, "FLOCKER_CLOCK_FILE="+file); err != nil || !strings.Contains(out, want) {
 			t.Errorf("%q: got %v %s, want %q", text, err, out, want)
 		}
 	}
-	if out, err := pass(t, "FLOCKER_CLOCK_FILE=/nonexistent"); err != nil || !strings.Contains(out, "ahead: false behind: false") {
+	if out, err := pass(t, program, "FLOCKER_CLOCK_FILE=/nonexistent"); err != nil || !strings.Contains(out, "ahead: false behind: false") {
 		t.Errorf("no file: got %v %s", err, out)
 	}
 }
