@@ -53,6 +53,8 @@ type server struct {
 	metrics *metrics
 	// access is the level of the log line that every write leaves.
 	access slog.Level
+	// stale tells since when answers show only what was last known, if they do.
+	stale func() (since time.Time, stale bool)
 }
 
 func newServer(role pki.Role, access slog.Level, log *slog.Logger, m *metrics) *server {
@@ -100,6 +102,11 @@ func (s *server) wrap(route string, h handler) http.Handler {
 		who := callerOf(r)
 		rec := &recorder{ResponseWriter: w}
 		r.Body = http.MaxBytesReader(rec, r.Body, maxBody)
+		if s.stale != nil {
+			if since, stale := s.stale(); stale {
+				rec.Header().Set(headerStale, since.UTC().Format(time.RFC3339))
+			}
+		}
 		reference := rand.Text()[:8]
 		err := s.call(h, rec, r, who)
 		if err != nil && rec.status == 0 {
@@ -133,8 +140,15 @@ func (s *server) call(h handler, w http.ResponseWriter, r *http.Request, who cal
 
 func (s *server) fail(w http.ResponseWriter, err error, reference string) {
 	status, body := describe(err, reference)
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter)
+	}
 	reply(w, status, body)
 }
+
+// retryAfter is when a client may try again what could not be done now, in
+// seconds: about as long as Consul takes to elect a leader.
+const retryAfter = "2"
 
 // logged writes one line for every write, and for every defect.
 func (s *server) logged(r *http.Request, who caller, status int, took time.Duration, err error, reference string) {

@@ -15,6 +15,7 @@ type rest struct {
 	replica       *Replica
 	self          api.ReplicaID
 	now           func() time.Time
+	log           *slog.Logger
 	version       string
 	defaultSize   int64
 	configuration configurationCache
@@ -29,6 +30,11 @@ func (a *rest) serve(log *slog.Logger, m *metrics) http.Handler {
 	a.containerRoutes(s)
 	a.volumeRoutes(s)
 	a.nodeRoutes(s)
+	a.statusRoutes(s)
+	s.stale = func() (time.Time, bool) {
+		since, _ := a.replica.outage.state()
+		return since, !since.IsZero()
+	}
 	s.handle("/health", methods{http.MethodGet: func(w http.ResponseWriter, _ *http.Request, _ caller) error {
 		return health(w, a.replica)
 	}})
@@ -40,6 +46,10 @@ const (
 	headerTag   = "X-Configuration-Tag"
 	headerMatch = "X-If-Configuration-Matches"
 )
+
+// headerStale is in the answers of a replica that cannot reach the log: since
+// when they show what was last known.
+const headerStale = "X-Flocker-Stale-Since"
 
 // expect returns the condition of a request.
 func expect(r *http.Request) cluster.Expect { return r.Header.Values(headerMatch) }

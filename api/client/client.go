@@ -120,6 +120,43 @@ func (c *Client) Nodes(ctx context.Context) ([]*api.Node, error) {
 	return nodes, err
 }
 
+// Status returns how the cluster is.
+func (c *Client) Status(ctx context.Context) (*api.ClusterStatus, error) {
+	var status api.ClusterStatus
+	if err := c.get(ctx, "/v1/status", &status); err != nil {
+		return nil, err
+	}
+	return &status, nil
+}
+
+// Node returns a node with what it has.
+func (c *Client) Node(ctx context.Context, id api.NodeID) (*api.NodeDetail, error) {
+	return c.node(ctx, http.MethodGet, id, "")
+}
+
+// GiveUpNode says, on the caller's word, that a silent node is off: its volumes
+// may go to others.
+func (c *Client) GiveUpNode(ctx context.Context, id api.NodeID) (*api.NodeDetail, error) {
+	return c.node(ctx, http.MethodPost, id, "/lost")
+}
+
+// DrainNode has a node emptied, or ends that.
+func (c *Client) DrainNode(ctx context.Context, id api.NodeID, end bool) (*api.NodeDetail, error) {
+	method := http.MethodPost
+	if end {
+		method = http.MethodDelete
+	}
+	return c.node(ctx, method, id, "/drain")
+}
+
+func (c *Client) node(ctx context.Context, method string, id api.NodeID, what string) (*api.NodeDetail, error) {
+	var n api.NodeDetail
+	if _, _, err := c.c.call(ctx, request{method: method, path: "/v1/nodes/" + url.PathEscape(string(id)) + what}, &n); err != nil {
+		return nil, err
+	}
+	return &n, nil
+}
+
 // Volumes returns all datasets in full. Those whose volumes are gone are left
 // out unless gone is set.
 func (c *Client) Volumes(ctx context.Context, gone bool) ([]*api.DatasetDetail, error) {

@@ -15,7 +15,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-	}, newControl(), newAgent(), newVolumes(), newNodes(), newCA(), newDev(), newVersion())
+	}, newControl(), newAgent(), newVolumes(), newNodes(), newStatus(), newCA(), newDev(), newVersion())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	return root
 }

@@ -80,11 +80,16 @@ func showVolume(w io.Writer, d *api.DatasetDetail) {
 	}
 	line("Created", "%s", d.Dataset.Created.UTC().Format(time.RFC3339))
 	fmt.Fprintln(w)
+	wrap(w, d.Why, textWidthOf(w))
+}
+
+// textWidthOf returns how wide explanations are written.
+func textWidthOf(w io.Writer) int {
 	width := terminalWidth(w)
 	if width == 0 || width > textWidth {
-		width = textWidth
+		return textWidth
 	}
-	wrap(w, d.Why, width)
+	return width
 }
 
 func consumer(c api.Consumer) string {

@@ -1,0 +1,72 @@
+package control
+
+import (
+	"net/http"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/control/cluster"
+)
+
+func (a *rest) statusRoutes(s *server) {
+	s.handle("/v1/status", methods{http.MethodGet: a.getStatus})
+}
+
+// getStatus shows the whole cluster, and whatever is not as wanted.
+func (a *rest) getStatus(w http.ResponseWriter, _ *http.Request, _ caller) error {
+	s, now := a.replica.State(), a.now()
+	since, cause := a.replica.outage.state()
+	status := api.ClusterStatus{
+		Cluster: s.Meta().Cluster, Replica: a.self, Version: a.version, Store: a.replica.props.Name, Revision: s.Revision(),
+		Now: now, StaleSince: since, Settings: s.Meta().Settings,
+		Replicas: []*api.Replica{}, Nodes: []*api.NodeDetail{}, Troubles: []*api.DatasetDetail{},
+	}
+	if cause != nil {
+		status.StaleCause = cause.Error()
+	}
+	for r := range s.Replicas() {
+		status.Replicas = append(status.Replicas, r)
+	}
+	for n := range s.Nodes() {
+		status.Nodes = append(status.Nodes, nodeDetail(s, n))
+	}
+	for key := range s.Newer() {
+		status.Newer = append(status.Newer, string(key))
+	}
+	for d := range s.Datasets() {
+		if d.Destroyed {
+			continue
+		}
+		status.Datasets++
+		if full := detail(s, d, now); troubled(cluster.Status(full.Status)) {
+			status.AllTroubles++
+			if len(status.Troubles) < api.MaxTroubles {
+				status.Troubles = append(status.Troubles, full)
+			}
+		}
+	}
+	reply(w, http.StatusOK, status)
+	return nil
+}
+
+// troubled reports whether a dataset is not as somebody wants it.
+func troubled(s cluster.Status) bool {
+	switch s {
+	case cluster.StatusFencing, cluster.StatusUnreachable, cluster.StatusFailing, cluster.StatusWaiting, cluster.StatusDeleting:
+		return true
+	default:
+		return false
+	}
+}
+
+func nodeDetail(s *cluster.State, n *api.Node) *api.NodeDetail {
+	full := &api.NodeDetail{Node: n}
+	for d := range s.Concerning(n.ID) {
+		switch {
+		case d.HeldBy(n.ID):
+			full.Held++
+		case d.AwaitedBy(n.ID):
+			full.Waiting++
+		}
+	}
+	return full
+}
