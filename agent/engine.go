@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/flocker-mesos/flocker/api"
-	"github.com/flocker-mesos/flocker/host"
 )
 
 // slowStep is how long a worker may be at it before its progress is worth a
@@ -29,6 +28,9 @@ const (
 	// maxFenceRetry is how often it is looked whether a lost machine is off:
 	// containers elsewhere wait for that.
 	maxFenceRetry = 5 * time.Second
+	// maxEvictRetry is how often it is looked whether the users of a preempted
+	// volume have ended.
+	maxEvictRetry = time.Second
 )
 
 // dataset is all that the agent knows of one dataset. The engine's mutex
@@ -60,6 +62,13 @@ func (d *dataset) registered() bool { return d.record != nil && d.record.Volume 
 // ready reports whether consumers may use the volume now.
 func (d *dataset) ready(node api.NodeID) bool {
 	return d.seen.phase == api.PhaseMounted && d.registered() && d.record.HeldBy(node) && d.record.Epoch != d.spent
+}
+
+// sameEpoch reports whether what was seen of the dataset was seen under the
+// present epoch. What was mounted when the agent started counts as that: it has
+// been looked at since any epoch before.
+func (d *dataset) sameEpoch() bool {
+	return d.seen.epoch == epochOf(d.record) || d.seen.epoch == 0 && d.seen.phase == api.PhaseMounted
 }
 
 func (d *dataset) readOnly() bool {
@@ -234,7 +243,7 @@ func (e *engine) plan(d *dataset) (task, bool) {
 	switch {
 	case g == goalLeave:
 		t.act = actNone
-	case mustLook(d.seen.phase, d.seen.doubt, d.seen.epoch == epochOf(d.record), g):
+	case mustLook(d.seen.phase, d.seen.doubt, d.sameEpoch(), g):
 		t.act = actLook
 	default:
 		t.act = next(d.seen.phase, g, facts{
@@ -249,6 +258,7 @@ func (e *engine) plan(d *dataset) (task, bool) {
 		d.working = false
 		d.doing = t.act
 		d.failure, d.final = nil, false
+		d.asked = time.Time{}
 		e.forget(d)
 		d.announce()
 		return t, false
@@ -324,10 +334,10 @@ func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 			return t.seen, err
 		}
 		return e.burden(ctx, d, t)
-	case actUnmount:
+	case actLook, actUnmount, actDetach:
 		seen, err := e.burden(ctx, d, t)
-		if errors.Is(err, host.ErrBusy) && t.goal == goalYielded {
-			err = e.evict(d, t.seen, err)
+		if t.goal == goalYielded && inUse(err) {
+			err = e.evict(d, seen, err)
 		}
 		return seen, err
 	default:
@@ -358,7 +368,6 @@ func (e *engine) finish(d *dataset, t task, seen sight, err error) bool {
 	if err == nil {
 		if t.act != actLook { // a look proves nothing about what failed before it
 			d.failure, d.final = nil, false
-			d.asked = time.Time{}
 			d.backoff.Reset()
 		}
 		d.announce()
@@ -390,8 +399,11 @@ func (e *engine) fail(d *dataset, act action, err error) {
 		f.Since, f.Attempts = d.failure.Since, d.failure.Attempts+1
 	}
 	wait := d.backoff.NextBackOff()
-	if act == actFence {
+	switch {
+	case act == actFence:
 		wait = min(wait, maxFenceRetry)
+	case !d.asked.IsZero():
+		wait = min(wait, maxEvictRetry)
 	}
 	f.NextTry = now.Add(wait)
 	d.failure, d.final = f, isFinal(err)

@@ -1,20 +1,26 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/flocker-mesos/flocker/backend"
 	"github.com/flocker-mesos/flocker/host"
 )
 
 // maxEvicted bounds how many processes are asked at once to let a volume go.
 const maxEvicted = 256
 
+// inUse reports whether a step failed because somebody uses the volume.
+func inUse(err error) bool { return errors.Is(err, host.ErrBusy) || errors.Is(err, backend.ErrInUse) }
+
 // evict has the processes end that keep a volume which another node preempts:
 // asked at first, killed when they had time enough. It returns busy, the failure
-// to unmount, with what was done about it; the unmount is tried again.
+// of the step, with what was done about it; the step is tried again.
 //
 // A process of this very program is never among them.
 func (e *engine) evict(d *dataset, seen sight, busy error) error {
@@ -24,19 +30,40 @@ func (e *engine) evict(d *dataset, seen sight, busy error) error {
 	}
 	waited := time.Since(d.asked)
 	e.mu.Unlock()
+	device := seen.mounted
+	if device == 0 {
+		number, err := host.DeviceNumber(seen.device.Path)
+		if err != nil {
+			return busy
+		}
+		device = number
+	}
 	signal, what := unix.SIGTERM, "asked to end"
 	if waited > e.grace {
 		signal, what = unix.SIGKILL, "killed"
 	}
-	users := host.Users(seen.mounted, maxEvicted)
-	for _, u := range users {
+	signalled := 0
+	for _, u := range e.stepper.users(device) {
 		if u.ID == unix.Getpid() {
 			continue
 		}
+		signalled++
 		e.log.Warn("another node preempts the volume: a process is "+what, "dataset", d.id, "name", nameOf(d.record), "process", u.ID, "command", u.Name)
-		if err := unix.Kill(u.ID, signal); err != nil {
+		if err := unix.Kill(u.ID, signal); err != nil && !errors.Is(err, unix.ESRCH) {
 			e.log.Warn("could not signal a process", "process", u.ID, "cause", err)
 		}
 	}
-	return fmt.Errorf("%w; another node preempts the volume, %d processes were %s", busy, len(users), what)
+	return fmt.Errorf("%w; another node preempts the volume, and %d processes were %s", busy, signalled, what)
+}
+
+// users returns who keeps a device in use: by open files, or by having it
+// mounted in a container.
+func (s *stepper) users(device uint64) []host.Process {
+	all := host.Users(device, maxEvicted)
+	for _, p := range host.Mounters(device, s.root.Path(""), maxEvicted) {
+		if !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	return all
 }

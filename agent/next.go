@@ -157,8 +157,8 @@ func mustLook(phase api.Phase, doubt, sameEpoch bool, g goal) bool {
 	switch {
 	case phase == api.PhaseUnknown:
 		return true
-	case g == goalToken && phase == api.PhaseMounted:
-		return doubt || !sameEpoch // somebody else has had it since: is it attached here still?
+	case phase == api.PhaseMounted && (g == goalToken || g == goalMounted):
+		return doubt || !sameEpoch // somebody else may have had it since: is it attached here still?
 	case down(phase) != actNone:
 		return doubt
 	default:

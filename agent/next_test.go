@@ -14,43 +14,57 @@ func TestNext(t *testing.T) {
 		api.PhaseNonExistent: {
 			goalLeave: actNone, goalMounted: actCreate, goalToken: actClaim,
 			goalReleased: actRelease, goalGone: actNone, goalDestroyed: actRelease,
+			goalFenced: actFence, goalYielded: actRelease,
 		},
 		api.PhaseVanished: {
 			goalLeave: actNone, goalMounted: actRefuse, goalToken: actClaim,
 			goalReleased: actRelease, goalGone: actNone, goalDestroyed: actRelease,
+			goalFenced: actFence, goalYielded: actRelease,
 		},
 		api.PhaseDetached: {
 			goalLeave: actNone, goalMounted: actAttach, goalToken: actClaim,
 			goalReleased: actRelease, goalGone: actNone, goalDestroyed: actDestroy,
+			goalFenced: actFence, goalYielded: actRelease,
 		},
 		api.PhaseElsewhere: {
 			goalLeave: actNone, goalMounted: actWait, goalToken: actClaim,
 			goalReleased: actRelease, goalGone: actNone, goalDestroyed: actWait,
+			goalFenced: actFence, goalYielded: actRelease,
 		},
 		api.PhaseAttaching: {
 			goalLeave: actNone, goalMounted: actAttach, goalToken: actDetach,
 			goalReleased: actDetach, goalGone: actDetach, goalDestroyed: actDetach,
+			goalFenced: actDetach, goalYielded: actDetach,
 		},
 		api.PhaseBlank: {
 			goalLeave: actNone, goalMounted: actFormat, goalToken: actDetach,
 			goalReleased: actDetach, goalGone: actDetach, goalDestroyed: actDetach,
+			goalFenced: actDetach, goalYielded: actDetach,
 		},
 		api.PhaseForeign: {
 			goalLeave: actNone, goalMounted: actRefuse, goalToken: actDetach,
 			goalReleased: actDetach, goalGone: actDetach, goalDestroyed: actDetach,
+			goalFenced: actDetach, goalYielded: actDetach,
 		},
 		api.PhaseAttached: {
 			goalLeave: actNone, goalMounted: actMount, goalToken: actDetach,
 			goalReleased: actDetach, goalGone: actDetach, goalDestroyed: actDetach,
+			goalFenced: actDetach, goalYielded: actDetach,
 		},
 		api.PhaseMounted: {
 			goalLeave: actNone, goalMounted: actRegister, goalToken: actUnmount,
 			goalReleased: actUnmount, goalGone: actUnmount, goalDestroyed: actUnmount,
+			goalFenced: actUnmount, goalYielded: actUnmount,
+		},
+		api.PhaseCut: {
+			goalLeave: actNone, goalMounted: actUnmount, goalToken: actUnmount,
+			goalReleased: actUnmount, goalGone: actUnmount, goalDestroyed: actUnmount,
+			goalFenced: actUnmount, goalYielded: actUnmount,
 		},
 	}
 	for phase, r := range table {
-		if len(r) != 6 {
-			t.Errorf("%s: %d goals in the table, want 6", phase, len(r))
+		if len(r) != 8 {
+			t.Errorf("%s: %d goals in the table, want 8", phase, len(r))
 		}
 		for g, want := range r {
 			if got := next(phase, g, facts{}); got != want {
@@ -58,8 +72,8 @@ func TestNext(t *testing.T) {
 			}
 		}
 	}
-	if len(table) != 9 {
-		t.Errorf("%d phases in the table, want 9", len(table))
+	if len(table) != 10 {
+		t.Errorf("%d phases in the table, want 10", len(table))
 	}
 }
 
@@ -77,6 +91,9 @@ func TestNextHeedsTheFacts(t *testing.T) {
 		{"the view is made once", api.PhaseMounted, goalMounted, facts{registered: true, wantBind: true, bound: true}, actNone},
 		{"who waits claims no more", api.PhaseDetached, goalToken, facts{waiting: true}, actWait},
 		{"who lost the token takes down first", api.PhaseMounted, goalToken, facts{waiting: true}, actUnmount},
+		{"who still has it in use keeps it and asks", api.PhaseMounted, goalToken, facts{used: true}, actClaim},
+		{"who still has it in use keeps it and waits", api.PhaseMounted, goalToken, facts{used: true, waiting: true}, actWait},
+		{"what was cut is not kept", api.PhaseCut, goalToken, facts{used: true, waiting: true}, actUnmount},
 		{"who has no use stops waiting", api.PhaseDetached, goalGone, facts{waiting: true}, actWithdraw},
 	} {
 		if got := next(c.phase, c.goal, c.facts); got != c.want {
@@ -116,6 +133,18 @@ func TestDecide(t *testing.T) {
 		{"deleted but used", want{synced: true, consumers: 1, record: with(held(here), func(d *api.Dataset) {
 			d.Deleted = true
 		})}, goalMounted},
+		{"held by a lost node, to be fenced by this one", want{synced: true, consumers: 1, record: with(held(there), func(d *api.Dataset) {
+			d.Fence = &api.Fence{Node: here, Holder: there}
+		})}, goalFenced},
+		{"taken from this node while it was lost", want{synced: true, consumers: 1, record: with(held(here), func(d *api.Dataset) {
+			d.Fence = &api.Fence{Node: there, Holder: here, Begun: true}
+		})}, goalReleased},
+		{"held, and not taken yet", want{synced: true, consumers: 1, record: with(held(here), func(d *api.Dataset) {
+			d.Fence = &api.Fence{Node: there, Holder: here}
+		})}, goalMounted},
+		{"preempted while used", want{synced: true, consumers: 1, record: with(held(here), func(d *api.Dataset) {
+			d.Waiting = []api.Waiter{{Node: there, Preempt: true}}
+		})}, goalYielded},
 		{"used, held elsewhere", want{synced: true, record: held(there), consumers: 1}, goalToken},
 		{"not used, held elsewhere", want{synced: true, record: held(there)}, goalGone},
 		{"used, deleted elsewhere", want{synced: true, consumers: 1, record: with(held(there), func(d *api.Dataset) {
@@ -143,7 +172,8 @@ func TestMustLook(t *testing.T) {
 		{"as it was left", api.PhaseMounted, false, true, goalMounted, false},
 		{"a step failed", api.PhaseAttached, true, true, goalMounted, true},
 		{"a step failed, not wanted any more", api.PhaseAttached, true, true, goalGone, true},
-		{"mounted under an earlier epoch", api.PhaseMounted, false, false, goalMounted, false},
+		{"mounted under an earlier epoch", api.PhaseMounted, false, false, goalMounted, true},
+		{"mounted, and another node has the token", api.PhaseMounted, false, false, goalToken, true},
 		{"another node may have had it", api.PhaseDetached, false, false, goalMounted, true},
 		{"another node has it", api.PhaseElsewhere, false, false, goalToken, false},
 		{"given back", api.PhaseDetached, true, true, goalGone, false},

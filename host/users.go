@@ -65,3 +65,48 @@ func onDevice(path string, device uint64) bool {
 	var st unix.Stat_t
 	return unix.Stat(path, &st) == nil && st.Dev == device
 }
+
+// Mounters returns up to limit processes that have a file system mounted in a
+// mount namespace of their own, as a container has its volumes, anywhere but
+// below root: what is there they only inherited. They keep its device in use
+// though they may have no file open. Like Users it walks through /proc.
+func Mounters(device uint64, root string, limit int) []Process {
+	mine, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		return nil
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	number := fmt.Sprintf("%d:%d", unix.Major(device), unix.Minor(device))
+	var users []Process
+	for _, e := range entries {
+		id, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		dir := filepath.Join("/proc", e.Name())
+		if ns, err := os.Readlink(filepath.Join(dir, "ns/mnt")); err != nil || ns == mine || !mounts(dir, number, root) {
+			continue
+		}
+		name, _ := os.ReadFile(filepath.Join(dir, "comm"))
+		users = append(users, Process{ID: id, Name: strings.TrimSpace(string(name))})
+		if len(users) == limit {
+			break
+		}
+	}
+	return users
+}
+
+// mounts reports whether a process has a device mounted outside of root.
+func mounts(dir, number, root string) bool {
+	table, _ := os.ReadFile(filepath.Join(dir, "mountinfo"))
+	for line := range strings.Lines(string(table)) {
+		fields := strings.Fields(line)
+		if len(fields) > 4 && fields[2] == number && !strings.HasPrefix(fields[4], root+"/") {
+			return true
+		}
+	}
+	return false
+}
