@@ -237,3 +237,15 @@ func (w *world) replicaOf(n *cluster.Node) *cluster.Control {
 	})
 	return found
 }
+
+// leaves waits until a node's agent follows another replica than one that is
+// taken away.
+func (w *world) leaves(n *cluster.Node, victim *cluster.Control) {
+	w.t.Helper()
+	w.until(n.Name+" follows another replica than "+victim.Name, func() error {
+		if at := w.replicaOf(n); at == victim {
+			return fmt.Errorf("it still follows that")
+		}
+		return nil
+	})
+}
