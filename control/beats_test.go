@@ -2,6 +2,7 @@ package control
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ func TestBeatsAreReadAfterTheHello(t *testing.T) {
 	}
 	heard := 0
 	b.read(func() { heard++ })
-	if err := <-b.failed; err != io.EOF || heard != 3 || b.newest.Load() != 3 {
+	if err := <-b.failed; !errors.Is(err, io.EOF) || heard != 3 || b.newest.Load() != 3 {
 		t.Errorf("got %d beats, the newest %d, then %v, want 3, 3, EOF", heard, b.newest.Load(), err)
 	}
 }
