@@ -64,7 +64,7 @@ func newControlImport() *cobra.Command {
 		}
 		fmt.Fprintf(out, "%s is of version %d and has %s.\n", args[0], c.Version, counts(r))
 		tellOmissions(out, c, t)
-		return fill(cmd, settings.Control, r, false, dryRun)
+		return fill(cmd, settings.Control, r, filling{dryRun: dryRun, remedy: "Datasets are taken over into a new log only: name another one with --store, or see to that one first"})
 	}
 	return cmd
 }

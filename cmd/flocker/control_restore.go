@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -55,7 +56,7 @@ func newControlRestore() *cobra.Command {
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "The backup was taken at %s from %s, at revision %d:\n%s of cluster %s.\n",
 			b.Taken.Format(time.RFC3339), b.Log, b.Revision, counts(r), r.Cluster)
-		return fill(cmd, settings.Control, r, replace, dryRun)
+		return fill(cmd, settings.Control, r, filling{replace: replace, dryRun: dryRun, remedy: "With --replace the backup takes its place, and it %s"})
 	}
 	return cmd
 }
@@ -113,8 +114,16 @@ func clusterOf(cfg control.Config) (string, error) {
 	return cluster, nil
 }
 
+// filling is how a log is filled.
+type filling struct {
+	replace, dryRun bool
+	// remedy says what can be done about a log that is not empty; %s in it is
+	// what becomes of that.
+	remedy string
+}
+
 // fill puts records into the log, after saying what becomes of what is there.
-func fill(cmd *cobra.Command, cfg control.Config, r control.Restorable, replace, dryRun bool) (err error) {
+func fill(cmd *cobra.Command, cfg control.Config, r control.Restorable, how filling) (err error) {
 	restorer, err := control.OpenRestorer(cfg)
 	if err != nil {
 		return err
@@ -127,20 +136,20 @@ func fill(cmd *cobra.Command, cfg control.Config, r control.Restorable, replace,
 	name, out := restorer.Name(), cmd.OutOrStdout()
 	switch {
 	case remains.Empty:
-	case replace:
+	case how.replace:
 		fmt.Fprintf(out, "%s has %s. That %s.\n", name, remains.What, remains.Becomes)
 	default:
-		return fmt.Errorf("%w: %s has %s. With --replace the new records take its place, and it %s. Nothing was changed",
-			store.ErrNotEmpty, name, remains.What, remains.Becomes)
+		return fmt.Errorf("%w: %s has %s. %s. Nothing was changed", store.ErrNotEmpty, name, remains.What,
+			strings.ReplaceAll(how.remedy, "%s", remains.Becomes))
 	}
-	if dryRun {
+	if how.dryRun {
 		fmt.Fprintf(out, "Nothing was done, as --dry-run asks. Else %d records would be put into %s.\n", len(r.Snapshot.Records), name)
 		return nil
 	}
 	// A restore that has begun is brought to its end: half of it is of no use.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), fillTimeout)
 	defer cancel()
-	switch err := restorer.Restore(ctx, r.Snapshot, replace); {
+	switch err := restorer.Restore(ctx, r.Snapshot, how.replace); {
 	case errors.Is(err, store.ErrTooLarge), errors.Is(err, store.ErrNotEmpty):
 		return err
 	case err != nil:

@@ -11,10 +11,10 @@ const (
 	// leap is by how much the numbers of a restored log are at least higher
 	// than those of its backup.
 	leap = 1 << 32
-	// leapRate is how many commits a second a log may have made for two
+	// leapRate is how many commits a millisecond a log may have made for two
 	// restores of the same backup not to meet. With it the numbers of a log
 	// that is restored now are about 2^47, which every reader of JSON can hold.
-	leapRate = 1 << 16
+	leapRate = 1 << 6
 )
 
 // Leap returns the number that takes the place of n in a log that is restored,
@@ -24,7 +24,7 @@ const (
 // been restored before. So the numbers leap ahead of all of those, by the clock.
 // A higher n never leaps to a lower number.
 func Leap(n uint64, at time.Time) uint64 {
-	return max(n+leap, uint64(max(at.Unix(), 0))*leapRate)
+	return max(n+leap, uint64(max(at.UnixMilli(), 0))*leapRate)
 }
 
 // Restored returns the revision and the records of a log that is restored from
