@@ -64,8 +64,11 @@ func (l *ledger) check(n *cluster.Node, m api.Mount) error {
 
 func (l *ledger) verify(m api.Mount) error {
 	var st unix.Stat_t
-	if err := unix.Stat(m.Source, &st); err != nil || st.Dev != m.Device {
-		return fmt.Errorf("%w: %s is of device %d, not %d (%v)", errTakenAway, m.Source, st.Dev, m.Device, err)
+	if err := unix.Stat(m.Source, &st); err != nil {
+		return fmt.Errorf("%w: %w", errTakenAway, err)
+	}
+	if st.Dev != m.Device {
+		return fmt.Errorf("%w: %s is of device %d, not %d", errTakenAway, m.Source, st.Dev, m.Device)
 	}
 	got := 0
 	text, err := os.ReadFile(filepath.Join(m.Source, stampFile))
@@ -99,7 +102,7 @@ func putStamp(dir string, n int) error {
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(path+".new", path); err != nil {

@@ -76,13 +76,14 @@ func model() porcupine.Model {
 		Step: func(s, in, out any) (bool, any) {
 			answer, given := out.(output), in.(input)
 			expected, next := s.(state).apply(given)
-			switch {
-			case answer.outcome == unknown:
+			switch answer.outcome {
+			case unknown:
 				return true, next
-			case answer.outcome == mismatched:
+			case mismatched:
 				return given.verb == verbSwap, s
+			default:
+				return answer == expected, next
 			}
-			return answer == expected, next
 		},
 		DescribeOperation: func(in, out any) string { return describe(in.(input), out.(output)) },
 		DescribeState:     func(s any) string { return s.(state).String() },

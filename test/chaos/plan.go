@@ -134,7 +134,12 @@ func makePlan(seed uint64, length time.Duration, s shape) []event {
 		if at >= length-quietEnd {
 			return plan
 		}
-		if e, ok := p.next(at.Truncate(time.Millisecond)); ok {
+		e, ok := p.next(at.Truncate(time.Millisecond))
+		if !ok {
+			continue
+		}
+		// A fault of many has waited until all of them were free.
+		if at = e.At; at < length-quietEnd {
 			plan = append(plan, e)
 		}
 	}
@@ -146,7 +151,7 @@ type planner struct {
 	free  map[string]time.Duration // when a host is free again
 }
 
-// next chooses a fault that can begin at a time.
+// next chooses a fault that can begin at a time, or somewhat later.
 func (p *planner) next(at time.Duration) (event, bool) {
 	total := 0
 	for _, f := range faults {
@@ -181,8 +186,9 @@ func (p *planner) choose(f fault, e *event) (busy []string, ok bool) {
 				busy = append(busy, hosts...)
 			}
 		}
-		if slices.ContainsFunc(busy, func(h string) bool { return p.free[h] > e.At }) {
-			return nil, false
+		slices.Sort(busy) // maps have no order, and a plan is to be made again
+		for _, h := range busy {
+			e.At = max(e.At, p.free[h])
 		}
 		return busy, true
 	}

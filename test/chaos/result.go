@@ -55,7 +55,7 @@ func (r *run) result(took time.Duration, looks watch.Looks) *result {
 	groups, undecided, found := r.users.history.check(r.dir)
 	say("histories that were checked: %d; undecided: %d", groups-undecided, undecided)
 	res.undecided = undecided
-	res.anomalies = append(r.anomalies, found...)
+	res.anomalies = slices.Concat(r.anomalies, found)
 	return res
 }
 
