@@ -452,7 +452,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		"upkeep": func(t *rapid.T) {
 			_, _ = w.apply(cluster.Upkeep{At: w.now, Limit: rapid.IntRange(1, 5).Draw(t, "limit")})
 		},
-		"log is restored":       w.restore,
+		"log is restored":        w.restore,
 		"silent node acts late":  late,
 		"silent node acts late2": late,
 		"silent node acts late3": late,
