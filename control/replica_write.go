@@ -216,6 +216,7 @@ func (r *Replica) publish(next *cluster.State, changes []cluster.Change) {
 				r.hub.mark(node, id)
 			}
 		}
+		r.watchers.wake(c.Key)
 	}
 	r.metrics.observe(next)
 	r.wakeUpkeep(next)

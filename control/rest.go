@@ -20,6 +20,7 @@ type rest struct {
 	defaultSize   int64
 	configuration configurationCache
 	backups       backups
+	stopping      <-chan struct{} // closed when those who wait have to be answered
 }
 
 // serve returns the server of all resources.

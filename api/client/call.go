@@ -23,7 +23,7 @@ const maxErrorBody = 1 << 20
 type request struct {
 	method, path string
 	header       http.Header
-	body         any // encoded as JSON unless nil
+	body         any // sent as it is where it is an io.Reader, else encoded as JSON unless nil
 }
 
 // caller makes calls to whichever replica answers.
@@ -103,7 +103,9 @@ func (c *caller) open(ctx context.Context, req request) (resp *http.Response, er
 // send makes a request and returns the answer if it is a success.
 func send(ctx context.Context, client *http.Client, endpoint string, req request) (*http.Response, error) {
 	var body io.Reader
-	if req.body != nil {
+	if stream, ok := req.body.(io.Reader); ok {
+		body = stream
+	} else if req.body != nil {
 		text, err := json.Marshal(req.body)
 		if err != nil {
 			return nil, fmt.Errorf("encode %s %s: %w", req.method, req.path, err)

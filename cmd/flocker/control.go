@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/flocker-mesos/flocker/control"
+	"github.com/flocker-mesos/flocker/fault"
 	"github.com/flocker-mesos/flocker/pki"
 )
 
@@ -54,6 +55,6 @@ func openControl(settings *controlSettings, log *slog.Logger) (*control.Service,
 	_, _, cluster := creds.Identity()
 	return control.New(settings.Control, control.Deps{
 		Cluster: cluster, UserTLS: creds.Server(pki.RoleUser), AgentTLS: creds.Server(pki.RoleNode),
-		Version: version, Log: log,
+		Version: version, Log: log, Now: fault.Now,
 	})
 }
