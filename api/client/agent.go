@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,16 +16,19 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 )
 
-// patience is after how many silent heartbeats a stream is given up.
-const patience = 3
+// patience is after how many silent heartbeats a stream is given up. It is
+// less than what the control service grants, so that an agent that is cut off
+// from one replica has found another before it is taken for lost.
+const patience = 2
 
 // connectTimeout bounds how long one endpoint may take to welcome an agent.
-const connectTimeout = 10 * time.Second
+const connectTimeout = 5 * time.Second
 
 // Agent opens streams to the control service, as the agent of a node.
 type Agent struct {
-	cfg  Config
-	last atomic.Int64 // index of the endpoint that answered last
+	cfg     Config
+	finder  *finder
+	shunned shunned
 }
 
 // NewAgent returns the way to the control service.
@@ -33,40 +37,47 @@ func NewAgent(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Agent{cfg: cfg}, nil
+	return &Agent{cfg: cfg, finder: newFinder(cfg)}, nil
 }
 
-// Connect opens a stream to the first endpoint that welcomes the agent. It does
-// not try again and the session does not come back by itself: the caller
-// decides when to connect anew, with a pause that grows and is spread out. Ctx
-// is for connecting only.
+// Connect opens a stream to the first endpoint that welcomes the agent, in an
+// order that is the agent's own; one whose stream has just failed comes last.
+// It does not try again and the session does not come back by itself: the
+// caller decides when to connect anew, at first at once, then with a pause that
+// grows and is spread out. Ctx is for connecting only.
 //
 // api.CodeConflict means that another agent serves the node.
 func (a *Agent) Connect(ctx context.Context, hello api.Hello) (*Session, error) {
+	all, err := a.finder.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	left := a.shunned.last(spread(all, hello.Agent))
 	var failures []error
-	first := int(a.last.Load())
-	for i := range a.cfg.Endpoints {
-		at := (first + i) % len(a.cfg.Endpoints)
-		s, err := a.connect(ctx, a.cfg.Endpoints[at], hello)
+	for len(left) > 0 && ctx.Err() == nil {
+		conn, at, err := a.cfg.reach(ctx, left)
+		if err != nil { // with all that are left
+			failures = append(failures, err)
+			break
+		}
+		s, err := a.connect(ctx, a.cfg.channel(conn, at, nil), hello) // beats are pings enough
 		if err == nil {
-			a.last.Store(int64(at))
 			return s, nil
 		}
 		if !again(err) {
 			return nil, err
 		}
-		failures = append(failures, fmt.Errorf("%s: %w", a.cfg.Endpoints[at], err))
-		if ctx.Err() != nil {
-			break
-		}
+		a.shunned.add(at)
+		failures = append(failures, fmt.Errorf("%s: %w", at, err))
+		left = slices.DeleteFunc(left, func(e endpoint) bool { return e == at })
 	}
 	return nil, fmt.Errorf("connect to the control service: %w", errors.Join(failures...))
 }
 
-func (a *Agent) connect(ctx context.Context, endpoint string, hello api.Hello) (_ *Session, err error) {
+func (a *Agent) connect(ctx context.Context, ch *channel, hello api.Hello) (_ *Session, err error) {
 	life, end := context.WithCancelCause(context.Background())
 	s := &Session{
-		cfg: a.cfg, endpoint: endpoint, http: &http.Client{Transport: a.cfg.transport()},
+		agent: a, cfg: a.cfg, channel: ch, identity: hello.Agent,
 		life: life, end: end, ready: make(chan struct{}, 1), origin: time.Now(),
 	}
 	body, up := io.Pipe()
@@ -82,14 +93,14 @@ func (a *Agent) connect(ctx context.Context, endpoint string, hello api.Hello) (
 		if err != nil {
 			s.fail(err)
 			s.workers.Wait()
-			s.http.CloseIdleConnections()
+			ch.close()
 		}
 	}()
 	// Until the agent is welcome, the stream's life is the caller's.
 	early, cancel := context.WithTimeoutCause(ctx, connectTimeout, fmt.Errorf("no welcome within %s", connectTimeout))
 	defer cancel()
 	stop := context.AfterFunc(early, func() { s.fail(context.Cause(early)) })
-	resp, err := send(life, s.http, endpoint, request{method: http.MethodPost, path: "/agent/v1/stream", body: body})
+	resp, err := send(life, ch.http, ch.at.name, request{method: http.MethodPost, path: "/agent/v1/stream", body: body})
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +128,7 @@ func (a *Agent) connect(ctx context.Context, endpoint string, hello api.Hello) (
 		s.read(lines)
 	})
 	s.workers.Go(s.beat)
+	s.workers.Go(s.settle)
 	return s, nil
 }
 
@@ -124,11 +136,13 @@ func (a *Agent) connect(ctx context.Context, endpoint string, hello api.Hello) (
 // of goroutines may use it. Once it has failed, all its calls do; close it and
 // connect anew.
 type Session struct {
+	agent    *Agent
 	cfg      Config
-	endpoint string
-	http     *http.Client
+	channel  *channel
+	identity string // of the agent, by which it prefers replicas
 	welcome  *api.Welcome
 	workers  sync.WaitGroup
+	calls    atomic.Int64 // that are under way
 
 	life context.Context // ends with the session; its cause is why
 	end  context.CancelCauseFunc
@@ -168,8 +182,8 @@ func (s *Session) acknowledged(sent time.Duration) {
 // The first event has the Welcome with all datasets that concern the node;
 // later ones what has changed, each dataset once, as it is by now, so a slow
 // caller misses nothing and holds nobody up. Heartbeats are not events. It
-// fails when the stream has ended, or has been silent for three heartbeats, or
-// ctx ends.
+// fails when the stream has ended, or has been silent for two heartbeats, or ctx
+// ends.
 func (s *Session) Next(ctx context.Context) (api.StreamEvent, error) {
 	select {
 	case <-s.ready:
@@ -235,22 +249,30 @@ func (s *Session) Detail(ctx context.Context, id api.DatasetID) (*api.DatasetDet
 func (s *Session) Close() error {
 	s.fail(errSessionClosed)
 	s.workers.Wait()
-	s.http.CloseIdleConnections()
+	s.channel.close()
 	return nil
 }
 
-// fail ends the session for a reason; the first counts.
-func (s *Session) fail(err error) { s.end(err) }
+// fail ends the session for a reason; the first counts. A replica that has
+// failed is not the first that is tried again.
+func (s *Session) fail(err error) {
+	s.end(err)
+	if cause := context.Cause(s.life); !errors.Is(cause, errSessionClosed) && !errors.Is(cause, errSettled) {
+		s.agent.shunned.add(s.channel.at)
+	}
+}
 
 // call makes a call to the replica that has the stream.
 func (s *Session) call(ctx context.Context, req request, into any) error {
+	s.calls.Add(1)
+	defer s.calls.Add(-1)
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, fmt.Errorf("no answer within %s", s.cfg.Timeout))
 	defer cancel()
 	ctx, abandon := context.WithCancelCause(ctx)
 	defer abandon(nil)
 	defer context.AfterFunc(s.life, func() { abandon(context.Cause(s.life)) })()
 	sent := time.Since(s.origin)
-	resp, err := send(ctx, s.http, s.endpoint, req)
+	resp, err := send(ctx, s.channel.http, s.channel.at.name, req)
 	if err != nil {
 		if api.CodeOf(err) == api.CodeStale { // not of a part, but of the stream
 			s.fail(err)
@@ -259,7 +281,7 @@ func (s *Session) call(ctx context.Context, req request, into any) error {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-		return fmt.Errorf("read answer of %s to %s %s: %w", s.endpoint, req.method, req.path, err)
+		return fmt.Errorf("read answer of %s to %s %s: %w", s.channel.at, req.method, req.path, err)
 	}
 	if req.method == http.MethodPost { // a read says nothing of the stream
 		s.acknowledged(sent)

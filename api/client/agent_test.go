@@ -137,7 +137,7 @@ func TestSlowAgentGetsTheNewestOfEverything(t *testing.T) {
 func TestSilentStreamIsGivenUp(t *testing.T) {
 	p := &replica{heartbeat: 30 * time.Millisecond, silent: true}
 	s := p.connect(t)
-	if _, err := s.Next(t.Context()); err == nil || !strings.Contains(err.Error(), "silent for 90ms") {
+	if _, err := s.Next(t.Context()); err == nil || !strings.Contains(err.Error(), "silent for 60ms") {
 		t.Errorf("got %v, want it given up for its silence", err)
 	}
 }

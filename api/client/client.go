@@ -23,8 +23,9 @@ func New(cfg Config) (*Client, error) {
 	return &Client{newCaller(cfg)}, nil
 }
 
-// Close closes idle connections.
-func (c *Client) Close() { c.c.http.CloseIdleConnections() }
+// Close closes the connections that are not in use. No call can be made any
+// more.
+func (c *Client) Close() { c.c.close() }
 
 // Dataset is what is wanted of a dataset, as Flocker's API shows it.
 type Dataset struct {
