@@ -98,10 +98,10 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read host name: %w", err)
 	}
-	a.link = &link{log: deps.Log, now: deps.Now, dial: deps.Dial, status: "not connected yet", tried: make(chan struct{}), hello: api.Hello{
+	a.link = newLink(deps.Log, deps.Now, deps.Dial, api.Hello{
 		Hostname: hostname, Era: deps.BootID, Agent: identity, Instance: instance,
 		Backend: deps.Backend.Properties().Name, Version: deps.Version,
-	}}
+	})
 	return a, a.assemble(journal, instance)
 }
 

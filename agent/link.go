@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -37,12 +38,21 @@ type Session interface {
 // Dialer opens a stream to whichever replica answers.
 type Dialer func(ctx context.Context, hello api.Hello) (Session, error)
 
-// Reconnects are quick at first, so that a control service that was restarted
-// has its agents back at once, and spread out when it stays away.
+// A stream that has ended is followed by an attempt at once: usually another
+// replica is there. Where none is, the agents of a cluster come back spread over
+// twice a pause that grows, and so within seconds when the control service does.
 const (
-	minReconnect = 100 * time.Millisecond
-	maxReconnect = 10 * time.Second
+	minReconnect = 50 * time.Millisecond
+	maxReconnect = 2 * time.Second
 )
+
+// steady is how long a stream must have been there for its end to be no sign of
+// a control service that takes agents and lets them go at once.
+const steady = time.Second
+
+// claimPatience is how long a claim waits for a stream where there is none.
+// Mesos waits for it, with all other containers that it is to start.
+const claimPatience = 3 * time.Second
 
 // link keeps a stream to the control service for as long as it runs.
 type link struct {
@@ -58,8 +68,16 @@ type link struct {
 	contact   time.Time // of the last session, as last asked
 	heartbeat time.Duration
 
-	once  sync.Once
-	tried chan struct{} // closed when the first attempt to connect has ended
+	failed  int           // attempts to connect, in all
+	changed chan struct{} // closed, and replaced, when there is a session, or one less, or an attempt has failed
+	wanted  chan struct{} // holds one token while somebody waits for a stream
+}
+
+func newLink(log *slog.Logger, now func() time.Time, dial Dialer, hello api.Hello) *link {
+	return &link{
+		log: log, now: now, dial: dial, hello: hello, status: "not connected yet",
+		changed: make(chan struct{}), wanted: make(chan struct{}, 1),
+	}
 }
 
 // current returns the session, or why there is none.
@@ -72,17 +90,63 @@ func (l *link) current() (Session, error) {
 	return l.session, nil
 }
 
-// Claim asks for a dataset's token.
+// Claim asks for a dataset's token. Where there is no stream, or it ends while
+// the answer is awaited, it waits shortly for the next: claiming twice is
+// claiming once.
 func (l *link) Claim(ctx context.Context, req api.ClaimRequest) (*api.Dataset, error) {
-	select { // who calls while the agent starts need not be turned away
-	case <-l.tried:
-	case <-ctx.Done():
-	}
-	s, err := l.current()
+	s, err := l.await(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	return s.Claim(ctx, req)
+	d, err := s.Claim(ctx, req)
+	if err == nil || ctx.Err() != nil || !streamEnded(err) {
+		return d, err
+	}
+	if s, waitErr := l.await(ctx, s); waitErr == nil {
+		return s.Claim(ctx, req)
+	}
+	return nil, err
+}
+
+// streamEnded reports whether a call failed because its stream is over: there
+// was no answer, or the answer is that there is a newer one.
+func streamEnded(err error) bool {
+	e, answered := errors.AsType[*api.Error](err)
+	return !answered || e.Code == api.CodeStale
+}
+
+// await returns a session other than old. Where there is none it has one
+// opened without a pause, and waits for one attempt.
+func (l *link) await(ctx context.Context, old Session) (Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, claimPatience)
+	defer cancel()
+	failed := -1
+	for {
+		l.mu.Lock()
+		s, changed, attempts := l.session, l.changed, l.failed
+		l.mu.Unlock()
+		if s != nil && s != old {
+			return s, nil
+		}
+		if failed < 0 {
+			failed = attempts
+		}
+		if s == nil && attempts > failed {
+			return l.current()
+		}
+		select {
+		case l.wanted <- struct{}{}:
+		default:
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			if s != nil {
+				return nil, ctx.Err()
+			}
+			return l.current()
+		}
+	}
 }
 
 // Detail returns a dataset with its explanation.
@@ -124,15 +188,18 @@ func (l *link) connected() (bool, string) {
 	return l.session != nil, l.status
 }
 
-func (l *link) set(s Session, format string, args ...any) {
+// set notes the session that there is now, or that there is none and why.
+func (l *link) set(s Session, failed int, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.session != nil && s == nil {
 		l.contact, l.heartbeat = l.session.Contact(), l.session.Welcome().Heartbeat
 	}
 	l.session = s
+	l.failed += failed
 	l.status = fmt.Sprintf(format, args...)
-	l.once.Do(func() { close(l.tried) })
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
 // follower takes what a stream brings.
@@ -145,40 +212,62 @@ type follower interface {
 // after it has said what concerns this node.
 func (l *link) run(ctx context.Context, f follower, onConnect func()) {
 	retry := &backoff.ExponentialBackOff{
-		InitialInterval: minReconnect, Multiplier: 2, MaxInterval: maxReconnect, RandomizationFactor: 0.5,
+		InitialInterval: minReconnect, Multiplier: 2, MaxInterval: maxReconnect, RandomizationFactor: 1,
 	}
 	retry.Reset()
 	for ctx.Err() == nil {
-		err := l.follow(ctx, f, func() {
-			retry.Reset()
-			onConnect()
-		})
+		began, failed := time.Now(), 0
+		s, first, err := l.open(ctx)
+		if err == nil {
+			err = l.follow(ctx, s, first, f, onConnect)
+		} else {
+			failed = 1
+		}
 		if ctx.Err() != nil {
 			return
 		}
-		wait := retry.NextBackOff()
-		l.set(nil, "%v (since %s)", err, l.now().UTC().Format(time.RFC3339))
-		l.log.Warn("no stream to the control service", "cause", err, "next_try", wait.Round(time.Millisecond))
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
+		l.set(nil, failed, "%v (since %s)", err, l.now().UTC().Format(time.RFC3339))
+		if failed == 0 && time.Since(began) > steady {
+			l.log.Info("the stream to the control service has ended, opening another", "cause", err)
+			retry.Reset()
+			continue
 		}
+		wait := retry.NextBackOff()
+		l.log.Warn("no stream to the control service", "cause", err, "next_try", wait.Round(time.Millisecond))
+		l.pause(ctx, wait)
 	}
 }
 
-// follow opens one stream and follows it to its end.
-func (l *link) follow(ctx context.Context, f follower, onConnect func()) error {
+// pause waits, but not while somebody needs a stream.
+func (l *link) pause(ctx context.Context, wait time.Duration) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-l.wanted:
+	}
+}
+
+// open opens a stream and takes its first event.
+func (l *link) open(ctx context.Context) (Session, api.StreamEvent, error) {
 	s, err := l.dial(ctx, l.hello)
 	if err != nil {
-		return err
+		return nil, api.StreamEvent{}, err
 	}
-	defer func() { _ = s.Close() }()
 	first, err := s.Next(ctx)
 	if err != nil {
-		return err
+		_ = s.Close()
+		return nil, api.StreamEvent{}, err
 	}
+	return s, first, nil
+}
+
+// follow follows a stream to its end.
+func (l *link) follow(ctx context.Context, s Session, first api.StreamEvent, f follower, onConnect func()) error {
+	defer func() { _ = s.Close() }()
 	w := s.Welcome()
-	l.set(s, "connected to %s since %s", w.Replica, l.now().UTC().Format(time.RFC3339))
+	l.set(s, 0, "connected to %s since %s", w.Replica, l.now().UTC().Format(time.RFC3339))
 	l.log.Info("stream to the control service", "replica", w.Replica, "stream", w.Stream, "datasets", len(first.Datasets))
 	f.sync(first.Datasets)
 	onConnect()
