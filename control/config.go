@@ -17,6 +17,10 @@ type Config struct {
 	// Listen is where users are served, AgentListen where agents are.
 	Listen      string `yaml:"listen"`
 	AgentListen string `yaml:"agent-listen"`
+	// Advertise is the name or address under which agents and users reach this
+	// replica, "" for the address that it listens on or, where that is none of
+	// its own, the name of the machine.
+	Advertise string `yaml:"advertise"`
 	// MetricsListen is where /metrics and /health are served without TLS, ""
 	// for nowhere. It must be an address of this machine only.
 	MetricsListen string `yaml:"metrics-listen"`
@@ -66,6 +70,9 @@ func (c Config) Validate() error {
 		if _, _, err := net.SplitHostPort(listen.value); err != nil {
 			mistakes = append(mistakes, api.FieldErrorf(listen.key, "%v", err))
 		}
+	}
+	if strings.ContainsAny(c.Advertise, " /,") || net.ParseIP(c.Advertise) == nil && strings.Contains(c.Advertise, ":") {
+		mistakes = append(mistakes, api.FieldErrorf("advertise", "%q is not a host name or address, without a port", c.Advertise))
 	}
 	if c.MetricsListen != "" {
 		mistakes = append(mistakes, checkLoopback(c.MetricsListen))

@@ -126,7 +126,7 @@ func (s *Service) open() error {
 	if err := s.listen("agents", s.cfg.AgentListen, s.deps.AgentTLS, nodes.serve(s.log, m)); err != nil {
 		return err
 	}
-	self.Users, self.Agents = advertised(name, s.UserAddr()), advertised(name, s.AgentAddr())
+	self.Users, self.Agents = s.advertised(name, s.UserAddr()), s.advertised(name, s.AgentAddr())
 	s.members = newMembership(replica, self, settings, s.deps.Now, s.log, m)
 	s.live = newLiveness(replica, s.members, s.deps.Now, s.cfg.Heartbeat, s.log, m)
 	nodes.live, nodes.members = s.live, s.members
@@ -140,13 +140,16 @@ func (s *Service) open() error {
 }
 
 // advertised returns under what others reach a listener of this machine.
-func advertised(name string, a net.Addr) string {
+func (s *Service) advertised(name string, a net.Addr) string {
 	host, port, err := net.SplitHostPort(a.String())
 	if err != nil {
 		return a.String()
 	}
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = name
+	}
+	if s.cfg.Advertise != "" {
+		host = s.cfg.Advertise
 	}
 	return net.JoinHostPort(host, port)
 }
@@ -198,6 +201,27 @@ func (s *Service) MetricsAddr() net.Addr {
 
 // Replica returns the service's replica.
 func (s *Service) Replica() *Replica { return s.replica }
+
+// Self returns the record of this replica as it was when it began.
+func (s *Service) Self() api.Replica { return s.members.self }
+
+// Well says why another replica had better be called, nil where there is no reason.
+func (s *Service) Well() error {
+	select {
+	case <-s.stopping:
+		return errStopped
+	case <-s.replica.stopped:
+		return errStopped
+	default:
+	}
+	if since, cause := s.replica.outage.state(); !since.IsZero() {
+		return fmt.Errorf("the store cannot be reached since %s: %w", since.Format(time.RFC3339), cause)
+	}
+	if s.members.cutOff() {
+		return errCutOff
+	}
+	return nil
+}
 
 // Run serves until ctx ends, or until the service cannot go on, which is an
 // error. It closes everything.

@@ -13,6 +13,7 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/api/client"
 	"github.com/flocker-mesos/flocker/backend/stopcommand"
+	"github.com/flocker-mesos/flocker/catalog"
 	"github.com/flocker-mesos/flocker/fault"
 	"github.com/flocker-mesos/flocker/isolator/reconcile"
 	"github.com/flocker-mesos/flocker/pki"
@@ -48,7 +49,12 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 	warnOfExpiry(creds, log)
 	_, name, _ := creds.Identity()
 	node := api.NodeID(name)
-	control, err := client.NewAgent(client.Config{Endpoints: []string{settings.Control.address()}, TLS: creds.Client()})
+	cfg, err := settings.Control.Hostname.config(catalog.Agents, settings.Control.Port)
+	if err != nil {
+		return err
+	}
+	cfg.TLS = creds.Client()
+	control, err := client.NewAgent(cfg)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/flocker-mesos/flocker/api/client"
+	"github.com/flocker-mesos/flocker/catalog"
 	"github.com/flocker-mesos/flocker/pki"
 )
 
@@ -24,6 +24,8 @@ type connection struct {
 	port    uint16
 	certs   string
 	user    string
+
+	replicas replicas // that control or agent.yml names
 }
 
 // The variables of the commands for users.
@@ -37,7 +39,8 @@ const (
 func (c *connection) add(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
 	flags.StringVar(&c.control, "control-service", os.Getenv(envControl),
-		"host of the control service ("+envControl+"), by default what agent.yml in the directory of certificates says")
+		"hosts of the control service, or consul://HOST:PORT/SERVICE ("+envControl+"), by default what agent.yml in the\n"+
+			"directory of certificates says")
 	flags.Uint16Var(&c.port, "control-port", defaultRESTPort, "port of its REST API ("+envPort+")")
 	flags.StringVar(&c.certs, "certs-path", withDefault(os.Getenv(envCerts), defaultConfigDir),
 		"directory of cluster.crt and the user's certificate and key ("+envCerts+")")
@@ -60,9 +63,12 @@ func (c *connection) client(cmd *cobra.Command) (*client.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w\n--certs-path (%s) says where certificates are, --user (%s) whose", err, envCerts, envUser)
 	}
-	return client.New(client.Config{
-		Endpoints: []string{net.JoinHostPort(c.control, strconv.Itoa(int(c.port)))}, TLS: creds.Client(),
-	})
+	cfg, err := c.replicas.config(catalog.Users, c.port)
+	if err != nil {
+		return nil, fmt.Errorf("--control-service (%s): %w", envControl, err)
+	}
+	cfg.TLS = creds.Client()
+	return client.New(cfg)
 }
 
 func (c *connection) complete(cmd *cobra.Command) error {
@@ -74,7 +80,7 @@ func (c *connection) complete(cmd *cobra.Command) error {
 		c.port = uint16(port)
 	}
 	if c.control != "" {
-		return nil
+		return c.replicas.UnmarshalText([]byte(c.control))
 	}
 	file := filepath.Join(c.certs, "agent.yml")
 	text, err := os.ReadFile(file)
@@ -87,9 +93,9 @@ func (c *connection) complete(cmd *cobra.Command) error {
 	var settings struct {
 		Control controlAddress `yaml:"control-service"`
 	}
-	if err := yaml.Unmarshal(text, &settings); err != nil || settings.Control.Hostname == "" {
+	if err := yaml.Unmarshal(text, &settings); err != nil || len(settings.Control.Hostname) == 0 {
 		return fmt.Errorf("%s does not name a control service; use --control-service or %s", file, envControl)
 	}
-	c.control = settings.Control.Hostname
+	c.replicas = settings.Control.Hostname.withoutPorts()
 	return nil
 }

@@ -1,13 +1,19 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
 
+	"github.com/flocker-mesos/flocker/catalog"
 	"github.com/flocker-mesos/flocker/control"
+	"github.com/flocker-mesos/flocker/control/store/consul"
 	"github.com/flocker-mesos/flocker/fault"
 	"github.com/flocker-mesos/flocker/pki"
 )
@@ -29,10 +35,33 @@ func newControl() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return service.Run(cmd.Context())
+		return runControl(cmd.Context(), service, settings, log)
 	}
 	cmd.AddCommand(newControlBackup(), newControlRestore(), newControlImport())
 	return cmd
+}
+
+// runControl runs a control service until ctx ends and, where its log is in
+// Consul, keeps it in Consul's catalogue.
+func runControl(ctx context.Context, service *control.Service, settings *controlSettings, log *slog.Logger) error {
+	url := settings.Control.Store
+	if settings.Register == "" || !strings.HasPrefix(url, consul.Scheme+"://") {
+		return service.Run(ctx)
+	}
+	entry, err := catalogSettings(url, settings.Register)
+	if err != nil {
+		return errors.Join(err, service.Close())
+	}
+	c, err := catalog.New(*entry)
+	if err != nil {
+		return errors.Join(err, service.Close())
+	}
+	self := service.Self()
+	in := catalog.Instance{Users: self.Users, Agents: self.Agents, Version: version}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.Register(ctx, in, service.Well, log) })
+	group.Go(func() error { return service.Run(ctx) })
+	return group.Wait()
 }
 
 // logSettingsFlags is settingsFlags for the commands that do something with the

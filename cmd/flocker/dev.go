@@ -128,7 +128,7 @@ func (d *devDir) agentSettings(o devOptions, control net.Addr) (*agentSettings, 
 		return nil, fmt.Errorf("the control service listens on %s, which is no TCP address", control)
 	}
 	s := defaultAgentSettings()
-	s.Control = controlAddress{Hostname: address.IP.String(), Port: uint16(address.Port)}
+	s.Control = controlAddress{Hostname: replicas{address.IP.String()}, Port: uint16(address.Port)}
 	s.Dataset.RootPath = d.path("storage")
 	s.Agent.StateDir = d.path("agent")
 	s.Agent.RunDir = d.path("run")

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"net"
 	"net/url"
 	"path/filepath"
-	"strconv"
 
 	"github.com/flocker-mesos/flocker/agent"
 	"github.com/flocker-mesos/flocker/api"
@@ -28,13 +26,8 @@ type agentSettings struct {
 
 // controlAddress is where the control service listens for agents.
 type controlAddress struct {
-	Hostname string `yaml:"hostname"`
-	Port     uint16 `yaml:"port"`
-}
-
-// address returns where agents call.
-func (a controlAddress) address() string {
-	return net.JoinHostPort(a.Hostname, strconv.Itoa(int(a.Port)))
+	Hostname replicas `yaml:"hostname"`
+	Port     uint16   `yaml:"port"`
 }
 
 // mesosSettings say where this machine's Mesos agent is.
@@ -60,9 +53,12 @@ func (s *agentSettings) Validate() error {
 	if s.Version != agentFileVersion {
 		return api.FieldErrorf("version", "is %d, this program knows version %d", s.Version, agentFileVersion)
 	}
-	if s.Control.Hostname == "" {
+	if len(s.Control.Hostname) == 0 {
 		return api.FieldErrorf("control-service.hostname",
 			"is missing: the name or address under which this machine reaches the control service")
+	}
+	if err := s.Control.Hostname.validate(); err != nil {
+		return api.FieldErrorf("control-service.hostname", "%v", err)
 	}
 	if s.Control.Port == 0 {
 		return api.FieldErrorf("control-service.port", "0 is not a port; it is usually %d", defaultAgentPort)

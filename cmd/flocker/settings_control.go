@@ -1,21 +1,33 @@
 package main
 
-import "github.com/flocker-mesos/flocker/control"
+import (
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/catalog"
+	"github.com/flocker-mesos/flocker/control"
+)
 
 // controlSettings is control.yml.
 type controlSettings struct {
 	Control control.Config `yaml:",inline"`
-	Log     logSettings    `yaml:"log"`
+	// Register is the service of Consul's catalogue that this replica is put
+	// into, "" for none. It is Consul's where the log is.
+	Register string      `yaml:"register"`
+	Log      logSettings `yaml:"log"`
 }
 
 func defaultControlSettings() *controlSettings {
-	return &controlSettings{Control: control.DefaultConfig(), Log: logSettings{Format: logText}}
+	return &controlSettings{Control: control.DefaultConfig(), Register: "flocker-control", Log: logSettings{Format: logText}}
 }
 
 // Validate says which setting is wrong, and what would be right.
 func (s *controlSettings) Validate() error {
 	if err := s.Log.validate(); err != nil {
 		return err
+	}
+	if s.Register != "" {
+		if err := catalog.CheckService(s.Register); err != nil {
+			return api.FieldErrorf("register", "%v", err)
+		}
 	}
 	return s.Control.Validate()
 }

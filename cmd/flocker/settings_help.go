@@ -5,8 +5,8 @@ package main
 
 var agentHelp = map[string]string{
 	"version":                  "of this file's format; always 1",
-	"control-service.hostname": "name or address of the control service",
-	"control-service.port":     "port on which it listens for agents",
+	"control-service.hostname": "names or addresses of the control service's replicas, with commas between them, or `consul://HOST:PORT/SERVICE`",
+	"control-service.port":     "port on which they listen for agents, where a name or address has none of its own",
 	"dataset.backend":          "storage system that makes the volumes",
 	"dataset.root_path":        "loopback: directory of the volumes' files, shared by all nodes that the volumes can move between",
 	"logging":                  "accepted from Flocker's own files and ignored; log is ours",
@@ -27,8 +27,11 @@ var agentHelp = map[string]string{
 }
 
 var controlHelp = map[string]string{
-	"listen":         "address that users call: the REST API",
-	"agent-listen":   "address that agents call",
+	"listen":       "address that users call: the REST API",
+	"agent-listen": "address that agents call",
+	"advertise": "name or address under which agents and users reach this replica, without a port; empty for the address of listen or, " +
+		"where that is all of them, the machine's name",
+	"register":       "service under which Consul's catalogue has this replica, where the store is in Consul; empty for none",
 	"metrics-listen": "address for /metrics and /health without TLS, on this machine only, such as 127.0.0.1:4525; empty for nowhere",
 	"certificates":   "directory of cluster.crt, control-service.crt and control-service.key",
 	"store":          "where the records are kept, as file:DIRECTORY, or consul://HOST:PORT/PREFIX for a log in Consul",

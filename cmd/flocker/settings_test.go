@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -114,8 +115,8 @@ wait-limit: 20s
 	if err := config.New(s).Load(file, os.LookupEnv); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := s.Control.address(), "172.31.0.1:4525"; got != want {
-		t.Errorf("control service: got %s, want %s", got, want)
+	if got, want := s.Control, (controlAddress{Hostname: replicas{"172.31.0.1"}, Port: 4525}); !reflect.DeepEqual(got, want) {
+		t.Errorf("control service: got %v, want %v", got, want)
 	}
 	if s.Dataset.RootPath != "/srv/volumes" || s.Agent.WaitLimit != 20*time.Second {
 		t.Errorf("got %+v", s)
@@ -140,6 +141,11 @@ func TestWrongSettingsStopTheProgramWithTheirPlace(t *testing.T) {
 		"a relative root":     {"agent", control + "dataset: {root_path: x}\n", []string{"settings.yml:2: dataset.root_path:", "not an absolute path"}},
 		"port 0":              {"agent", "control-service: {hostname: x, port: 0}\n", []string{"settings.yml:1: control-service.port"}},
 		"a bad Mesos address": {"agent", control + "mesos: {agent: localhost:5051}\n", []string{"settings.yml:2: mesos.agent:", "http://"}},
+		"a bad host":          {"agent", "control-service: {hostname: 'x,/y'}\n", []string{"settings.yml:1: control-service.hostname:", `"/y"`}},
+		"a bad service":       {"agent", "control-service: {hostname: 'consul://a:8500/a_b'}\n", []string{"settings.yml:1: control-service.hostname:", `"a_b"`}},
+		"hosts and a service": {"agent", "control-service: {hostname: [x, 'consul://a:8500/b']}\n", []string{"settings.yml:1: control-service.hostname:", "either hosts"}},
+		"a port to advertise": {"control", "advertise: x:1\n", []string{"settings.yml:1: advertise:", "without a port"}},
+		"a bad registration":  {"control", "register: a/b\n", []string{"settings.yml:1: register:", `"a/b"`}},
 		"metrics for all":     {"agent", control + "metrics-listen: :4526\n", []string{"settings.yml:2: metrics-listen:"}},
 		"no time to wait":     {"agent", control + "wait-limit: 0s\n", []string{"settings.yml:2: wait-limit:"}},
 		"a typo":              {"agent", control + "workrs: 1\n", []string{"settings.yml:2: workrs: there is no such setting"}},
