@@ -43,7 +43,7 @@ func (c *Catalog) Register(ctx context.Context, in Instance, well func() error, 
 		r.say(ctx)
 		select {
 		case <-ctx.Done():
-			r.bye()
+			r.bye(ctx)
 			return nil
 		case <-tick.C:
 		}
@@ -116,12 +116,12 @@ func (r *registration) say(ctx context.Context) {
 	}
 }
 
-// bye takes the replica out of the catalogue.
-func (r *registration) bye() {
+// bye takes the replica out of the catalogue, after ctx has ended.
+func (r *registration) bye(ctx context.Context) {
 	if !r.there {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), byeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), byeTimeout)
 	defer cancel()
 	err := r.catalog.ask(ctx, func(ctx context.Context, consul *api.Client) error {
 		return consul.Agent().ServiceDeregisterOpts(r.entry.ID, (&api.QueryOptions{}).WithContext(ctx))

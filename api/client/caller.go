@@ -72,7 +72,7 @@ func (c *caller) call(ctx context.Context, req request, into any) (header http.H
 // Where there is none, another replica is asked. The caller closes the body.
 func (c *caller) open(ctx context.Context, req request) (resp *http.Response, err error) {
 	err = c.each(ctx, func(ch *channel) error {
-		resp, err = send(ctx, ch.http, ch.at.name, req)
+		resp, err = send(ctx, ch.http, ch.at.name, req) //nolint:bodyclose // the caller closes it
 		return err
 	})
 	return resp, err

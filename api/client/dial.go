@@ -56,7 +56,7 @@ func (c Config) dial(ctx context.Context, to endpoint) (_ *tls.Conn, err error) 
 	if rules.ServerName == "" {
 		rules.ServerName = to.host()
 	}
-	rules.NextProtos = []string{"h2", "http/1.1"}
+	rules.NextProtos = []string{"h2"} // one connection takes a stream and any number of calls
 	secure := tls.Client(conn, rules)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
@@ -148,8 +148,11 @@ func (c Config) channel(first *tls.Conn, at endpoint, pings *http.HTTP2Config) *
 			return conn, nil
 		},
 		ForceAttemptHTTP2: true,
-		IdleConnTimeout:   idleTimeout,
-		HTTP2:             pings,
+		// At a time, that is, in HTTP/2: else a crowd of calls would make a
+		// handshake each before the first connection is there to share.
+		MaxConnsPerHost: 1,
+		IdleConnTimeout: idleTimeout,
+		HTTP2:           pings,
 	}}
 	return ch
 }

@@ -136,7 +136,9 @@ func TestManyCallsAtOnceSurviveAReplica(t *testing.T) {
 }
 
 func TestUnavailableEverywhereIsSaidAsItIs(t *testing.T) {
-	down := func(w http.ResponseWriter, _ *http.Request) { answer(w, 503, api.Errorf(api.CodeUnavailable, "no store")) }
+	down := func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, 503, api.Errorf(api.CodeUnavailable, "no store"))
+	}
 	a, rules := serve(t, down)
 	b, _ := serve(t, down)
 	c := newClient(t, rules, a, b)

@@ -29,9 +29,6 @@ func (r *replicas) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText implements encoding.TextMarshaler.
-func (r replicas) MarshalText() ([]byte, error) { return []byte(strings.Join(r, ",")), nil }
-
 // catalogue returns where they are found, nil for the hosts themselves.
 func (r replicas) catalogue() (*catalog.Settings, error) {
 	isURL := func(part string) bool { return strings.HasPrefix(part, consul.Scheme+"://") }
