@@ -17,8 +17,8 @@ import (
 
 // Agents come back as the real ones do.
 const (
-	minReconnect = 100 * time.Millisecond
-	maxReconnect = 10 * time.Second
+	minReconnect = 50 * time.Millisecond
+	maxReconnect = 2 * time.Second
 )
 
 // volumeBackend is what played volumes are made by.
@@ -55,7 +55,7 @@ func newAgent(f *Fleet, node api.NodeID, number int, tls *tls.Config) (*agent, e
 // run keeps a stream open until ctx ends.
 func (a *agent) run(ctx context.Context) {
 	retry := &backoff.ExponentialBackOff{
-		InitialInterval: minReconnect, Multiplier: 2, MaxInterval: maxReconnect, RandomizationFactor: 0.5,
+		InitialInterval: minReconnect, Multiplier: 2, MaxInterval: maxReconnect, RandomizationFactor: 1,
 	}
 	retry.Reset()
 	for ctx.Err() == nil {
