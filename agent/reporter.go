@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"reflect"
 	"sync"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -26,6 +27,11 @@ type reporter struct {
 	settle  func(api.DatasetID, effects)
 	spend   func(api.DatasetID, uint64)
 	session func() (Session, error) // the current one
+
+	// Accepted are the states that the control service has taken in, on which
+	// stream; another one knows nothing. Only flush uses them.
+	accepted map[api.DatasetID]api.DatasetState
+	on       Session
 
 	mu      sync.Mutex
 	pending map[api.DatasetID]*pendingReport
@@ -97,27 +103,24 @@ func (r *reporter) flush(ctx context.Context) {
 	r.pending = map[api.DatasetID]*pendingReport{}
 	r.mu.Unlock()
 
+	current, err := r.session()
+	if err == nil && current != r.on {
+		r.accepted, r.on = map[api.DatasetID]api.DatasetState{}, current
+	}
 	var report api.Report
 	for id, p := range batch {
-		state, ok := r.state(id)
-		if !ok && p.waiting == nil {
-			continue // the control service has dropped it meanwhile
+		if part, ok := r.part(id, p); ok {
+			report.Datasets = append(report.Datasets, part)
 		}
-		if !ok {
-			state = api.DatasetState{ID: id, Node: r.node, Phase: api.PhaseUnknown}
-		}
-		if p.effects.epoch != 0 {
-			state.Epoch = p.effects.epoch
-		}
-		report.Datasets = append(report.Datasets, api.DatasetReport{
-			State: state, Volume: p.effects.volume, Release: p.effects.release,
-			Withdraw: p.effects.withdraw, Destroyed: p.effects.destroyed, Fence: p.effects.fence,
-		})
 	}
 	if len(report.Datasets) == 0 {
 		return
 	}
-	reply, err := r.deliver(ctx, report)
+	var reply *api.ReportReply
+	if err == nil {
+		reply, err = r.deliver(ctx, current, report)
+	}
+	r.remember(report, reply, err)
 	for id, p := range batch {
 		if p.waiting == nil {
 			continue // a new stream begins with a report of everything
@@ -135,14 +138,51 @@ func (r *reporter) flush(ctx context.Context) {
 	}
 }
 
+// part returns what is reported of a dataset, and false where that would tell
+// the control service nothing: of those who do not hold a dataset it wants to
+// hear nothing but effects, and each state once.
+func (r *reporter) part(id api.DatasetID, p *pendingReport) (api.DatasetReport, bool) {
+	state, ok := r.state(id)
+	if p.waiting == nil {
+		old, known := r.accepted[id]
+		if !ok || state.Epoch == 0 || known && reflect.DeepEqual(old, state) {
+			return api.DatasetReport{}, false
+		}
+	}
+	if !ok {
+		state = api.DatasetState{ID: id, Node: r.node, Phase: api.PhaseUnknown}
+	}
+	if p.effects.epoch != 0 {
+		state.Epoch = p.effects.epoch
+	}
+	if p.effects.volume != nil || p.effects.release {
+		state.Action = "" // this report is the action: with it, it is done
+	}
+	return api.DatasetReport{
+		State: state, Volume: p.effects.volume, Release: p.effects.release,
+		Withdraw: p.effects.withdraw, Destroyed: p.effects.destroyed, Fence: p.effects.fence,
+	}, true
+}
+
+// remember notes which states the control service has by now.
+func (r *reporter) remember(report api.Report, reply *api.ReportReply, err error) {
+	if err != nil {
+		r.accepted, r.on = nil, nil
+		return
+	}
+	for _, d := range report.Datasets {
+		if refusal(reply, d.State.ID) != nil || d.Release {
+			delete(r.accepted, d.State.ID)
+		} else {
+			r.accepted[d.State.ID] = d.State
+		}
+	}
+}
+
 // deliver sends a report on one stream and no other. The epochs that it gives
 // up are marked first, and only a later stream's welcome takes the mark back:
 // it comes after the control service has stopped to listen to this one.
-func (r *reporter) deliver(ctx context.Context, report api.Report) (*api.ReportReply, error) {
-	s, err := r.session()
-	if err != nil {
-		return nil, err
-	}
+func (r *reporter) deliver(ctx context.Context, s Session, report api.Report) (*api.ReportReply, error) {
 	for _, d := range report.Datasets {
 		if d.Release {
 			r.spend(d.State.ID, d.State.Epoch)

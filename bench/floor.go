@@ -21,8 +21,8 @@ type rawVolume struct {
 	device        *os.File
 }
 
-// rawUp creates, attaches, formats and mounts a volume.
-func rawUp(dir, name string, size int64) (_ *rawVolume, err error) {
+// rawUp creates, attaches, formats and mounts a volume of a GiB.
+func rawUp(dir, name string) (_ *rawVolume, err error) {
 	v := &rawVolume{image: filepath.Join(dir, name+".img"), target: filepath.Join(dir, name+".mnt")}
 	if err := os.Mkdir(v.target, 0o700); err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func rawUp(dir, name string, size int64) (_ *rawVolume, err error) {
 		return nil, err
 	}
 	defer func() { _ = image.Close() }()
-	if err := image.Truncate(size); err != nil {
+	if err := image.Truncate(gigabyte); err != nil {
 		return nil, err
 	}
 	if v.device, err = rawAttach(image); err != nil {
@@ -81,6 +81,34 @@ func (v *rawVolume) down() error {
 		return err
 	}
 	return v.device.Close()
+}
+
+// attachAgain attaches a volume that was taken down.
+func (v *rawVolume) attachAgain() error {
+	image, err := os.OpenFile(v.image, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = image.Close() }()
+	v.device, err = rawAttach(image)
+	return err
+}
+
+// check repairs the file system of a volume that is attached, if need be.
+func (v *rawVolume) check() error {
+	out, err := exec.Command("e2fsck", "-p", v.device.Name()).CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 {
+		return nil // it has repaired something
+	}
+	if err != nil {
+		return fmt.Errorf("e2fsck: %w: %s", err, out)
+	}
+	return nil
+}
+
+// mountAgain mounts a volume that is attached.
+func (v *rawVolume) mountAgain() error {
+	return unix.Mount(v.device.Name(), v.target, "ext4", 0, "")
 }
 
 func (v *rawVolume) remove() error { return errors.Join(os.Remove(v.image), os.Remove(v.target)) }

@@ -20,6 +20,8 @@ type settings struct {
 	rounds int
 	many   int // mounted volumes of P6 and P7
 	bin    string
+	// launcher starts the programs that are measured from outside.
+	launcher *launcher
 }
 
 var benchmarks = []benchmark{
@@ -28,9 +30,20 @@ var benchmarks = []benchmark{
 	{"look", "P6: a look at one volume beside many", benchLook},
 	{"restart", "P7: an agent finds everything again", benchRestart},
 	{"hook", "the isolator's prepare against /bin/true", benchHook},
+	{"p5", "P5: what a change costs beside many datasets, with a log in Consul", benchBeside},
+	{"p9", "P9: a change beside many agents and volumes; what they cost at rest and after a restart", benchScale},
+	{"p10", "P10: durable changes a second through REST, against puts to Consul", benchRate},
+	{"p11", "P11: the whole configuration, and that it is unchanged", benchConfiguration},
+	{"p2", "P2, P14: a volume through the whole stack, and from one agent to another", benchStack},
+	{"p12", "P12: a replica is killed, Consul's leader is killed", benchOutage},
+	{"p13", "P13: a node's power is cut, and its volume follows", benchLost},
 }
 
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == bareCommand {
+		fmt.Fprintln(os.Stderr, "bench:", serveBare(os.Args[2], os.Args[3]))
+		os.Exit(1)
+	}
 	var s settings
 	flag.StringVar(&s.dir, "dir", "/var/tmp", "directory for images and mount points")
 	flag.IntVar(&s.rounds, "n", 40, "rounds of each measurement, at least 30")
@@ -62,6 +75,7 @@ func run(s settings, only string) error {
 	if err := fixLoopDevices(); err != nil {
 		return err
 	}
+	s.launcher = newLauncher()
 	var results []result
 	for _, b := range benchmarks {
 		if only != "" && !strings.Contains(","+only+",", ","+b.name+",") {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -47,12 +48,15 @@ type result struct {
 	value float64
 	limit float64 // 0 for none
 	least bool    // limit is a lower one
+	none  bool    // the value is a number of what must not be at all
 	ours  string
 	floor string
 }
 
 func (r result) met() bool {
 	switch {
+	case r.none:
+		return r.value == 0
 	case r.limit == 0:
 		return true
 	case r.least:
@@ -68,9 +72,12 @@ func report(w io.Writer, results []result) {
 	fmt.Fprintln(t, "GOAL\tWHAT\tRATIO\tLIMIT\t\tOURS\tFLOOR")
 	for _, r := range results {
 		limit, verdict := "", ""
-		if r.limit != 0 {
+		if r.none || r.limit != 0 {
 			limit, verdict = fmt.Sprintf("<= %.2f", r.limit), "ok"
-			if r.least {
+			switch {
+			case r.none:
+				limit = "= 0"
+			case r.least:
 				limit = fmt.Sprintf(">= %.2f", r.limit)
 			}
 			if !r.met() {
@@ -88,4 +95,23 @@ func ratio(goal, what string, limit float64, ours, floor series) result {
 		goal: goal, what: what, limit: limit, ours: ours.String(), floor: floor.String(),
 		value: float64(ours.median()) / float64(floor.median()),
 	}
+}
+
+// joined runs all functions and returns what went wrong.
+func joined(all ...func() error) error {
+	var errs []error
+	for _, f := range all {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
+}
+
+// inOrder runs functions one after another until one fails.
+func inOrder(all ...func() error) error {
+	for _, f := range all {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

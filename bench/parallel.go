@@ -34,7 +34,7 @@ func benchParallel(s settings) ([]result, error) {
 			return nil, err
 		}
 		if err := batchOf(&raw, workers, func(i int) error {
-			v, err := rawUp(s.dir, fmt.Sprintf("raw-%d-%d", round, i), gigabyte)
+			v, err := rawUp(s.dir, fmt.Sprintf("raw-%d-%d", round, i))
 			if err != nil {
 				return err
 			}
@@ -47,8 +47,8 @@ func benchParallel(s settings) ([]result, error) {
 		}
 	}
 	results := []result{
-		rate("P8", fmt.Sprintf("volumes/s, %d workers: agent / system calls", workers), 0.9, ours, raw),
-		rate("P8", fmt.Sprintf("volumes/s: agent with %d workers / with 1", workers), 1.8, ours, alone),
+		rate("P8", fmt.Sprintf("volumes/s, %d workers: agent / system calls", workers), 0.9, batch, ours, raw),
+		rate("P8", fmt.Sprintf("volumes/s: agent with %d workers / with 1", workers), 1.8, batch, ours, alone),
 	}
 	if err := many.close(); err != nil {
 		return nil, err
@@ -82,9 +82,10 @@ func batchOf(s *series, atOnce int, cycle func(i int) error) error {
 	})
 }
 
-// rate makes a result of volumes a second: the floor's time over ours.
-func rate(goal, what string, limit float64, ours, floor series) result {
-	perSecond := func(d time.Duration) float64 { return batch / d.Seconds() }
+// rate makes a result of so much a second, of the times of batches of it: the
+// floor's time over ours.
+func rate(goal, what string, limit float64, batch int, ours, floor series) result {
+	perSecond := func(d time.Duration) float64 { return float64(batch) / d.Seconds() }
 	return result{
 		goal: goal, what: what, limit: limit, least: true,
 		value: float64(floor.median()) / float64(ours.median()),

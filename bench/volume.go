@@ -49,7 +49,7 @@ func benchVolume(s settings) ([]result, error) {
 
 func rawRound(dir, name string, ups, downs *series) error {
 	var v *rawVolume
-	if err := timed(ups, func() (err error) { v, err = rawUp(dir, name, gigabyte); return err }); err != nil {
+	if err := timed(ups, func() (err error) { v, err = rawUp(dir, name); return err }); err != nil {
 		return err
 	}
 	if err := use(v.target); err != nil {

@@ -59,3 +59,14 @@ func (r *Replica) WriteOf(ctx context.Context, cmds ...cluster.Command) ([]error
 
 // Waiting returns how many commands wait for the writer.
 func (r *Replica) Waiting() int { return len(r.commands) }
+
+// Watchers returns how many users wait for datasets.
+func (r *Replica) Watchers() int {
+	r.watchers.mu.Lock()
+	defer r.watchers.mu.Unlock()
+	n := 0
+	for _, all := range r.watchers.byID {
+		n += len(all)
+	}
+	return n
+}

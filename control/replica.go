@@ -26,6 +26,7 @@ type Replica struct {
 	state    atomic.Pointer[cluster.State] // written by the writer only
 	outage   outage
 	hub      hub
+	watchers watchers
 	due      chan struct{} // holds one token while there is upkeep to do
 	commands chan *pending
 	updates  chan follow

@@ -25,6 +25,7 @@ func newBatchID() string { return rand.Text() }
 // write is the writer: the one goroutine that decides and commits.
 func (r *Replica) write(ctx context.Context) error {
 	var waiting []*pending // taken, but not decided yet
+	var last pace
 	for {
 		if len(waiting) == 0 {
 			select {
@@ -39,15 +40,64 @@ func (r *Replica) write(ctx context.Context) error {
 				waiting = append(waiting, p)
 			}
 		}
+		limit, more := last.linger()
+		waiting = r.collect(waiting, limit, more)
+		begin, taken := time.Now(), len(waiting)
 		var err error
-		if waiting, err = r.commit(ctx, r.collect(waiting)); err != nil {
+		if waiting, err = r.commit(ctx, waiting); err != nil {
 			return err
 		}
+		last = pace{decided: taken - len(waiting), took: time.Since(begin)}
 	}
 }
 
-// collect adds what else has come in, as much as can go into one commit.
-func (r *Replica) collect(waiting []*pending) []*pending {
+// pace is how the last commit went.
+type pace struct {
+	decided int // commands
+	took    time.Duration
+}
+
+const (
+	// busy is from how many commands in a commit on there is a load.
+	busy = 8
+	// maxLinger bounds what any load can add to a command.
+	maxLinger = 5 * time.Millisecond
+)
+
+// linger returns how long more commands are worth waiting for, and up to how
+// many. Under load whoever was just answered comes back at once. Without a
+// pause two halves of them would take turns, and two commits of half the size
+// cost the log far more than one.
+func (p pace) linger() (limit time.Duration, commands int) {
+	if p.decided < busy {
+		return 0, 0
+	}
+	return min(p.took/2, maxLinger), p.decided
+}
+
+// collect adds what else has come in, as much as can go into one commit, and
+// waits up to a limit for so many more.
+func (r *Replica) collect(waiting []*pending, limit time.Duration, more int) []*pending {
+	waiting = r.drain(waiting)
+	wanted := min(len(waiting)+more, r.props.MaxChanges)
+	if limit == 0 || len(waiting) >= wanted {
+		return waiting
+	}
+	end := time.NewTimer(limit)
+	defer end.Stop()
+	for len(waiting) < wanted {
+		select {
+		case p := <-r.commands:
+			waiting = append(waiting, p)
+		case <-end.C:
+			return waiting
+		}
+	}
+	return r.drain(waiting)
+}
+
+// drain adds what is there, without waiting for more.
+func (r *Replica) drain(waiting []*pending) []*pending {
 	for len(waiting) < r.props.MaxChanges {
 		select {
 		case p := <-r.commands:
@@ -216,6 +266,7 @@ func (r *Replica) publish(next *cluster.State, changes []cluster.Change) {
 				r.hub.mark(node, id)
 			}
 		}
+		r.watchers.wake(c.Key)
 	}
 	r.metrics.observe(next)
 	r.wakeUpkeep(next)

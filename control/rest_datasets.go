@@ -1,10 +1,7 @@
 package control
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/http"
-	"sync/atomic"
 
 	"github.com/google/uuid"
 	"github.com/gorilla/mux"
@@ -22,34 +19,6 @@ func (a *rest) datasetRoutes(s *server) {
 		http.MethodPost:   a.moveDataset,
 		http.MethodDelete: a.deleteDataset,
 	})
-}
-
-// configurationCache keeps the list of all datasets as it is answered, since
-// it is asked for more often than it changes.
-type configurationCache struct {
-	list atomic.Pointer[configurationList]
-}
-
-type configurationList struct {
-	tag  cluster.Tag
-	text []byte
-}
-
-func (c *configurationCache) of(s *cluster.State) (*configurationList, error) {
-	if list := c.list.Load(); list != nil && list.tag == s.Tag() {
-		return list, nil
-	}
-	all := make([]cluster.Configuration, 0, s.CountDatasets())
-	for d := range s.Datasets() {
-		all = append(all, cluster.ConfigurationOf(d))
-	}
-	text, err := json.Marshal(all)
-	if err != nil {
-		return nil, fmt.Errorf("encode configuration: %w", err)
-	}
-	list := &configurationList{tag: s.Tag(), text: text}
-	c.list.Store(list)
-	return list, nil
 }
 
 func (a *rest) getDatasets(w http.ResponseWriter, r *http.Request, _ caller) error {

@@ -1,6 +1,10 @@
 package control
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -30,18 +34,97 @@ func (a *rest) getVolumes(w http.ResponseWriter, r *http.Request, _ caller) erro
 	return nil
 }
 
-// getVolume shows one dataset, by its id or by the name of a live one.
+// maxWait is how long a user can wait for a change in one call: what is in
+// between gives up calls that take longer.
+const maxWait = 25 * time.Second
+
+// getVolume shows one dataset, by its id or by the name of a live one. With
+// ?wait=DURATION&after=ETAG it does so when the dataset is another than the one
+// with the ETag, or when the time is over.
 func (a *rest) getVolume(w http.ResponseWriter, r *http.Request, _ caller) error {
-	s, name := a.replica.State(), mux.Vars(r)["name"]
+	name, after := mux.Vars(r)["name"], r.URL.Query().Get("after")
+	wait, err := parseWait(r.URL.Query().Get("wait"))
+	if err != nil {
+		return err
+	}
+	full, err := a.volume(name)
+	if err != nil {
+		return err
+	}
+	tag := tagOf(full)
+	if wait > 0 && after == tag {
+		if full, tag, err = a.anotherVolume(r.Context(), full.Dataset.ID, tag, wait); err != nil {
+			return err
+		}
+	}
+	w.Header().Set("ETag", tag)
+	reply(w, http.StatusOK, full)
+	return nil
+}
+
+func parseWait(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	wait, err := time.ParseDuration(text)
+	if err != nil || wait < 0 {
+		return 0, api.FieldErrorf("wait", "%q is not a duration such as 20s", text)
+	}
+	return min(wait, maxWait), nil
+}
+
+// anotherVolume waits until a dataset has another tag, or for a while, and
+// returns it as it is then.
+func (a *rest) anotherVolume(ctx context.Context, id api.DatasetID, tag string, wait time.Duration) (*api.DatasetDetail, string, error) {
+	changed, stop := a.replica.watchers.watch(id)
+	defer stop()
+	limit := time.NewTimer(wait)
+	defer limit.Stop()
+	for {
+		// It is looked at after the watch began, so that nothing falls between.
+		full, err := a.volume(string(id))
+		if err != nil {
+			return nil, "", err
+		}
+		if now := tagOf(full); now != tag {
+			return full, now, nil
+		}
+		select {
+		case <-changed:
+			continue
+		case <-limit.C:
+		case <-a.stopping:
+		case <-ctx.Done():
+			return nil, "", ctx.Err()
+		}
+		return full, tag, nil
+	}
+}
+
+// volume returns a dataset by its id or by the name of a live one.
+func (a *rest) volume(name string) (*api.DatasetDetail, error) {
+	s := a.replica.State()
 	d := s.Dataset(api.DatasetID(name))
 	if d == nil {
 		d = s.DatasetByName(name)
 	}
 	if d == nil {
-		return api.Errorf(api.CodeNotFound, "there is no dataset with the name or id %q", name)
+		return nil, api.Errorf(api.CodeNotFound, "there is no dataset with the name or id %q", name)
 	}
-	reply(w, http.StatusOK, detail(s, d, a.now()))
-	return nil
+	return detail(s, d, a.now()), nil
+}
+
+// tagOf returns the ETag of a dataset in full. It is a weak one: the explanation
+// also tells how long things last.
+func tagOf(full *api.DatasetDetail) string {
+	sum := sha256.New()
+	// What is sent as JSON can be encoded, and a hash can be written to.
+	_ = json.NewEncoder(sum).Encode(struct {
+		Dataset *api.Dataset
+		State   *api.DatasetState
+		Holder  *api.Node
+	}{full.Dataset, full.State, full.Holder})
+	return `W/"` + hex.EncodeToString(sum.Sum(nil)[:12]) + `"`
 }
 
 // detail returns a dataset in full.

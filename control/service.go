@@ -112,7 +112,10 @@ func (s *Service) open() error {
 		return fmt.Errorf("ask for the host's name: %w", err)
 	}
 	self := api.Replica{ID: api.ReplicaID(uuid.NewString()), Name: name, Version: s.deps.Version, Started: s.deps.Now()}
-	users := &rest{replica: replica, self: self.ID, now: s.deps.Now, log: s.log, version: s.deps.Version, defaultSize: settings.DefaultSize}
+	users := &rest{
+		replica: replica, self: self.ID, now: s.deps.Now, log: s.log, version: s.deps.Version, defaultSize: settings.DefaultSize,
+		stopping: s.stopping,
+	}
 	nodes := &agents{
 		replica: replica, self: self.ID, now: s.deps.Now, log: s.log, metrics: m,
 		version: s.deps.Version, name: name, defaultSize: settings.DefaultSize, heartbeat: s.cfg.Heartbeat, stopping: s.stopping,

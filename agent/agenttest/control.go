@@ -17,6 +17,10 @@ import (
 
 // Control is the control service of a cluster of agents in this process.
 type Control struct {
+	// Observe, if it is set before the first agent connects, is told of each
+	// part of each report, and of the dataset as it was then.
+	Observe func(node api.NodeID, d api.Dataset, r api.DatasetReport)
+
 	mu       sync.Mutex
 	datasets map[api.DatasetID]*api.Dataset
 	states   map[api.DatasetID]api.DatasetState
@@ -205,8 +209,11 @@ func (s *session) push(add func()) {
 func (s *session) cut() { s.once.Do(func() { close(s.gone) }) }
 
 func (s *session) Welcome() *api.Welcome {
-	return &api.Welcome{Stream: 1, Node: s.node, Replica: "in memory"}
+	return &api.Welcome{Stream: 1, Node: s.node, Replica: "in memory", Heartbeat: time.Minute}
 }
+
+// Contact says that all is well for as long as the stream is there.
+func (s *session) Contact() time.Time { return time.Now() }
 
 func (s *session) Close() error {
 	s.control.mu.Lock()
@@ -285,6 +292,9 @@ func (s *session) Report(_ context.Context, report api.Report) (*api.ReportReply
 		d := c.datasets[r.State.ID]
 		if d == nil {
 			continue
+		}
+		if c.Observe != nil {
+			c.Observe(s.node, *d, r)
 		}
 		if (r.Release || r.Volume != nil) && (!d.HeldBy(s.node) || d.Epoch != r.State.Epoch) {
 			reply.Refused[d.ID] = api.Errorf(api.CodeStale, "node %s does not hold %s with epoch %d", s.node, d.ID, r.State.Epoch)

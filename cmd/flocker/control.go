@@ -2,8 +2,10 @@ package main
 
 import (
 	"log/slog"
+	"slices"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/flocker-mesos/flocker/control"
 	"github.com/flocker-mesos/flocker/fault"
@@ -29,7 +31,18 @@ func newControl() *cobra.Command {
 		}
 		return service.Run(cmd.Context())
 	}
+	cmd.AddCommand(newControlBackup(), newControlRestore(), newControlImport())
 	return cmd
+}
+
+// logSettingsFlags is settingsFlags for the commands that do something with the
+// log alone: they read the same file, and show the flags that matter to them.
+func logSettingsFlags(cmd *cobra.Command, settings *controlSettings, shown ...string) (load func() (file string, err error)) {
+	load = settingsFlags(cmd, settings, defaultControlConfig, controlHelp)
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		f.Hidden = !slices.Contains(shown, f.Name)
+	})
+	return load
 }
 
 // openControl makes a control service that is ready to run.

@@ -47,6 +47,12 @@ func (k Key) Dataset() (id api.DatasetID, ok bool) {
 	return api.DatasetID(rest), kind == kindDataset
 }
 
+// State returns of which dataset k names the last report, if it does.
+func (k Key) State() (id api.DatasetID, ok bool) {
+	kind, rest := k.split()
+	return api.DatasetID(rest), kind == kindState
+}
+
 // Node returns which node's record k names, if it names one.
 func (k Key) Node() (id api.NodeID, ok bool) {
 	kind, rest := k.split()
