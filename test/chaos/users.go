@@ -82,7 +82,7 @@ func (u *users) run(ctx context.Context, seed uint64, client int) {
 		in := input{group: g.name, dataset: r.IntN(groupSize), to: u.nodes[r.IntN(len(u.nodes))]}
 		replica := u.cluster.Controls[r.IntN(len(u.cluster.Controls))]
 		switch n := r.IntN(100); {
-		case n < 25:
+		case n < 30:
 			in.verb = verbCreate
 		case n < 50:
 			in.verb = verbMove
