@@ -234,8 +234,8 @@ func (n *nemesis) operate(ctx context.Context, node, method, what string) error 
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		a, err := call(ctx, n.http, r, method, "/v1/nodes/"+string(id)+"/"+what, "", nil)
 		cancel()
-		if err == nil && a.status < http.StatusMultipleChoices {
-			return nil
+		if err == nil && (a.status < http.StatusMultipleChoices || method == http.MethodDelete && a.status == http.StatusNotFound) {
+			return nil // a node that never connected has nothing to be ended
 		}
 		errs = append(errs, err, fmt.Errorf("%s answers %d %s", r.Name, a.status, a.body))
 	}
