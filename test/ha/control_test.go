@@ -99,6 +99,14 @@ func aReplicaIsStopped(w *world) {
 	victim := w.replicaOf(n)
 	w.must(victim.Process.Signal(syscall.SIGSTOP))
 	w.leaves(n, victim)
+	w.until("the others take "+victim.Name+" for lost", func() error {
+		for _, r := range w.Controls {
+			if r != victim && strings.Contains(r.Process.Output(), `msg="replica is lost" replica=`+victim.Name+" ") {
+				return nil
+			}
+		}
+		return fmt.Errorf("nobody says so")
+	})
 	w.use(n, "meanwhile", "meanwhile")
 	w.must(victim.Process.Signal(syscall.SIGCONT))
 	// What it believed before is not what it acts on: both volumes stay.
