@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -83,6 +86,9 @@ type configuration struct {
 // outcomeOf tells what became of a write, and what is wrong with an answer that
 // no write may get.
 func outcomeOf(in input, a answer, err error) (out output, wrong error) {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return output{outcome: nothing}, nil
+	}
 	if err != nil {
 		return output{outcome: unknown}, nil
 	}
@@ -102,6 +108,8 @@ func outcomeOf(in input, a answer, err error) (out output, wrong error) {
 			return output{outcome: done}, nil
 		}
 		return output{outcome: done, primary: shown.Primary}, nil
+	case refusal.Code == api.CodeUnavailable && strings.Contains(refusal.Message, "nothing was changed"):
+		return output{outcome: nothing}, nil // that is a promise, which the history checks
 	case refusal.Code == api.CodeUnavailable:
 		return output{outcome: unknown}, nil
 	case refusal.Code == api.CodeConflict && refusal.Field == "metadata":

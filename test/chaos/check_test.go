@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -112,6 +113,8 @@ func TestAnswersAreUnderstood(t *testing.T) {
 		"id taken":         {verb: verbCreate, ans: answer{status: 409, body: []byte(`{"code": "conflict"}`)}, want: output{outcome: taken}},
 		"name taken":       {verb: verbCreate, ans: answer{status: 409, body: []byte(`{"code": "conflict", "field": "metadata"}`)}, want: output{outcome: nameTaken}},
 		"not now":          {verb: verbMove, ans: answer{status: 503, body: []byte(`{"code": "unavailable"}`)}, want: output{outcome: unknown}},
+		"nothing changed":  {verb: verbMove, ans: answer{status: 503, body: []byte(`{"code": "unavailable", "description": "nothing was changed: x"}`)}, want: output{outcome: nothing}},
+		"never reached":    {verb: verbMove, err: &net.OpError{Op: "dial", Err: errors.New("no route")}, want: output{outcome: nothing}},
 		"no answer":        {verb: verbMove, err: errors.New("the wire was cut"), want: output{outcome: unknown}},
 		"tag mismatch":     {verb: verbSwap, ans: answer{status: 412, body: []byte(`{"code": "precondition"}`)}, want: output{outcome: mismatched}},
 		"no condition":     {verb: verbMove, ans: answer{status: 412, body: []byte(`{"code": "precondition"}`)}, want: output{outcome: unknown}, wrong: true},

@@ -43,11 +43,16 @@ func (s *consumers) count(what string) {
 	s.counts[what]++
 }
 
-// run uses one volume after the other on a node until ctx ends.
+// run uses one volume after the other on a node until ctx ends. Often it is the
+// same again at once, as for a container that is started anew.
 func (s *consumers) run(ctx context.Context, seed uint64, n *cluster.Node, number int) {
 	r := rand.New(rand.NewPCG(seed, uint64(1000+number)))
-	for i := 0; sleep(ctx, time.Duration(r.Int64N(int64(300*time.Millisecond)))); i++ {
-		l := s.ledgers[r.IntN(len(s.ledgers))]
+	l := s.ledgers[r.IntN(len(s.ledgers))]
+	for i := 0; ctx.Err() == nil; i++ {
+		if r.IntN(2) == 0 {
+			sleep(ctx, time.Duration(r.Int64N(int64(300*time.Millisecond))))
+			l = s.ledgers[r.IntN(len(s.ledgers))]
+		}
 		length := time.Duration(r.Int64N(int64(2 * time.Second)))
 		s.session(ctx, n, l, fmt.Sprintf("%s-%d-%d", n.Name, number, i), length)
 	}

@@ -34,10 +34,10 @@ func (h *history) add(client int, in input, call int64, out output) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counts[fmt.Sprintf("%s: %s", in.verb, out.outcome)]++
+	if out.outcome == nothing || out.outcome == unknown && in.verb == verbRead {
+		return // says nothing, changes nothing
+	}
 	if out.outcome == unknown {
-		if in.verb == verbRead {
-			return // says nothing, changes nothing
-		}
 		ended = math.MaxInt64
 	}
 	h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: in, Call: call, Output: out, Return: ended})

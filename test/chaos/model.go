@@ -50,8 +50,9 @@ const (
 	nameTaken  outcome = "name taken" // of create: a live one has the name
 	missing    outcome = "not found"
 	deleted    outcome = "deleted"
-	mismatched outcome = "tag mismatch" // the configuration, perhaps of another dataset, changed meanwhile
-	unknown    outcome = "unknown"      // no answer, or one that does not say: it may take effect at any time from the call on
+	mismatched outcome = "tag mismatch"    // the configuration, perhaps of another dataset, changed meanwhile
+	nothing    outcome = "nothing changed" // not now, says the replica, or it was never reached
+	unknown    outcome = "unknown"         // no answer, or one that does not say: it may take effect at any time from the call on
 )
 
 type output struct {

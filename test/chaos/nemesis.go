@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/test/cluster"
 	"github.com/flocker-mesos/flocker/test/lab"
 )
@@ -23,6 +25,7 @@ type nemesis struct {
 	units   map[string]*unit // by host
 	hosts   map[string]*lab.Host
 	names   map[class][]string
+	http    *http.Client // of an operator
 	logf    func(format string, args ...any)
 
 	mu     sync.Mutex
@@ -31,9 +34,9 @@ type nemesis struct {
 	failed error
 }
 
-func newNemesis(c *cluster.Cluster, logf func(string, ...any)) *nemesis {
+func newNemesis(c *cluster.Cluster, operator *http.Client, logf func(string, ...any)) *nemesis {
 	n := &nemesis{
-		cluster: c, units: map[string]*unit{}, hosts: map[string]*lab.Host{}, names: map[class][]string{}, logf: logf,
+		cluster: c, http: operator, units: map[string]*unit{}, hosts: map[string]*lab.Host{}, names: map[class][]string{}, logf: logf,
 		locks: map[string]*sync.Mutex{}, counts: map[kind]int{},
 	}
 	add := func(of class, h *lab.Host, launch func(env ...string) (*lab.Process, error)) {
@@ -190,6 +193,18 @@ func (n *nemesis) strikeHost(ctx context.Context, e event) (mending, error) {
 		return func(ctx context.Context) error {
 			return errors.Join(h.PowerOn(ctx), n.units[h.Name].start())
 		}, h.PowerOff()
+	case nodeDeclared:
+		return func(ctx context.Context) error {
+			// It is wrong about that: the machine is as alive as before.
+			_ = n.operate(ctx, h.Name, http.MethodPost, "lost")
+			sleep(ctx, time.Second)
+			return h.Plug(ctx, true)
+		}, h.Plug(ctx, false)
+	case nodeDrained:
+		_ = n.operate(ctx, h.Name, http.MethodPost, "drain")
+		return func(ctx context.Context) error {
+			return until(ctx, "draining of "+h.Name+" ends", func() error { return n.operate(ctx, h.Name, http.MethodDelete, "drain") })
+		}, nil
 	case cableOut:
 		return func(ctx context.Context) error { return h.Plug(ctx, true) }, h.Plug(ctx, false)
 	case parted:
@@ -204,6 +219,27 @@ func (n *nemesis) strikeHost(ctx context.Context, e event) (mending, error) {
 	default:
 		return nil, fmt.Errorf("nobody knows how that happens")
 	}
+}
+
+// operate does something to a node through the first replica that can.
+func (n *nemesis) operate(ctx context.Context, node, method, what string) error {
+	var id api.NodeID
+	for _, c := range n.cluster.Nodes {
+		if c.Name == node {
+			id = c.ID
+		}
+	}
+	var errs []error
+	for _, r := range n.cluster.Controls {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		a, err := call(ctx, n.http, r, method, "/v1/nodes/"+string(id)+"/"+what, "", nil)
+		cancel()
+		if err == nil && (a.status < http.StatusMultipleChoices || method == http.MethodDelete && a.status == http.StatusNotFound) {
+			return nil // a node that never connected has nothing to be ended
+		}
+		errs = append(errs, err, fmt.Errorf("%s answers %d %s", r.Name, a.status, a.body))
+	}
+	return errors.Join(errs...)
 }
 
 // kill kills programs at once, and lets them be started again together.

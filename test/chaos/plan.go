@@ -29,6 +29,8 @@ const (
 	agentSlow     kind = "agent slow"
 	nodeFrozen    kind = "node frozen"
 	nodeOff       kind = "node without power"
+	nodeDeclared  kind = "living node cut off and declared lost"
+	nodeDrained   kind = "node drained"
 	cableOut      kind = "cable out"
 	parted        kind = "two hosts cut from each other"
 	oneWay        kind = "one host cut from another"
@@ -74,6 +76,8 @@ var faults = []fault{
 	{kind: agentSlow, weight: 3, shortest: 2 * time.Second, longest: 6 * time.Second, hosts: []class{nodes}},
 	{kind: nodeFrozen, weight: 5, shortest: 500 * time.Millisecond, longest: 6 * time.Second, hosts: []class{nodes}},
 	{kind: nodeOff, weight: 5, shortest: time.Second, longest: 6 * time.Second, hosts: []class{nodes}},
+	{kind: nodeDeclared, weight: 3, shortest: 2 * time.Second, longest: 5 * time.Second, hosts: []class{nodes}},
+	{kind: nodeDrained, weight: 2, shortest: time.Second, longest: 5 * time.Second, hosts: []class{nodes}},
 	{kind: cableOut, weight: 3, shortest: 500 * time.Millisecond, longest: 6 * time.Second, hosts: []class{nodes}},
 	{kind: cableOut, weight: 2, shortest: 500 * time.Millisecond, longest: 6 * time.Second, hosts: []class{controls}},
 	{kind: cableOut, weight: 2, shortest: 500 * time.Millisecond, longest: 6 * time.Second, hosts: []class{consuls}},

@@ -73,8 +73,16 @@ func play(ctx context.Context, o options) (result *result, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	r := &run{options: o, cluster: c, nemesis: newNemesis(c, o.logf), real: map[api.NodeID]bool{}}
-	if err := r.prepare(ctx); err != nil {
+	host, err := c.Lab.Host(ctx, "user")
+	if err != nil {
+		return nil, err
+	}
+	client, err := c.UserClient(host, callTimeout)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{options: o, cluster: c, http: client, nemesis: newNemesis(c, client, o.logf), real: map[api.NodeID]bool{}}
+	if err := r.prepare(); err != nil {
 		r.nemesis.stop()
 		return nil, err
 	}
@@ -111,14 +119,7 @@ func play(ctx context.Context, o options) (result *result, err error) {
 	return result, nil
 }
 
-func (r *run) prepare(ctx context.Context) error {
-	host, err := r.cluster.Lab.Host(ctx, "user")
-	if err != nil {
-		return err
-	}
-	if r.http, err = r.cluster.UserClient(host, callTimeout); err != nil {
-		return err
-	}
+func (r *run) prepare() (err error) {
 	s := shape{hosts: r.nemesis.names, points: map[class][]string{}}
 	if s.points[controls], err = faultPoints(r.root, "control", "control/store/consul"); err != nil {
 		return err

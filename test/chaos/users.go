@@ -18,13 +18,15 @@ const (
 	clients      = 6
 	activeGroups = 4
 	groupCalls   = 40 // after which a group is left alone until the end
+	groupUnknown = 6  // writes that were not answered, likewise: checking costs twice as much with each
 )
 
 // group are datasets that want one name.
 type group struct {
 	name  string
 	ids   [groupSize]api.DatasetID
-	calls int // the pool's mutex guards it
+	calls int // the pool's mutex guards these two
+	open  int // writes that were not answered
 }
 
 // pool has the groups.
@@ -47,10 +49,17 @@ func (p *pool) take(r *rand.Rand) *group {
 	}
 	i := r.IntN(len(p.active))
 	g := p.active[i]
-	if g.calls++; g.calls >= groupCalls {
+	if g.calls++; g.calls >= groupCalls || g.open >= groupUnknown {
 		p.active = append(p.active[:i], p.active[i+1:]...)
 	}
 	return g
+}
+
+// unanswered notes that a write on a group may take effect at any time.
+func (p *pool) unanswered(g *group) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g.open++
 }
 
 // users call the REST API through all replicas.
@@ -73,7 +82,7 @@ func (u *users) run(ctx context.Context, seed uint64, client int) {
 		in := input{group: g.name, dataset: r.IntN(groupSize), to: u.nodes[r.IntN(len(u.nodes))]}
 		replica := u.cluster.Controls[r.IntN(len(u.cluster.Controls))]
 		switch n := r.IntN(100); {
-		case n < 25:
+		case n < 30:
 			in.verb = verbCreate
 		case n < 50:
 			in.verb = verbMove
@@ -118,6 +127,9 @@ func (u *users) do(ctx context.Context, client int, replica *cluster.Control, g 
 		u.report("%v", wrong)
 	}
 	u.history.add(client, in, begun, out)
+	if out.outcome == unknown && in.verb != verbRead {
+		u.pool.unanswered(g)
+	}
 	return out
 }
 
@@ -144,7 +156,7 @@ func (u *users) finish(ctx context.Context) error {
 		for i := range g.ids {
 			replica := u.cluster.Controls[i%len(u.cluster.Controls)]
 			if err := until(ctx, "dataset "+string(g.ids[i])+" is read", func() error {
-				if out := u.do(ctx, clients, replica, g, input{group: g.name, verb: verbRead, dataset: i}); out.outcome == unknown {
+				if out := u.do(ctx, clients, replica, g, input{group: g.name, verb: verbRead, dataset: i}); out.outcome == unknown || out.outcome == nothing {
 					return fmt.Errorf("%s does not answer", replica.Name)
 				}
 				return nil

@@ -2,9 +2,12 @@ package ha
 
 import (
 	"fmt"
+	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/test/cluster"
 	"github.com/flocker-mesos/flocker/test/lab"
 )
@@ -18,6 +21,8 @@ func TestCluster(t *testing.T) {
 	w.run("the replica that an agent follows is killed", aReplicaIsKilled)
 	w.run("a replica is stopped for longer than the others wait", aReplicaIsStopped)
 	w.run("an agent is cut from its replica", anAgentIsCutFromItsReplica)
+	w.run("a node dies together with the replica that it follows", aNodeDiesWithItsReplica)
+	w.run("a node is frozen and goes on", aNodeIsFrozen)
 }
 
 func theConsulLeaderIsKilled(w *world) {
@@ -94,6 +99,14 @@ func aReplicaIsStopped(w *world) {
 	victim := w.replicaOf(n)
 	w.must(victim.Process.Signal(syscall.SIGSTOP))
 	w.leaves(n, victim)
+	w.until("the others take "+victim.Name+" for lost", func() error {
+		for _, r := range w.Controls {
+			if r != victim && strings.Contains(r.Process.Output(), `msg="replica is lost" replica=`+victim.Name+" ") {
+				return nil
+			}
+		}
+		return fmt.Errorf("nobody says so")
+	})
 	w.use(n, "meanwhile", "meanwhile")
 	w.must(victim.Process.Signal(syscall.SIGCONT))
 	// What it believed before is not what it acts on: both volumes stay.
@@ -125,4 +138,58 @@ func anAgentIsCutFromItsReplica(w *world) {
 	}
 	w.release(n, "steady")
 	w.served()
+}
+
+// aNodeDiesWithItsReplica takes away at once who has the volume and who would
+// notice first.
+func aNodeDiesWithItsReplica(w *world) {
+	one, two := w.Nodes[0], w.Nodes[1]
+	m := w.use(one, "steady", "steady")
+	w.must(w.write(one, m, "before"))
+	replica := w.replicaOf(one)
+	replica.Process.Kill()
+	w.must(one.PowerOff())
+	m = w.use(two, "steady", "steady")
+	if got := w.read(two, m); got != "before" {
+		w.t.Errorf("the volume has %q", got)
+	}
+	w.must(one.PowerOn(w.ctx()))
+	w.must(one.Start(w.ctx()))
+	w.must(replica.Start(w.ctx()))
+	w.connected()
+	w.must(w.write(two, m, "after"))
+	w.release(two, "steady")
+	m = w.use(one, "steady", "steady")
+	if got := w.read(one, m); got != "after" {
+		w.t.Errorf("the volume has %q", got)
+	}
+	w.release(one, "steady")
+}
+
+// aNodeIsFrozen stops a machine for longer than anybody waits for it: nobody
+// may have its volume, since it can go on at any moment.
+func aNodeIsFrozen(w *world) {
+	one, two := w.Nodes[0], w.Nodes[1]
+	m := w.use(one, "steady", "steady")
+	w.must(w.write(one, m, "before"))
+	w.must(one.Freeze(w.ctx()))
+	_, err := two.Ask(w.ctx(), api.LocalRequest{Acquire: &api.AcquireRequest{Consumer: "next", Kind: api.ConsumerDVDCLI,
+		Volumes: []api.VolumeRequest{{Key: "data", Name: "steady", Size: api.MinSize}}}})
+	w.must(err)
+	w.until("it is explained why the other node waits", func() error {
+		text, err := w.Control.Call(w.ctx(), http.MethodGet, "/v1/volumes/steady", nil)
+		if err == nil && !strings.Contains(string(text), "may still be writing") {
+			err = fmt.Errorf("it is %s", text)
+		}
+		return err
+	})
+	w.must(one.Thaw())
+	w.connected()
+	w.must(w.write(one, m, "after"))
+	w.release(one, "steady")
+	m = w.use(two, "next", "steady")
+	if got := w.read(two, m); got != "after" {
+		w.t.Errorf("the volume has %q", got)
+	}
+	w.release(two, "next")
 }

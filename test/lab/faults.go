@@ -55,7 +55,9 @@ func (h *Host) Freeze(ctx context.Context) error {
 		}
 		running := errors.New("a process runs")
 		for pid := range all {
-			if state(pid) != "T" {
+			switch state(pid) {
+			case "T", "Z", "X", "": // stopped, or ended and not waited for yet
+			default:
 				err = running // and may be starting another
 				_ = syscall.Kill(pid, syscall.SIGSTOP)
 			}
