@@ -81,7 +81,9 @@ func TestPlayedAgentsMountMoveAndDestroy(t *testing.T) {
 	defer cancel()
 	fleet, err := sim.Start(sim.Options{
 		Endpoints: []string{w.service.AgentAddr().String()}, Nodes: w.nodes,
-		TLS: func(node api.NodeID) (*tls.Config, error) { return w.credentials(string(node), pki.RoleNode).Client(), nil },
+		TLS: func(node api.NodeID) (*tls.Config, error) {
+			return w.credentials(string(node), pki.RoleNode).Client(), nil
+		},
 	})
 	w.must(err)
 	defer fleet.Stop()
