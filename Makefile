@@ -3,6 +3,8 @@
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 20s
+DURATION ?= 5m
+SEED     ?= 0
 TESTS    ?= ./...
 
 LDFLAGS  := -s -w -X main.version=$(VERSION)
@@ -43,6 +45,10 @@ fuzz: ## Run each fuzz target for FUZZTIME (20s)
 		echo "$$name in $$(dirname $$file)"; \
 		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)" || exit 1; \
 	done
+
+.PHONY: chaos
+chaos: needs consul ## Run a cluster under faults for DURATION (5m) by the plan of SEED (a new one), and check it (root)
+	$(GO) run ./test/chaos -duration $(DURATION) -seed $(SEED)
 
 .PHONY: fmt
 fmt: $(LINTER) ## Format the code

@@ -59,9 +59,10 @@ type dataset struct {
 // registered reports whether the control service knows the volume.
 func (d *dataset) registered() bool { return d.record != nil && d.record.Volume != nil }
 
-// ready reports whether consumers may use the volume now.
+// ready reports whether consumers may use the volume now. One that is being
+// unmounted is not: who came too late for that waits until it is mounted again.
 func (d *dataset) ready(node api.NodeID) bool {
-	return d.seen.phase == api.PhaseMounted && d.registered() && d.record.HeldBy(node) && d.record.Epoch != d.spent
+	return d.seen.phase == api.PhaseMounted && d.doing != actUnmount && d.registered() && d.record.HeldBy(node) && d.record.Epoch != d.spent
 }
 
 // sameEpoch reports whether what was seen of the dataset was seen under the

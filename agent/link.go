@@ -22,6 +22,9 @@ type control interface {
 // that go with it; api/client has it.
 type Session interface {
 	Welcome() *api.Welcome
+	// Contact returns when the newest thing was sent that the control service
+	// has acknowledged since.
+	Contact() time.Time
 	// Next returns the next event; heartbeats are not events. It fails when
 	// the stream has ended or has been silent for too long.
 	Next(ctx context.Context) (api.StreamEvent, error)
@@ -51,6 +54,9 @@ type link struct {
 	mu      sync.Mutex
 	session Session // nil while there is none
 	status  string  // "connected to ... since ..." or why not
+
+	contact   time.Time // of the last session, as last asked
+	heartbeat time.Duration
 
 	once  sync.Once
 	tried chan struct{} // closed when the first attempt to connect has ended
@@ -88,11 +94,27 @@ func (l *link) Detail(ctx context.Context, id api.DatasetID) (*api.DatasetDetail
 	return s.Detail(ctx, id)
 }
 
+// contactLimit is for how many heartbeats after the last contact this node may
+// take it for granted that it has not been given up: that takes three.
+const contactLimit = 2
+
 // inContact reports why the control service may have given this node up for
-// lost.
+// lost. That a stream is there does not mean that anybody still listens at its
+// other end, and that it has ended not that the node was given up.
 func (l *link) inContact() error {
-	_, err := l.current()
-	return err
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.session != nil {
+		l.contact, l.heartbeat = l.session.Contact(), l.session.Welcome().Heartbeat
+	}
+	if l.contact.IsZero() {
+		return api.Errorf(api.CodeUnavailable, "the control service has not been heard yet: %s", l.status)
+	}
+	if silent := time.Since(l.contact); silent > contactLimit*l.heartbeat {
+		return api.Errorf(api.CodeUnavailable, "the control service has not answered for %s: it may have given this node up and its "+
+			"volumes to others, so nothing is attached before it answers", silent.Round(time.Millisecond))
+	}
+	return nil
 }
 
 // connected reports whether there is a stream, and says since when or why not.
@@ -105,6 +127,9 @@ func (l *link) connected() (bool, string) {
 func (l *link) set(s Session, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.session != nil && s == nil {
+		l.contact, l.heartbeat = l.session.Contact(), l.session.Welcome().Heartbeat
+	}
 	l.session = s
 	l.status = fmt.Sprintf(format, args...)
 	l.once.Do(func() { close(l.tried) })

@@ -190,31 +190,38 @@ func decide(node api.NodeID, w want) goal {
 		}
 		return goalGone
 	}
-	held := d.HeldBy(node)
 	switch {
 	case d.FencedBy(node):
 		return goalFenced
-	case held && d.Revoked():
-		// This node was lost, and another one has to be kept from nothing any
-		// more: whoever uses the volume here asks anew.
-		return goalReleased
-	case held && w.spent:
-		// Another node may have the token already. Whoever came meanwhile
-		// gets a new one.
-		return goalReleased
-	case held && w.consumers > 0 && d.Preempted():
-		return goalYielded
-	case held && w.consumers > 0:
-		return goalMounted
-	case held && d.Deleted:
-		return goalDestroyed
-	case held && d.Pinned && d.Primary == node && len(d.Waiting) == 0:
-		return goalMounted
-	case held:
-		return goalReleased
+	case d.HeldBy(node):
+		return decideHeld(d, node, w)
 	case w.consumers > 0 && !d.Deleted:
 		return goalToken
 	default:
 		return goalGone
+	}
+}
+
+// decideHeld says what the holder should bring the dataset to.
+func decideHeld(d *api.Dataset, node api.NodeID, w want) goal {
+	switch {
+	case d.Revoked():
+		// This node was lost, and its tenure is over: whoever uses the volume
+		// here asks anew.
+		return goalReleased
+	case w.spent:
+		// Another node may have the token already. Whoever came meanwhile
+		// gets a new one.
+		return goalReleased
+	case w.consumers > 0 && d.Preempted():
+		return goalYielded
+	case w.consumers > 0:
+		return goalMounted
+	case d.Deleted:
+		return goalDestroyed
+	case d.Pinned && d.Primary == node && len(d.Waiting) == 0:
+		return goalMounted
+	default:
+		return goalReleased
 	}
 }

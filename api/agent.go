@@ -5,9 +5,12 @@ import "time"
 // The agent protocol: JSON over HTTPS on port 4524, mutual TLS, the node's
 // identity is its certificate's. An agent opens one stream
 //
-//	POST /agent/v1/stream   Hello   → StreamEvent, one JSON text a line, for ever
+//	POST /agent/v1/stream   Hello, Beat, ... → StreamEvent, ...
 //
-// and sends, naming the stream's number,
+// whose both directions stay open, one JSON text a line: the agent says Hello
+// and then beats every heartbeat; the control service says what concerns the
+// node, and answers each beat with its number. That is how each knows that the
+// other is there. The agent sends beside it, naming the stream's number,
 //
 //	POST /agent/v1/claim          ClaimRequest → Dataset
 //	POST /agent/v1/report         Report       → ReportReply
@@ -26,12 +29,18 @@ type Hello struct {
 }
 
 // StreamEvent is one line of a stream. The first is Welcome with all datasets
-// that concern the node; each later one carries what has changed since. A line
-// with nothing in it is a heartbeat.
+// that concern the node; each later one carries what has changed since, or
+// answers a beat.
 type StreamEvent struct {
 	Welcome  *Welcome    `json:"welcome,omitempty"`
 	Datasets []*Dataset  `json:"datasets,omitempty"` // new or changed
 	Removed  []DatasetID `json:"removed,omitempty"`  // no longer of concern to this node
+	Beat     uint64      `json:"beat,omitempty"`     // the newest that was heard of the agent
+}
+
+// Beat is the agent's sign of life.
+type Beat struct {
+	Beat uint64 `json:"beat"` // counts from 1 on each stream
 }
 
 // Welcome is the control service's answer to Hello.
@@ -39,7 +48,7 @@ type Welcome struct {
 	Stream    uint64        `json:"stream"`
 	Node      NodeID        `json:"node"`
 	Cluster   string        `json:"cluster"`   // the certificate authority's cluster UUID
-	Heartbeat time.Duration `json:"heartbeat"` // nanoseconds between two lines at the most; silence of three means dead
+	Heartbeat time.Duration `json:"heartbeat"` // nanoseconds between two beats; silence of three means dead
 	Replica   string        `json:"replica"`   // who serves the stream
 	Version   string        `json:"version"`   // of the control service
 }

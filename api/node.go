@@ -32,6 +32,10 @@ type Node struct {
 // containers may be running and writing.
 func (n *Node) Lost() bool { return !n.Connected }
 
+// NeverCame reports whether no agent has ever connected as the node: it was
+// taken over from elsewhere, and nothing is known of its machine.
+func (n *Node) NeverCame() bool { return n.Stream == 0 }
+
 // Name returns what people call the node.
 func (n *Node) Name() string {
 	if n.Hostname != "" {

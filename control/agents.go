@@ -36,7 +36,7 @@ type agents struct {
 // serve returns the server of the agent protocol.
 func (a *agents) serve(log *slog.Logger, m *metrics) http.Handler {
 	s := newServer(pki.RoleNode, slog.LevelDebug, log, m)
-	s.handle(pathStream, methods{http.MethodPost: a.stream})
+	s.handleStream(pathStream, methods{http.MethodPost: a.stream})
 	s.handle("/agent/v1/claim", methods{http.MethodPost: a.claim})
 	s.handle("/agent/v1/report", methods{http.MethodPost: a.report})
 	s.handle("/agent/v1/datasets/{dataset_id}", methods{http.MethodGet: a.dataset})
@@ -79,8 +79,6 @@ func (a *agents) report(w http.ResponseWriter, r *http.Request, who caller) erro
 	node := api.NodeID(who.name)
 	if err := a.replica.State().CheckStream(node, report.Stream); err == nil {
 		a.live.heard(node)
-	} else if len(report.Datasets) == 0 { // a heartbeat, which needs no commit
-		return err
 	}
 	var waiting []*pending
 	for parts := report.Datasets; len(parts) > 0; {

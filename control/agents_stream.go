@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -15,8 +17,15 @@ import (
 // stream serves an agent for as long as it stays: first with all that concerns
 // its node, then with what changes.
 func (a *agents) stream(w http.ResponseWriter, r *http.Request, who caller) error {
-	var hello api.Hello
-	if err := decode(r, &hello); err != nil {
+	rc := http.NewResponseController(w)
+	// Both directions stay open for as long as the agent lives; liveness ends
+	// a stream that has fallen silent.
+	_ = rc.EnableFullDuplex() // HTTP/2 is, and need not be told
+	if err := rc.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("lift the limit of time: %w", err)
+	}
+	hello, beats, err := readHello(r.Body)
+	if err != nil {
 		return err
 	}
 	node := api.NodeID(who.name)
@@ -29,7 +38,7 @@ func (a *agents) stream(w http.ResponseWriter, r *http.Request, who caller) erro
 	}
 	st := &stream{
 		agents: a, node: node, number: res.Node.Stream,
-		rc: http.NewResponseController(w), lines: json.NewEncoder(w),
+		rc: rc, out: w, lines: json.NewEncoder(w), beats: beats,
 		sub: a.replica.hub.subscribe(node),
 	}
 	defer st.sub.close()
@@ -41,8 +50,12 @@ func (a *agents) stream(w http.ResponseWriter, r *http.Request, who caller) erro
 	log.Info("agent connected", "era", hello.Era, "instance", hello.Instance, "backend", hello.Backend, "version", hello.Version)
 
 	w.Header().Set("Content-Type", "application/json")
+	var reader sync.WaitGroup
+	reader.Go(func() { beats.read(func() { a.live.heard(node) }) })
 	cause := st.serve(r.Context())
 	log.Info("agent's stream ended", "cause", cause)
+	_ = r.Body.Close() // ends the reader
+	reader.Wait()
 	return nil
 }
 
@@ -52,7 +65,9 @@ type stream struct {
 	node   api.NodeID
 	number uint64
 	rc     *http.ResponseController
+	out    io.Writer
 	lines  *json.Encoder
+	beats  *beats
 	sub    *subscription
 }
 
@@ -75,33 +90,37 @@ func (st *stream) serve(ctx context.Context) error {
 	if err := st.send(welcome); err != nil {
 		return err
 	}
-	beat := time.NewTimer(st.heartbeat)
-	defer beat.Stop()
+	line := make([]byte, 0, maxBeat)
 	for {
-		var ev api.StreamEvent
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("the connection ended: %w", context.Cause(ctx))
 		case <-st.stopping:
 			return errStopped
+		case err := <-st.beats.failed:
+			return fmt.Errorf("the agent ended it: %w", err)
+		case <-st.beats.ready:
+			if st.members.cutOff() {
+				return errCutOff
+			}
+			line = appendBeat(line[:0], st.beats.newest.Load())
+			if err := st.write(func() error { _, err := st.out.Write(line); return err }); err != nil {
+				return err
+			}
 		case <-st.sub.ready:
 			s := st.replica.State()
 			if err := s.CheckStream(st.node, st.number); err != nil {
 				return err // a newer one, or the agent has fallen silent
 			}
-			if ev = st.changes(s); len(ev.Datasets) == 0 && len(ev.Removed) == 0 {
+			ev := st.changes(s)
+			if len(ev.Datasets) == 0 && len(ev.Removed) == 0 {
 				continue
 			}
 			st.metrics.events.Inc()
-		case <-beat.C:
-			if st.members.cutOff() {
-				return errCutOff
+			if err := st.send(ev); err != nil {
+				return err
 			}
 		}
-		if err := st.send(ev); err != nil {
-			return err
-		}
-		beat.Reset(st.heartbeat)
 	}
 }
 
@@ -118,12 +137,17 @@ func (st *stream) changes(s *cluster.State) api.StreamEvent {
 	return ev
 }
 
-// send writes one line. An agent that does not read is given up.
+// send writes an event as one line.
 func (st *stream) send(ev api.StreamEvent) error {
+	return st.write(func() error { return st.lines.Encode(ev) })
+}
+
+// write writes one line. An agent that does not read is given up.
+func (st *stream) write(line func() error) error {
 	if err := st.rc.SetWriteDeadline(time.Now().Add(patience * st.heartbeat)); err != nil {
 		return fmt.Errorf("set deadline: %w", err)
 	}
-	if err := st.lines.Encode(ev); err != nil {
+	if err := line(); err != nil {
 		return fmt.Errorf("send: %w", err)
 	}
 	if err := st.rc.Flush(); err != nil {

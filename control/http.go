@@ -23,6 +23,9 @@ import (
 // maxBody bounds what a client can send, in bytes.
 const maxBody = 1 << 20
 
+// noLimit is for bodies that are read line by line.
+const noLimit = 0
+
 // caller is who makes a request, by the certificate.
 type caller struct {
 	role pki.Role
@@ -59,7 +62,7 @@ type server struct {
 
 func newServer(role pki.Role, access slog.Level, log *slog.Logger, m *metrics) *server {
 	s := &server{router: mux.NewRouter().SkipClean(true), role: role, log: log, metrics: m, access: access}
-	s.router.NotFoundHandler = s.wrap("", func(http.ResponseWriter, *http.Request, caller) error {
+	s.router.NotFoundHandler = s.wrap("", maxBody, func(http.ResponseWriter, *http.Request, caller) error {
 		return api.Errorf(api.CodeNotFound, "There is nothing at this path.")
 	})
 	return s
@@ -67,7 +70,13 @@ func newServer(role pki.Role, access slog.Level, log *slog.Logger, m *metrics) *
 
 // handle serves a path. It knows all methods of the path and so can tell which
 // are allowed, as a 405 has to.
-func (s *server) handle(path string, m methods) {
+func (s *server) handle(path string, m methods) { s.route(path, maxBody, m) }
+
+// handleStream serves a path whose request body has no end: the handler bounds
+// what it reads of it.
+func (s *server) handleStream(path string, m methods) { s.route(path, noLimit, m) }
+
+func (s *server) route(path string, limit int64, m methods) {
 	if get, ok := m[http.MethodGet]; ok {
 		m[http.MethodHead] = get
 	}
@@ -76,7 +85,7 @@ func (s *server) handle(path string, m methods) {
 		allowed = append(allowed, method)
 	}
 	slices.Sort(allowed)
-	s.router.Handle(path, s.wrap(path, func(w http.ResponseWriter, r *http.Request, who caller) error {
+	s.router.Handle(path, s.wrap(path, limit, func(w http.ResponseWriter, r *http.Request, who caller) error {
 		h, ok := m[r.Method]
 		if !ok {
 			w.Header().Set("Allow", strings.Join(allowed, ", "))
@@ -96,12 +105,14 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // wrap puts around a handler what all have in common: who calls, a bounded
 // body, the error's answer, a defect caught, the access log and the metrics.
-func (s *server) wrap(route string, h handler) http.Handler {
+func (s *server) wrap(route string, limit int64, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
 		who := callerOf(r)
 		rec := &recorder{ResponseWriter: w}
-		r.Body = http.MaxBytesReader(rec, r.Body, maxBody)
+		if limit != noLimit {
+			r.Body = http.MaxBytesReader(rec, r.Body, limit)
+		}
 		if s.stale != nil {
 			if since, stale := s.stale(); stale {
 				rec.Header().Set(headerStale, since.UTC().Format(time.RFC3339))

@@ -19,6 +19,7 @@ type rest struct {
 	version       string
 	defaultSize   int64
 	configuration configurationCache
+	backups       backups
 	stopping      <-chan struct{} // closed when those who wait have to be answered
 }
 
@@ -32,6 +33,7 @@ func (a *rest) serve(log *slog.Logger, m *metrics) http.Handler {
 	a.volumeRoutes(s)
 	a.nodeRoutes(s)
 	a.statusRoutes(s)
+	a.backupRoutes(s)
 	s.stale = func() (time.Time, bool) {
 		since, _ := a.replica.outage.state()
 		return since, !since.IsZero()

@@ -1,7 +1,9 @@
 package control
 
 import (
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/flocker-mesos/flocker/control/store"
 	"github.com/flocker-mesos/flocker/control/store/consul"
@@ -26,6 +28,31 @@ func openStore(cfg Config, deps Deps) (store.Log, error) {
 		return nil, err
 	}
 	return embedded.Open(dir)
+}
+
+// OpenExisting opens the log that the configuration names, if there is one. It
+// makes none.
+func OpenExisting(cfg Config) (store.Log, error) {
+	if dir, err := cfg.storeDirectory(); err == nil && !embedded.Exists(dir) {
+		return nil, fmt.Errorf("there is no log in %s", dir)
+	}
+	return openStore(cfg, Deps{})
+}
+
+// OpenRestorer opens what restores the log that the configuration names.
+func OpenRestorer(cfg Config) (store.Restorer, error) {
+	if scheme, _, _ := strings.Cut(cfg.Store, ":"); scheme == consul.Scheme {
+		settings, err := consul.Parse(cfg.Store)
+		if err != nil {
+			return nil, err
+		}
+		return consul.OpenRestorer(settings)
+	}
+	dir, err := cfg.storeDirectory()
+	if err != nil {
+		return nil, err
+	}
+	return embedded.OpenRestorer(dir, time.Now)
 }
 
 // checkStore reports what is wrong with how a store is named.

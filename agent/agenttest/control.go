@@ -209,8 +209,11 @@ func (s *session) push(add func()) {
 func (s *session) cut() { s.once.Do(func() { close(s.gone) }) }
 
 func (s *session) Welcome() *api.Welcome {
-	return &api.Welcome{Stream: 1, Node: s.node, Replica: "in memory"}
+	return &api.Welcome{Stream: 1, Node: s.node, Replica: "in memory", Heartbeat: time.Minute}
 }
+
+// Contact says that all is well for as long as the stream is there.
+func (s *session) Contact() time.Time { return time.Now() }
 
 func (s *session) Close() error {
 	s.control.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"sync"
@@ -66,11 +67,21 @@ func (a *Agent) connect(ctx context.Context, endpoint string, hello api.Hello) (
 	life, end := context.WithCancelCause(context.Background())
 	s := &Session{
 		cfg: a.cfg, endpoint: endpoint, http: &http.Client{Transport: a.cfg.transport()},
-		life: life, end: end, ready: make(chan struct{}, 1),
+		life: life, end: end, ready: make(chan struct{}, 1), origin: time.Now(),
 	}
+	body, up := io.Pipe()
+	s.up = up
+	context.AfterFunc(life, func() { _ = up.CloseWithError(context.Cause(life)) })
+	s.workers.Go(func() {
+		// Read by the connection, once there is one.
+		if err := json.NewEncoder(up).Encode(hello); err != nil {
+			s.fail(fmt.Errorf("say hello: %w", err))
+		}
+	})
 	defer func() {
 		if err != nil {
 			s.fail(err)
+			s.workers.Wait()
 			s.http.CloseIdleConnections()
 		}
 	}()
@@ -78,7 +89,7 @@ func (a *Agent) connect(ctx context.Context, endpoint string, hello api.Hello) (
 	early, cancel := context.WithTimeoutCause(ctx, connectTimeout, fmt.Errorf("no welcome within %s", connectTimeout))
 	defer cancel()
 	stop := context.AfterFunc(early, func() { s.fail(context.Cause(early)) })
-	resp, err := send(life, s.http, endpoint, request{method: http.MethodPost, path: "/agent/v1/stream", body: hello})
+	resp, err := send(life, s.http, endpoint, request{method: http.MethodPost, path: "/agent/v1/stream", body: body})
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +133,10 @@ type Session struct {
 	life context.Context // ends with the session; its cause is why
 	end  context.CancelCauseFunc
 
-	spoken atomic.Int64 // when something was sent last, Unix nanoseconds
+	up      *io.PipeWriter
+	origin  time.Time    // with the monotonic clock
+	contact atomic.Int64 // when what was acknowledged last was sent, in nanoseconds since origin
+	beats   sentBeats
 
 	mu      sync.Mutex
 	pending *merge
@@ -134,6 +148,21 @@ var errSessionClosed = errors.New("the session was closed")
 
 // Welcome returns how the control service has greeted the agent.
 func (s *Session) Welcome() *api.Welcome { return s.welcome }
+
+// Contact returns when the newest thing was sent that the control service has
+// acknowledged since: then it had not given this node up. The time has a
+// monotonic reading.
+func (s *Session) Contact() time.Time { return s.origin.Add(time.Duration(s.contact.Load())) }
+
+// acknowledged notes an answer to what was sent a duration after origin.
+func (s *Session) acknowledged(sent time.Duration) {
+	for {
+		old := s.contact.Load()
+		if int64(sent) <= old || s.contact.CompareAndSwap(old, int64(sent)) {
+			return
+		}
+	}
+}
 
 // Next returns what has happened since the last call, waiting if nothing has.
 // The first event has the Welcome with all datasets that concern the node;
@@ -220,7 +249,7 @@ func (s *Session) call(ctx context.Context, req request, into any) error {
 	ctx, abandon := context.WithCancelCause(ctx)
 	defer abandon(nil)
 	defer context.AfterFunc(s.life, func() { abandon(context.Cause(s.life)) })()
-	s.spoken.Store(time.Now().UnixNano())
+	sent := time.Since(s.origin)
 	resp, err := send(ctx, s.http, s.endpoint, req)
 	if err != nil {
 		if api.CodeOf(err) == api.CodeStale { // not of a part, but of the stream
@@ -231,6 +260,9 @@ func (s *Session) call(ctx context.Context, req request, into any) error {
 	defer func() { _ = resp.Body.Close() }()
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
 		return fmt.Errorf("read answer of %s to %s %s: %w", s.endpoint, req.method, req.path, err)
+	}
+	if req.method == http.MethodPost { // a read says nothing of the stream
+		s.acknowledged(sent)
 	}
 	return nil
 }
@@ -249,6 +281,9 @@ func (s *Session) read(lines *json.Decoder) {
 			return
 		}
 		silence.Reset(limit)
+		if sent, ok := s.beats.sent(ev.Beat); ok {
+			s.acknowledged(sent)
+		}
 		if len(ev.Datasets) == 0 && len(ev.Removed) == 0 {
 			continue
 		}
@@ -262,29 +297,50 @@ func (s *Session) read(lines *json.Decoder) {
 	}
 }
 
-// beat tells the control service that the agent is alive, whenever nothing
-// else has for a heartbeat.
+// beat tells the control service every heartbeat that the agent is alive.
 func (s *Session) beat() {
-	next := time.NewTimer(s.welcome.Heartbeat)
-	defer next.Stop()
+	tick := time.NewTicker(s.welcome.Heartbeat)
+	defer tick.Stop()
 	for {
 		select {
 		case <-s.life.Done():
 			return
-		case <-next.C:
+		case <-tick.C:
 		}
-		quiet := time.Since(time.Unix(0, s.spoken.Load()))
-		if quiet < s.welcome.Heartbeat {
-			next.Reset(s.welcome.Heartbeat - quiet)
-			continue
-		}
-		ctx, cancel := context.WithTimeout(s.life, patience*s.welcome.Heartbeat)
-		_, err := s.Report(ctx, api.Report{})
-		cancel()
-		if err != nil {
-			s.fail(fmt.Errorf("heartbeat: %w", err))
+		n := s.beats.next(time.Since(s.origin))
+		if _, err := fmt.Fprintf(s.up, "{\"beat\":%d}\n", n); err != nil {
+			s.fail(fmt.Errorf("beat: %w", err))
 			return
 		}
-		next.Reset(s.welcome.Heartbeat)
 	}
+}
+
+// rememberedBeats is how many beats may be under way and still count when they
+// are answered.
+const rememberedBeats = 8
+
+// sentBeats knows when the last beats were sent.
+type sentBeats struct {
+	mu     sync.Mutex
+	newest uint64
+	at     [rememberedBeats]time.Duration
+}
+
+// next notes that a beat is about to be sent and returns its number.
+func (b *sentBeats) next(now time.Duration) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.newest++
+	b.at[b.newest%rememberedBeats] = now
+	return b.newest
+}
+
+// sent returns when a beat was sent, if that is remembered.
+func (b *sentBeats) sent(n uint64) (at time.Duration, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n == 0 || n > b.newest || b.newest-n >= rememberedBeats {
+		return 0, false
+	}
+	return b.at[n%rememberedBeats], true
 }

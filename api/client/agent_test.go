@@ -21,7 +21,8 @@ type replica struct {
 	heartbeat time.Duration
 	lines     chan api.StreamEvent // sent on the stream
 	report    func(w http.ResponseWriter, r api.Report)
-	beats     atomic.Int64
+	silent    bool         // does not answer beats
+	beats     atomic.Int64 // the newest
 }
 
 func (p *replica) serve(w http.ResponseWriter, r *http.Request) {
@@ -32,6 +33,24 @@ func (p *replica) serve(w http.ResponseWriter, r *http.Request) {
 			_ = out.Encode(ev)
 			_ = http.NewResponseController(w).Flush()
 		}
+		in := json.NewDecoder(r.Body)
+		if err := in.Decode(&api.Hello{}); err != nil {
+			return
+		}
+		beats := make(chan api.Beat)
+		go func() {
+			for {
+				var beat api.Beat
+				if in.Decode(&beat) != nil {
+					return
+				}
+				select {
+				case beats <- beat:
+				case <-r.Context().Done():
+					return
+				}
+			}
+		}()
 		send(api.StreamEvent{Welcome: &api.Welcome{Stream: 7, Heartbeat: p.heartbeat}, Datasets: []*api.Dataset{{ID: "first"}}})
 		for {
 			select {
@@ -40,6 +59,11 @@ func (p *replica) serve(w http.ResponseWriter, r *http.Request) {
 					return
 				}
 				send(ev)
+			case beat := <-beats:
+				p.beats.Store(int64(beat.Beat))
+				if !p.silent {
+					send(api.StreamEvent{Beat: beat.Beat})
+				}
 			case <-r.Context().Done():
 				return
 			}
@@ -47,11 +71,6 @@ func (p *replica) serve(w http.ResponseWriter, r *http.Request) {
 	case "/agent/v1/report":
 		var report api.Report
 		_ = json.NewDecoder(r.Body).Decode(&report)
-		if len(report.Datasets) == 0 {
-			p.beats.Add(1)
-			answer(w, 200, api.ReportReply{})
-			return
-		}
 		p.report(w, report)
 	case "/agent/v1/claim":
 		<-r.Context().Done() // never answered
@@ -116,24 +135,46 @@ func TestSlowAgentGetsTheNewestOfEverything(t *testing.T) {
 }
 
 func TestSilentStreamIsGivenUp(t *testing.T) {
-	p := &replica{heartbeat: 30 * time.Millisecond}
+	p := &replica{heartbeat: 30 * time.Millisecond, silent: true}
 	s := p.connect(t)
 	if _, err := s.Next(t.Context()); err == nil || !strings.Contains(err.Error(), "silent for 90ms") {
 		t.Errorf("got %v, want it given up for its silence", err)
 	}
 }
 
-func TestAgentHasAHeartbeat(t *testing.T) {
+func TestBeatsThatAreAnsweredKeepTheContact(t *testing.T) {
 	p := &replica{heartbeat: 20 * time.Millisecond}
 	s := p.connect(t)
-	for p.beats.Load() < 3 {
+	begin := s.Contact()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.Next(t.Context())
+		ended <- err
+	}()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for s.Contact().Sub(begin) < 3*p.heartbeat {
 		select {
-		case p.lines <- api.StreamEvent{}:
-		case <-t.Context().Done():
-			t.Fatal("no heartbeat")
+		case <-tick.C:
+		case err := <-ended:
+			t.Fatalf("contact at %s after %d beats, then %v", s.Contact().Sub(begin), p.beats.Load(), err)
 		}
 	}
-	_ = s.Close()
+	if p.beats.Load() == 0 {
+		t.Error("there is contact without a beat")
+	}
+}
+
+func TestBeatsThatAreNotAnsweredAreNoContact(t *testing.T) {
+	p := &replica{heartbeat: 30 * time.Millisecond, silent: true}
+	s := p.connect(t)
+	begin := s.Contact()
+	if _, err := s.Next(t.Context()); err == nil {
+		t.Fatal("the session goes on")
+	}
+	if got := s.Contact(); !got.Equal(begin) || p.beats.Load() == 0 {
+		t.Errorf("contact at %s after %d beats, want none", got.Sub(begin), p.beats.Load())
+	}
 }
 
 func TestStreamThatEndsEndsTheSession(t *testing.T) {

@@ -23,7 +23,7 @@ const maxErrorBody = 1 << 20
 type request struct {
 	method, path string
 	header       http.Header
-	body         any // encoded as JSON unless nil
+	body         any // sent as it is where it is an io.Reader, else encoded as JSON unless nil
 }
 
 // caller makes calls to whichever replica answers.
@@ -86,10 +86,26 @@ func (c *caller) attempt(ctx context.Context, endpoint string, req request, into
 	return resp.Header, true, nil
 }
 
+// open makes a call whose answer is read bit by bit, for as long as ctx allows.
+// Where there is none, another replica is asked. The caller closes the body.
+func (c *caller) open(ctx context.Context, req request) (resp *http.Response, err error) {
+	first := int(c.last.Load())
+	for i := range max(2, len(c.cfg.Endpoints)) {
+		at := (first + i) % len(c.cfg.Endpoints)
+		resp, err = send(ctx, c.http, c.cfg.Endpoints[at], req)
+		if err == nil || !again(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return resp, err
+}
+
 // send makes a request and returns the answer if it is a success.
 func send(ctx context.Context, client *http.Client, endpoint string, req request) (*http.Response, error) {
 	var body io.Reader
-	if req.body != nil {
+	if stream, ok := req.body.(io.Reader); ok {
+		body = stream
+	} else if req.body != nil {
 		text, err := json.Marshal(req.body)
 		if err != nil {
 			return nil, fmt.Errorf("encode %s %s: %w", req.method, req.path, err)

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 
@@ -176,6 +177,16 @@ func (c *Client) Volume(ctx context.Context, name string) (*api.DatasetDetail, e
 		return nil, err
 	}
 	return &detail, nil
+}
+
+// Backup returns a backup of all records of the cluster, to be read and closed.
+// One that was cut short has no end: who reads it has to check that.
+func (c *Client) Backup(ctx context.Context) (io.ReadCloser, error) {
+	resp, err := c.c.open(ctx, request{method: http.MethodGet, path: "/v1/backup"})
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
 }
 
 const (

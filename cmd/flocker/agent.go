@@ -13,6 +13,7 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/api/client"
 	"github.com/flocker-mesos/flocker/backend/stopcommand"
+	"github.com/flocker-mesos/flocker/fault"
 	"github.com/flocker-mesos/flocker/isolator/reconcile"
 	"github.com/flocker-mesos/flocker/pki"
 )
@@ -58,7 +59,7 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 	registry := prometheus.NewRegistry()
 	deps := agent.Deps{
 		Node: node, Backend: volumes, Dial: dialer(control),
-		Mesos: settings.Mesos.Agent, Version: version, Log: log, Metrics: registry,
+		Mesos: settings.Mesos.Agent, Version: version, Log: log, Metrics: registry, Now: fault.Now,
 	}
 	if settings.Stop != "" {
 		if deps.Stopper, err = stopcommand.New(settings.Stop); err != nil {

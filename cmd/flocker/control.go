@@ -2,10 +2,13 @@ package main
 
 import (
 	"log/slog"
+	"slices"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/flocker-mesos/flocker/control"
+	"github.com/flocker-mesos/flocker/fault"
 	"github.com/flocker-mesos/flocker/pki"
 )
 
@@ -28,7 +31,18 @@ func newControl() *cobra.Command {
 		}
 		return service.Run(cmd.Context())
 	}
+	cmd.AddCommand(newControlBackup(), newControlRestore(), newControlImport())
 	return cmd
+}
+
+// logSettingsFlags is settingsFlags for the commands that do something with the
+// log alone: they read the same file, and show the flags that matter to them.
+func logSettingsFlags(cmd *cobra.Command, settings *controlSettings, shown ...string) (load func() (file string, err error)) {
+	load = settingsFlags(cmd, settings, defaultControlConfig, controlHelp)
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		f.Hidden = !slices.Contains(shown, f.Name)
+	})
+	return load
 }
 
 // openControl makes a control service that is ready to run.
@@ -41,6 +55,6 @@ func openControl(settings *controlSettings, log *slog.Logger) (*control.Service,
 	_, _, cluster := creds.Identity()
 	return control.New(settings.Control, control.Deps{
 		Cluster: cluster, UserTLS: creds.Server(pki.RoleUser), AgentTLS: creds.Server(pki.RoleNode),
-		Version: version, Log: log,
+		Version: version, Log: log, Now: fault.Now,
 	})
 }

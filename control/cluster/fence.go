@@ -26,6 +26,11 @@ func (s *State) fenceFor(d *api.Dataset, at time.Time) *api.Fence {
 	if holder.Connected || !wantedElsewhere(d) {
 		return nil
 	}
+	if holder.NeverCame() && holder.GivenUp.IsZero() {
+		// Nobody knows what the storage system calls its machine, so nobody
+		// but an operator can tell whether it can write.
+		return nil
+	}
 	return s.fenceBy(d, holder, at)
 }
 

@@ -80,6 +80,14 @@ func (st *story) fence(node api.NodeID, epoch uint64, r api.FenceReport) *api.Er
 	return out.Refused["d"]
 }
 
+// mustFence is fence for what may not be refused.
+func (st *story) mustFence(node api.NodeID, epoch uint64, r api.FenceReport) {
+	st.Helper()
+	if refused := st.fence(node, epoch, r); refused != nil {
+		st.Fatalf("fence %+v by %s: %v", r, node, refused)
+	}
+}
+
 func (st *story) dataset() *api.Dataset { return st.s.Dataset("d") }
 
 func TestLostHolderIsFencedByWhoWantsTheDataset(t *testing.T) {
@@ -100,7 +108,7 @@ func TestLostHolderIsFencedByWhoWantsTheDataset(t *testing.T) {
 	if refused := st.fence("b", 1, api.FenceReport{Done: true}); refused == nil {
 		t.Error("done without being begun: got no refusal")
 	}
-	st.fence("b", 1, api.FenceReport{Finding: "it is running"})
+	st.mustFence("b", 1, api.FenceReport{Finding: "it is running"})
 	if got := st.dataset().Fence.Finding; got != "it is running" {
 		t.Errorf("finding: got %q", got)
 	}
@@ -135,7 +143,7 @@ func TestTenureThatWasEndedStaysEndedWhenTheNodeIsBack(t *testing.T) {
 	st.claim("a", false)
 	st.lose("a")
 	st.claim("b", false)
-	st.fence("b", 1, api.FenceReport{Begin: true})
+	st.mustFence("b", 1, api.FenceReport{Begin: true})
 	st.connect("a")
 	st.lose("b") // in the middle of it
 	st.do(cluster.Upkeep{At: fenceTime, Limit: 10})
@@ -162,8 +170,8 @@ func TestDeletedDatasetOfALostNodeIsFencedAndDestroyed(t *testing.T) {
 	st.lose("a")
 	st.do(cluster.Delete{At: fenceTime, ID: "d"})
 	st.do(cluster.Upkeep{At: fenceTime, Limit: 10})
-	st.fence("b", 1, api.FenceReport{Begin: true})
-	st.fence("b", 1, api.FenceReport{Done: true})
+	st.mustFence("b", 1, api.FenceReport{Begin: true})
+	st.mustFence("b", 1, api.FenceReport{Done: true})
 	if d := st.dataset(); !d.HeldBy("b") || !d.Deleted {
 		t.Errorf("got %+v, want b to hold and destroy it", d)
 	}
@@ -177,7 +185,7 @@ func TestOperatorsWordIsPassedToWhoFences(t *testing.T) {
 	}
 	st.lose("a")
 	st.claim("b", false)
-	st.fence("b", 1, api.FenceReport{Finding: "it is running"})
+	st.mustFence("b", 1, api.FenceReport{Finding: "it is running"})
 	st.do(cluster.GiveUpNode{At: fenceTime, Node: "a"})
 	if f := st.dataset().Fence; !f.Vouched || f.Finding != "" {
 		t.Errorf("got fence %+v, want it vouched for, and the finding gone", f)

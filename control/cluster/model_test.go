@@ -360,6 +360,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 			w.see(a, id)
 		}
 	}
+	late := func(t *rapid.T) { w.actLate(w.anyAgent(t), w.anyAgent(t), w.anyDataset(t)) }
 	return map[string]func(*rapid.T){
 		"create": func(t *rapid.T) {
 			_, _ = w.apply(cluster.Create{At: w.now, ID: w.newID(), Primary: anyNode(t), DefaultSize: api.MinSize, Metadata: metadata(t)})
@@ -428,8 +429,8 @@ func (w *world) actions() map[string]func(*rapid.T) {
 				w.die(w.anyAgent(t))
 			}
 		},
-		"dead machine is lost": func(t *rapid.T) {
-			for id := range w.dead {
+		"dead machines are lost": func(*rapid.T) {
+			for _, id := range modelNodes {
 				if n := w.s.Node(id); w.dead[id] && n != nil {
 					_, _ = w.apply(cluster.NodeDisconnect{At: w.now, Node: id, Stream: n.Stream})
 				}
@@ -451,7 +452,10 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		"upkeep": func(t *rapid.T) {
 			_, _ = w.apply(cluster.Upkeep{At: w.now, Limit: rapid.IntRange(1, 5).Draw(t, "limit")})
 		},
-		"silent node acts late": func(t *rapid.T) { w.actLate(w.anyAgent(t), w.anyAgent(t), w.anyDataset(t)) },
+		"log is restored":        w.restore,
+		"silent node acts late":  late,
+		"silent node acts late2": late,
+		"silent node acts late3": late,
 		"claim that preempts": func(t *rapid.T) {
 			if a := w.anyAgent(t); !w.dead[a.node] {
 				w.send(a, cluster.Claim{At: w.now, Node: a.node, Stream: a.stream, ID: w.anyDataset(t), Preempt: true})

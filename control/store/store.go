@@ -115,8 +115,8 @@ func (e *DamagedError) Error() string {
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
-	return text + ". Nothing was changed. Restore a backup of it; if it is certain that this cluster has no datasets, " +
-		"remove the whole directory to begin anew"
+	return text + ". Nothing was changed. Restore a backup of it: flocker control restore --replace FILE. Only if it is certain that " +
+		"this cluster has no datasets, remove all of it to begin anew"
 }
 
 func (e *DamagedError) Unwrap() error { return e.Err }

@@ -1,6 +1,7 @@
 // Package cluster puts Flocker and a played Mesos on the hosts of a lab: one
-// control service, and nodes with an agent each, all with certificates made by
-// flocker ca and with the settings and paths that a user would have.
+// control service with a file, or several with Consul servers, and nodes with
+// an agent each, all with certificates made by flocker ca and with the
+// settings and paths that a user would have.
 package cluster
 
 import (
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flocker-mesos/flocker/test/consul"
 	"github.com/flocker-mesos/flocker/test/lab"
 	"github.com/flocker-mesos/flocker/test/mesos"
 )
@@ -32,28 +34,39 @@ type Options struct {
 	Programs  *lab.Programs
 	Lab       lab.Options
 	Nodes     int               // 0 for 2
+	Replicas  int               // of the control service, 0 for 1
+	Consul    int               // servers that keep the log; with none it is a file
 	WaitLimit time.Duration     // of the agents, 0 for their default
 	Agent     map[string]string // further top-level settings of agent.yml
 	Control   map[string]string // settings of control.yml
 	Mesos     mesos.Config      // of the played Mesos agents
+	NoMesos   bool              // nodes without a Mesos agent
+	// OneReplica tells each agent of one replica alone, in turns.
+	OneReplica bool
 	// Observe returns what is told of the calls that a node's Mesos agent makes.
 	Observe func(node string) func(mesos.Call)
 }
 
 // Cluster is a control service and its nodes.
 type Cluster struct {
-	Lab     *lab.Lab
-	Control *Control
-	Nodes   []*Node
+	Lab      *lab.Lab
+	Control  *Control   // the first replica
+	Controls []*Control // all of them
+	Consul   []*Consul  // the servers
+	Nodes    []*Node
 
 	opts Options
-	ca   string // the directory of the authority, on the control host
+	ca   string // the directory of the authority, on the first control host
+	user string // the path of User's certificate, as this process sees it
 }
 
 // New makes the machines, certificates and settings. Nothing of Flocker runs
 // yet. Close it.
 func New(ctx context.Context, opts Options) (*Cluster, error) {
 	opts.Lab.Programs = opts.Programs
+	if err := opts.complete(); err != nil {
+		return nil, err
+	}
 	l, err := lab.New(ctx, opts.Lab)
 	if err != nil {
 		return nil, err
@@ -65,26 +78,42 @@ func New(ctx context.Context, opts Options) (*Cluster, error) {
 	return c, nil
 }
 
-func (c *Cluster) install(ctx context.Context) error {
-	host, err := c.Lab.Host(ctx, "control")
+// complete sets what has defaults, and finds Consul where it is wanted.
+func (o *Options) complete() error {
+	if o.Nodes == 0 {
+		o.Nodes = 2
+	}
+	if o.Replicas == 0 {
+		o.Replicas = 1
+	}
+	if o.Consul == 0 {
+		if o.Replicas > 1 {
+			return errors.New("a file is for one replica: give the cluster Consul servers")
+		}
+		return nil
+	}
+	binary, err := consul.Binary()
 	if err != nil {
 		return err
 	}
-	c.Control = &Control{Host: host, cluster: c}
-	if err := os.MkdirAll(host.Path(c.ca), 0o700); err != nil {
+	o.Lab.Tools = map[string]string{consulTool: binary}
+	return nil
+}
+
+func (c *Cluster) install(ctx context.Context) error {
+	if err := c.addConsul(ctx, c.opts.Consul); err != nil {
 		return err
 	}
-	if err := c.authority(ctx, "initialize", "lab"); err != nil {
-		return err
+	for i := range c.opts.Replicas {
+		name := "control"
+		if i > 0 {
+			name = fmt.Sprintf("control%d", i+1)
+		}
+		if err := c.addControl(ctx, name); err != nil {
+			return err
+		}
 	}
-	if err := c.Control.install(ctx); err != nil {
-		return err
-	}
-	nodes := c.opts.Nodes
-	if nodes == 0 {
-		nodes = 2
-	}
-	for i := range nodes {
+	for i := range c.opts.Nodes {
 		if _, err := c.AddNode(ctx, fmt.Sprintf("node%d", i+1)); err != nil {
 			return err
 		}
@@ -145,15 +174,18 @@ func (c *Cluster) Give(h *lab.Host, crt, base string) error {
 	return nil
 }
 
-// Start starts the control service and all agents and waits until they speak
-// with each other, and with them the Mesos agents.
+// Start starts Consul, the control service and all agents and waits until they
+// speak with each other, and with them the Mesos agents.
 func (c *Cluster) Start(ctx context.Context) error {
-	if err := c.Control.Start(ctx); err != nil {
+	if err := c.StartControl(ctx); err != nil {
 		return err
 	}
 	for _, n := range c.Nodes {
 		if err := n.Start(ctx); err != nil {
 			return err
+		}
+		if c.opts.NoMesos {
+			continue
 		}
 		if err := n.StartMesos(); err != nil {
 			return err
@@ -161,6 +193,30 @@ func (c *Cluster) Start(ctx context.Context) error {
 	}
 	for _, n := range c.Nodes {
 		if err := n.AwaitConnected(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// StartControl starts Consul and all replicas of the control service and waits
+// until they answer.
+func (c *Cluster) StartControl(ctx context.Context) error {
+	for _, s := range c.Consul {
+		if err := s.Start(); err != nil {
+			return err
+		}
+	}
+	if err := c.AwaitLeader(ctx); err != nil {
+		return err
+	}
+	for _, r := range c.Controls {
+		if err := r.Launch(); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.Controls {
+		if err := r.AwaitReady(ctx); err != nil {
 			return err
 		}
 	}

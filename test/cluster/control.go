@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,7 +19,7 @@ import (
 	"github.com/flocker-mesos/flocker/test/lab"
 )
 
-// Control is the machine of the control service.
+// Control is the machine of a replica of the control service.
 type Control struct {
 	*lab.Host
 	Process *lab.Process // nil while it does not run
@@ -29,6 +30,30 @@ type Control struct {
 
 const restPort = "4523"
 
+// addControl makes one more replica. The first has the certificate authority.
+func (c *Cluster) addControl(ctx context.Context, name string) error {
+	host, err := c.Lab.Host(ctx, name)
+	if err != nil {
+		return err
+	}
+	r := &Control{Host: host, cluster: c}
+	c.Controls = append(c.Controls, r)
+	if len(c.Controls) > 1 {
+		return r.install(ctx)
+	}
+	c.Control = r
+	if err := os.MkdirAll(host.Path(c.ca), 0o700); err != nil {
+		return err
+	}
+	if err := c.authority(ctx, "initialize", "lab"); err != nil {
+		return err
+	}
+	if c.user, err = c.Issue(ctx, "create-api-certificate", User); err != nil {
+		return err
+	}
+	return r.install(ctx)
+}
+
 func (c *Control) install(ctx context.Context) error {
 	crt, err := c.cluster.Issue(ctx, "create-control-certificate", c.Address)
 	if err != nil {
@@ -37,16 +62,38 @@ func (c *Control) install(ctx context.Context) error {
 	if err := c.cluster.Give(c.Host, crt, "control-service"); err != nil {
 		return err
 	}
-	if crt, err = c.cluster.Issue(ctx, "create-api-certificate", User); err != nil {
+	if err := c.cluster.Give(c.Host, c.cluster.user, User); err != nil {
 		return err
 	}
-	if err := c.cluster.Give(c.Host, crt, User); err != nil {
+	if err := c.Become(c.cluster.user); err != nil {
 		return err
 	}
-	if err := c.Become(crt); err != nil {
-		return err
+	return writeFile(c.Host, configDir+"/control.yml", settings(c.cluster.controlSettings()), 0o644)
+}
+
+// controlSettings are the same for all replicas.
+func (c *Cluster) controlSettings() map[string]string {
+	all := maps.Clone(c.opts.Control)
+	if all == nil {
+		all = map[string]string{}
 	}
-	return writeFile(c.Host, configDir+"/control.yml", settings(c.cluster.opts.Control), 0o644)
+	if len(c.Consul) > 0 {
+		all["store"] = "consul://" + strings.Join(c.consulAddresses(), ",") + "/" + LogPrefix
+	}
+	return all
+}
+
+// controlAddresses are those of all replicas, in an order that begins anew with
+// another one for each node.
+func (c *Cluster) controlAddresses(node int) []string {
+	var all []string
+	for i := range c.Controls {
+		all = append(all, c.Controls[(node+i)%len(c.Controls)].Address)
+	}
+	if c.opts.OneReplica {
+		return all[:1]
+	}
+	return all
 }
 
 // Become lets Call call with the identity of another certificate.
@@ -58,6 +105,27 @@ func (c *Control) Become(crt string) (err error) {
 // newClient makes a client that calls from the control host itself, with the
 // identity of a certificate.
 func (c *Control) newClient(crt string) (*http.Client, error) {
+	config, err := c.cluster.clientTLS(crt)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{
+		Timeout:   30 * time.Second,
+		Transport: &http.Transport{DialContext: c.Dial, TLSClientConfig: config, DisableKeepAlives: true},
+	}, nil
+}
+
+// UserClient makes a client that calls from a host as the user, over connections
+// that it keeps.
+func (c *Cluster) UserClient(from *lab.Host, timeout time.Duration) (*http.Client, error) {
+	config, err := c.clientTLS(c.user)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{Timeout: timeout, Transport: &http.Transport{DialContext: from.Dial, TLSClientConfig: config}}, nil
+}
+
+func (c *Cluster) clientTLS(crt string) (*tls.Config, error) {
 	pair, err := tls.LoadX509KeyPair(crt, strings.TrimSuffix(crt, ".crt")+".key")
 	if err != nil {
 		return nil, fmt.Errorf("read user certificate: %w", err)
@@ -68,14 +136,7 @@ func (c *Control) newClient(crt string) (*http.Client, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(authority)
-	return &http.Client{
-		Timeout: 30 * time.Second,
-		Transport: &http.Transport{
-			DialContext:       c.Dial,
-			TLSClientConfig:   &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots, MinVersion: tls.VersionTLS12},
-			DisableKeepAlives: true,
-		},
-	}, nil
+	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }
 
 // Start starts the control service with an environment of its own and waits
@@ -126,6 +187,9 @@ func StatusOf(err error) int {
 	return 0
 }
 
+// URL returns where the REST API has a path.
+func (c *Control) URL(path string) string { return "https://" + c.Address + ":" + restPort + path }
+
 // Call calls the REST API as the user.
 func (c *Control) Call(ctx context.Context, method, path string, body any) ([]byte, error) {
 	var payload io.Reader
@@ -136,7 +200,7 @@ func (c *Control) Call(ctx context.Context, method, path string, body any) ([]by
 		}
 		payload = bytes.NewReader(data)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "https://"+c.Address+":"+restPort+path, payload)
+	req, err := http.NewRequestWithContext(ctx, method, c.URL(path), payload)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +222,17 @@ func (c *Control) Call(ctx context.Context, method, path string, body any) ([]by
 
 // Flocker runs the command line of flocker as the user, on the control host.
 func (c *Control) Flocker(ctx context.Context, args ...string) (string, error) {
+	return c.flocker(ctx, c.Address, args...)
+}
+
+// Flocker runs the command line of flocker as a user who knows all replicas, on
+// the first one's host.
+func (c *Cluster) Flocker(ctx context.Context, args ...string) (string, error) {
+	return c.Control.flocker(ctx, strings.Join(c.controlAddresses(0), ","), args...)
+}
+
+func (c *Control) flocker(ctx context.Context, addresses string, args ...string) (string, error) {
 	cmd := c.Command(ctx, "flocker", args...)
-	cmd.Env = append(cmd.Env, "FLOCKER_CONTROL_SERVICE="+c.Address, "FLOCKER_CERTS_PATH="+configDir, "FLOCKER_USER="+User)
+	cmd.Env = append(cmd.Env, "FLOCKER_CONTROL_SERVICE="+addresses, "FLOCKER_CERTS_PATH="+configDir, "FLOCKER_USER="+User)
 	return cmd.Output()
 }

@@ -23,6 +23,7 @@ type Node struct {
 	Mesos *mesos.Agent // nil before StartMesos
 
 	cluster *Cluster
+	number  int
 }
 
 // AddNode makes one more node, with a certificate of its own.
@@ -31,7 +32,7 @@ func (c *Cluster) AddNode(ctx context.Context, name string) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{Host: host, cluster: c}
+	n := &Node{Host: host, cluster: c, number: len(c.Nodes)}
 	crt, err := c.Issue(ctx, "create-node-certificate")
 	if err != nil {
 		return nil, err
@@ -62,9 +63,10 @@ control-service:
 dataset:
   backend: loopback
   root_path: %s
-mesos:
-  agent: http://%s:5051
-`, n.cluster.Control.Address, n.cluster.Lab.SAN, n.Address)
+`, strings.Join(n.cluster.controlAddresses(n.number), ","), n.cluster.Lab.SAN)
+	if !n.cluster.opts.NoMesos {
+		text += fmt.Sprintf("mesos:\n  agent: http://%s:5051\n", n.Address)
+	}
 	if waitLimit != 0 {
 		text += "wait-limit: " + waitLimit.String() + "\n"
 	}

@@ -50,7 +50,8 @@ func run(ctx context.Context, limit time.Duration) (ok bool, err error) {
 	t.start = time.Now() // of the story; how long a build takes says nothing
 	t.event("", "built %s and %s, both static", size(programs, "flocker"), size(programs, "flocker-isolator"))
 	s := &story{t: t, limit: limit}
-	c, err := cluster.New(ctx, cluster.Options{Programs: programs, WaitLimit: limit, Observe: s.observe})
+	c, err := cluster.New(ctx, cluster.Options{Programs: programs, WaitLimit: limit, Observe: s.observe,
+		Control: map[string]string{"heartbeat": heartbeat.String()}})
 	if err != nil {
 		return false, err
 	}

@@ -37,7 +37,7 @@ func (s *story) tell(ctx context.Context) error {
 		return err
 	}
 	for _, chapter := range []func(context.Context) error{
-		s.start, s.firstLaunch, s.move, s.share, s.wait, s.giveUp, s.crash, s.end,
+		s.start, s.firstLaunch, s.move, s.share, s.wait, s.giveUp, s.crash, s.die, s.end,
 	} {
 		if err := chapter(ctx); err != nil {
 			return err
@@ -325,6 +325,41 @@ func (s *story) crash(ctx context.Context) error {
 		return err
 	}
 	return r.AwaitGone(ctx)
+}
+
+// heartbeat makes the demo short: a node is lost after three of them, and the
+// default of 5 s would have people wait.
+const heartbeat = time.Second
+
+func (s *story) die(ctx context.Context) error {
+	s.t.chapter("The machine of the database loses its power")
+	dead, other := s.at, s.node(2)
+	cut := time.Now()
+	if err := dead.PowerOff(); err != nil {
+		return err
+	}
+	s.t.event(dead.Name, "the power is cut while %s writes", s.orders.ID)
+	run, err := s.launch(ctx, other, s.orders, "3 records verified", "wrote: order 4, taken on node2")
+	if err != nil {
+		return err
+	}
+	s.t.check("", true, "the volume was taken over %s after the cut: three heartbeats of %s to be sure, and the rest", ms(time.Since(cut)), heartbeat)
+	table, err := s.c.Control.Flocker(ctx, "nodes", "list")
+	if err != nil {
+		return err
+	}
+	s.t.event("control", "flocker nodes list")
+	s.t.says("control", table)
+	dead.Mesos.Kill()
+	if err := errors.Join(dead.PowerOn(ctx), dead.Mesos.Restart(), dead.Start(ctx)); err != nil {
+		return err
+	}
+	if err := dead.AwaitConnected(ctx); err != nil {
+		return err
+	}
+	s.t.check(dead.Name, run.Last().State == mesos.StateRunning, "it is back, and disturbs nobody")
+	s.ordersRun, s.at = run, other
+	return nil
 }
 
 // awaitAttach returns as soon as a volume that was not there before shows up

@@ -86,9 +86,18 @@ func faultCall(node ast.Node) (string, bool) {
 	return "", false
 }
 
+const restoring = "only in flocker control restore; the test of that command comes by"
+
 // unreachable are fault points that no story here can come by.
 var unreachable = map[string]string{
-	"loopback.named": "only where the SAN has no unnamed files, as NFS; the backend's own tests come by",
+	"loopback.named":                 "only where the SAN has no unnamed files, as NFS; the backend's own tests come by",
+	"store.embedded.restoring":       restoring,
+	"store.embedded.restore-written": restoring,
+	"store.embedded.set-aside":       restoring,
+	"store.embedded.restored":        restoring,
+	"store.consul.restore-begun":     restoring,
+	"store.consul.restoring":         restoring,
+	"store.consul.restored":          restoring,
 }
 
 // TestCrashAtEveryFaultPoint lets every program die, or fail, once at one

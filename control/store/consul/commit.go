@@ -217,7 +217,7 @@ func (l *Log) resolve(ctx context.Context, batch store.Batch) (at position, revi
 		return at, 0, err
 	case at.Revision == batch.After:
 		return at, 0, nil
-	case at.Revision < batch.After:
+	case at.Revision < batch.After, at.Base > batch.After:
 		return at, 0, raced(at, batch)
 	}
 	// It can only have become the commit after the one that it was decided on.

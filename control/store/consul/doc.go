@@ -8,6 +8,7 @@
 //	PREFIX/commits/000   the last 256 commits, each under its revision modulo 256: the
 //	                     batch's ID and the keys that it touched
 //	PREFIX/records/KEY   the records, as they were given
+//	PREFIX/restore       which restore is under way; then there is no head
 //
 // and beside it PREFIX-begun (of the prefix's first part), which says that there
 // is a log, so that one whose keys were removed is never taken for a new one.

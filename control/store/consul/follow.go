@@ -87,7 +87,7 @@ func (l *Log) update(ctx context.Context, seen position, after uint64) (store.Up
 	c := collection{upTo: after, touched: map[string]uint64{}, values: map[string]value{}}
 	at := seen
 	for {
-		if at.Revision-after > history {
+		if at.Revision-after > history || after < at.Base {
 			return store.Update{}, store.ErrGap
 		}
 		if err := l.collectKeys(ctx, &c, at); err != nil {

@@ -32,6 +32,9 @@ type head struct {
 	Records  uint64      `json:"records"`    // how many there are
 	Sum      digest      `json:"sum,string"` // of all of them
 	Recent   []committed `json:"recent"`     // the last commits, newest last; possibly none
+	// Base is the revision that the log was restored at, 0 where it never was:
+	// of what was before nothing is known.
+	Base uint64 `json:"base,omitempty"`
 }
 
 // committed is a commit of the past.
@@ -47,7 +50,7 @@ var errNewer = errors.New("it was taken over by a newer version of the control s
 
 // next returns the head after a commit.
 func (h head) next(c contents, d committed) head {
-	n := head{Format: format, Log: h.Log, Revision: d.Revision, Records: c.records, Sum: c.sum}
+	n := head{Format: format, Log: h.Log, Revision: d.Revision, Records: c.records, Sum: c.sum, Base: h.Base}
 	if h.Revision == 0 {
 		n.Log = rand.Text()
 	}
@@ -120,7 +123,9 @@ func (h head) check() error {
 		return fmt.Errorf("format %d is unknown", h.Format)
 	case h.Revision == 0:
 		return errors.New("it has no revision")
-	case uint64(len(h.Recent)) > min(h.Revision, history):
+	case h.Base > h.Revision:
+		return fmt.Errorf("it was restored at revision %d and is at %d", h.Base, h.Revision)
+	case uint64(len(h.Recent)) > min(h.Revision-h.Base, history):
 		return fmt.Errorf("it has %d commits at revision %d", len(h.Recent), h.Revision)
 	}
 	if err := checkText("name of the log", h.Log, maxIDBytes); err != nil {

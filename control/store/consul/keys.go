@@ -21,6 +21,7 @@ type keys struct {
 	commits string // a folder, with a slash at its end
 	records string // likewise
 	begun   string
+	restore string // there while the log is being restored
 	root    string // the folder of all but begun
 }
 
@@ -32,7 +33,7 @@ func newKeys(prefix string) keys {
 	}
 	return keys{
 		head: prefix + "/head", commits: prefix + "/commits/", records: prefix + "/records/",
-		begun: begun, root: prefix + "/",
+		begun: begun, restore: prefix + "/restore", root: prefix + "/",
 	}
 }
 

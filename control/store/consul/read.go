@@ -77,12 +77,17 @@ func (l *Log) Load(ctx context.Context) (store.Snapshot, error) {
 // load reads everything in one transaction.
 func (l *Log) load(ctx context.Context) (position, []store.Record, error) {
 	before, _ := l.newest()
-	ops := api.TxnOps{get(l.keys.head), get(l.keys.begun), getTree(l.keys.records)}
+	names := []string{l.keys.head, l.keys.begun, l.keys.restore}
+	var ops api.TxnOps
+	for _, name := range names {
+		ops = append(ops, get(name))
+	}
+	ops = append(ops, getTree(l.keys.records))
 	pairs, err := l.client.read(ctx, loadTimeout, ops, true)
 	if err != nil {
 		return position{}, nil, fmt.Errorf("read %s: %w", l.name, err)
 	}
-	if err := l.complete(pairs, []string{l.keys.head, l.keys.begun}); err != nil {
+	if err := l.complete(pairs, names); err != nil {
 		return position{}, nil, err
 	}
 	at, err := l.position(pairs[0])
@@ -92,7 +97,10 @@ func (l *Log) load(ctx context.Context) (position, []store.Record, error) {
 	if err := l.observe(before, at, true); err != nil {
 		return position{}, nil, err
 	}
-	records, err := l.records(pairs[2:])
+	if pairs[2].ModifyIndex > 0 {
+		return position{}, nil, l.damaged("is being restored, or a restore of it was begun and not finished", nil)
+	}
+	records, err := l.records(pairs[3:])
 	if err != nil {
 		return position{}, nil, err
 	}

@@ -160,7 +160,7 @@ func (l *Log) write(before head, batch store.Batch) error {
 	}
 	return guarded(func() error {
 		return l.db.Update(func(tx *bbolt.Tx) error {
-			after := head{revision: before.revision + 1, records: before.records}
+			after := head{revision: before.revision + 1, records: before.records, base: before.base}
 			records := tx.Bucket(bucketRecords)
 			done := commit{ID: batch.ID}
 			for _, c := range batch.Changes {
@@ -247,7 +247,7 @@ func (l *Log) since(after uint64) (store.Update, error) {
 		switch {
 		case h.revision < after:
 			return fmt.Errorf("%w: %s is at revision %d, not %d", store.ErrRewound, l.path, h.revision, after)
-		case h.revision-after > history:
+		case h.revision-after > history, after < h.base:
 			return store.ErrGap
 		}
 		seen := map[string]bool{}

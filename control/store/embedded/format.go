@@ -45,6 +45,7 @@ func open(key, sealed []byte) ([]byte, error) {
 type head struct {
 	revision uint64
 	records  uint64 // how many there are
+	base     uint64 // the revision that the log was restored at, 0 where it never was
 }
 
 func readHead(tx *bbolt.Tx) (head, error) {
@@ -57,14 +58,26 @@ func readHead(tx *bbolt.Tx) (head, error) {
 	if err != nil {
 		return head{}, fmt.Errorf("head: %w", err)
 	}
-	if len(value) != 16 {
-		return head{}, fmt.Errorf("head: %w: %d bytes, want 16", errUnreadable, len(value))
+	h := head{}
+	switch len(value) {
+	case 24:
+		h.base = binary.BigEndian.Uint64(value[16:])
+	case 16:
+	default:
+		return head{}, fmt.Errorf("head: %w: %d bytes, want 16 or 24", errUnreadable, len(value))
 	}
-	return head{revision: binary.BigEndian.Uint64(value), records: binary.BigEndian.Uint64(value[8:])}, nil
+	h.revision, h.records = binary.BigEndian.Uint64(value), binary.BigEndian.Uint64(value[8:])
+	if h.base > h.revision {
+		return head{}, fmt.Errorf("head: %w: it was restored at revision %d and is at %d", errUnreadable, h.base, h.revision)
+	}
+	return h, nil
 }
 
 func writeHead(tx *bbolt.Tx, h head) error {
 	value := binary.BigEndian.AppendUint64(revisionKey(h.revision), h.records)
+	if h.base > 0 {
+		value = binary.BigEndian.AppendUint64(value, h.base)
+	}
 	if err := tx.Bucket(bucketHead).Put(keyHead, seal(keyHead, value)); err != nil {
 		return fmt.Errorf("put head: %w", err)
 	}
@@ -141,7 +154,7 @@ func check(tx *bbolt.Tx, fileSize int64) error {
 	for range commitsBackFrom(tx, h.revision) {
 		kept++
 	}
-	if want := min(h.revision, history); kept != want {
+	if want := min(h.revision-h.base, history); kept != want {
 		return fmt.Errorf("%w: it remembers %d commits, not %d", errUnreadable, kept, want)
 	}
 	return nil

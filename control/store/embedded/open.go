@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -35,7 +36,8 @@ func lockDirectory(dir string) (*os.File, error) {
 		_ = f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%w: another control service uses %s, and only one at a time can; "+
-				"for several replicas keep the log in Consul", store.ErrInUse, dir)
+				"for several replicas keep the log in Consul. To back it up while it runs: flocker control backup --from-service FILE",
+				store.ErrInUse, dir)
 		}
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
@@ -47,7 +49,10 @@ func (l *Log) open() error {
 	info, err := os.Stat(l.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if l.marked() {
+		switch {
+		case exists(l.path + unfinishedSuffix):
+			return l.damaged("is missing, and a restore of it was begun and not finished", nil)
+		case l.marked():
 			return l.damaged("is missing", nil)
 		}
 		if err := l.create(); err != nil {
@@ -61,6 +66,10 @@ func (l *Log) open() error {
 	if err := l.openFile(); err != nil {
 		return err
 	}
+	// What a restore left that did not come to replace this log.
+	if err := os.Remove(l.path + unfinishedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("remove a restored log that was never finished: %w", err), l.db.Close())
+	}
 	if !l.marked() {
 		return l.mark()
 	}
@@ -71,22 +80,7 @@ func (l *Log) open() error {
 // that a file of the log's name is always a whole log.
 func (l *Log) create() error {
 	path := l.path + ".new"
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove a log that was never begun: %w", err)
-	}
-	db, err := bbolt.Open(path, 0o600, options(nil))
-	if err != nil {
-		return fmt.Errorf("make log: %w", err)
-	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketHead, bucketRecords, bucketCommits} {
-			if _, err := tx.CreateBucket(name); err != nil {
-				return err
-			}
-		}
-		return writeHead(tx, head{})
-	})
-	if err := errors.Join(err, db.Close()); err != nil {
+	if err := makeFile(path, store.Snapshot{}); err != nil {
 		return fmt.Errorf("make log: %w", err)
 	}
 	if err := os.Rename(path, l.path); err != nil {
@@ -94,6 +88,53 @@ func (l *Log) create() error {
 	}
 	fault.Point("store.embedded.created")
 	return l.syncDirectory()
+}
+
+// makeFile makes the file of a log that has a snapshot, in place of whatever was
+// there. A file that was cut short has no head, so it is none of a log.
+func makeFile(path string, snap store.Snapshot) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove what was never finished: %w", err)
+	}
+	db, err := bbolt.Open(path, 0o600, options(nil))
+	if err != nil {
+		return err
+	}
+	return errors.Join(fillFile(db, snap), db.Close())
+}
+
+// fillAtOnce is how many records one transaction takes.
+const fillAtOnce = 4096
+
+func fillFile(db *bbolt.DB, snap store.Snapshot) error {
+	err := db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{bucketHead, bucketRecords, bucketCommits} {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for records := range slices.Chunk(snap.Records, fillAtOnce) {
+		err := db.Update(func(tx *bbolt.Tx) error {
+			for _, r := range records {
+				if err := tx.Bucket(bucketRecords).Put([]byte(r.Key), seal([]byte(r.Key), r.Value)); err != nil {
+					return fmt.Errorf("put record %s: %w", r.Key, err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		fault.Point("store.embedded.restoring")
+	}
+	return db.Update(func(tx *bbolt.Tx) error {
+		return writeHead(tx, head{revision: snap.Revision, records: uint64(len(snap.Records)), base: snap.Revision})
+	})
 }
 
 func (l *Log) openFile() error {
@@ -159,8 +200,10 @@ func (l *Log) damaged(what string, err error) error {
 
 func (l *Log) markPath() string { return filepath.Join(filepath.Dir(l.path), markName) }
 
-func (l *Log) marked() bool {
-	_, err := os.Lstat(l.markPath())
+func (l *Log) marked() bool { return exists(l.markPath()) }
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
 	return err == nil
 }
 

@@ -24,6 +24,7 @@ type Store struct {
 	records  map[string][]byte
 	commits  []committed   // the last ones, oldest first
 	changed  chan struct{} // closed at the next commit
+	restored int           // how often
 }
 
 type committed struct {
@@ -32,13 +33,18 @@ type committed struct {
 }
 
 // Open returns the log as one replica has it.
-func (s *Store) Open() *Log { return &Log{store: s, closed: make(chan struct{})} }
+func (s *Store) Open() *Log {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &Log{store: s, restored: s.restored, closed: make(chan struct{})}
+}
 
 // Log is one replica's access to a Store.
 type Log struct {
-	store  *Store
-	once   sync.Once
-	closed chan struct{}
+	store    *Store
+	restored int // as it was when this was opened
+	once     sync.Once
+	closed   chan struct{}
 }
 
 var _ store.Log = (*Log)(nil)
@@ -53,8 +59,16 @@ func (l *Log) check(ctx context.Context) error {
 	case <-l.closed:
 		return store.ErrClosed
 	default:
-		return ctx.Err()
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	l.store.mu.Lock()
+	defer l.store.mu.Unlock()
+	if l.store.restored != l.restored {
+		return &store.DamagedError{Name: l.Properties().Name, What: "is another log than it was", Err: store.ErrRewound}
+	}
+	return nil
 }
 
 // Load implements store.Log.

@@ -1,0 +1,110 @@
+package cluster
+
+import (
+	"errors"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+const (
+	// leap is by how much the numbers of a restored log are at least higher
+	// than those of its backup.
+	leap = 1 << 32
+	// leapRate is how many commits a millisecond a log may have made for two
+	// restores of the same backup not to meet. With it the numbers of a log
+	// that is restored now are about 2^47, which every reader of JSON can hold.
+	leapRate = 1 << 6
+)
+
+// Leap returns the number that takes the place of n in a log that is restored,
+// or begun from other records, at a time: a revision, an epoch, the number of a
+// stream. Agents and storage systems may know higher numbers than a backup has,
+// since the cluster went on after it was taken; and the same backup may have
+// been restored before. So the numbers leap ahead of all of those, by the clock.
+// A higher n never leaps to a lower number.
+func Leap(n uint64, at time.Time) uint64 {
+	return max(n+leap, uint64(max(at.UnixMilli(), 0))*leapRate)
+}
+
+// Restored returns the revision and the records of a log that is restored from
+// a backup with these.
+//
+// Agents are still running and know what came after the backup. So whatever
+// counts up leaps ahead of all that they can have seen, and nothing is believed
+// that may have ended since: that a replica runs, that a lost node was given up
+// or being fenced, that a holder is asked to let go of what it uses. Nodes that
+// hold datasets are taken to be there until they have had the time to come back;
+// else the first of them to return would fence the others.
+func Restored(revision uint64, records []Change, at time.Time) (uint64, []Change, error) {
+	out := make([]Change, 0, len(records))
+	datasets := map[api.DatasetID]*api.Dataset{}
+	holders := map[api.NodeID]bool{}
+	var meta *Meta
+	for _, c := range records {
+		if c.Meta != nil {
+			meta = c.Meta
+		}
+		if d := c.Dataset; d != nil {
+			datasets[d.ID] = d
+			if d.Holder != nil {
+				holders[d.Holder.Node] = true
+			}
+		}
+	}
+	if meta == nil {
+		return 0, nil, errors.New("it has no record of which cluster it is of")
+	}
+	for _, c := range records {
+		switch {
+		case c.Dataset != nil:
+			out = append(out, putDataset(restoredDataset(c.Dataset, at)))
+		case c.State != nil:
+			out = append(out, putState(restoredState(c.State, datasets[c.State.ID], at)))
+		case c.Node != nil:
+			out = append(out, putNode(restoredNode(c.Node, holders[c.Node.ID], at)))
+		case c.Replica != nil: // none of them runs on this log
+		default:
+			out = append(out, c)
+		}
+	}
+	return Leap(revision, at), out, nil
+}
+
+func restoredDataset(old *api.Dataset, at time.Time) *api.Dataset {
+	d := old.Clone()
+	d.Revision = Leap(d.Revision, at)
+	d.Epoch = Leap(d.Epoch, at)
+	if d.Holder != nil {
+		d.Holder.Epoch = d.Epoch
+	}
+	// Whatever was found out for a fence may not hold any more: it begins anew.
+	d.Fence = nil
+	for i := range d.Waiting {
+		d.Waiting[i].Preempt = false
+	}
+	return d
+}
+
+// restoredState keeps what the holder reported about its tenure with the tenure.
+// Of may be nil.
+func restoredState(old *api.DatasetState, of *api.Dataset, at time.Time) *api.DatasetState {
+	st := *old
+	if of != nil && st.Epoch == of.Epoch {
+		st.Epoch = Leap(st.Epoch, at)
+	}
+	return &st
+}
+
+func restoredNode(old *api.Node, holds bool, at time.Time) *api.Node {
+	n := *old
+	n.Replica, n.GivenUp = "", time.Time{}
+	if n.NeverCame() {
+		return &n
+	}
+	n.Stream = Leap(n.Stream, at)
+	if n.Connected != holds {
+		n.Connected, n.Since = holds, at
+	}
+	return &n
+}

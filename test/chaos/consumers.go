@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/test/cluster"
+)
+
+const (
+	volumes          = 6 // that consumers share
+	consumersPerNode = 2
+	waitLimit        = 8 * time.Second // of the agents
+)
+
+// consumers use volumes on nodes, as containers do.
+type consumers struct {
+	cluster *cluster.Cluster
+	ledgers []*ledger
+	report  func(format string, args ...any)
+
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+func newConsumers(c *cluster.Cluster, report func(string, ...any)) *consumers {
+	s := &consumers{cluster: c, report: report, counts: map[string]int{}}
+	for i := range volumes {
+		s.ledgers = append(s.ledgers, &ledger{name: fmt.Sprintf("volume-%d", i)})
+	}
+	return s
+}
+
+func (s *consumers) count(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts[what]++
+}
+
+// run uses one volume after the other on a node until ctx ends.
+func (s *consumers) run(ctx context.Context, seed uint64, n *cluster.Node, number int) {
+	r := rand.New(rand.NewPCG(seed, uint64(1000+number)))
+	for i := 0; sleep(ctx, time.Duration(r.Int64N(int64(300*time.Millisecond)))); i++ {
+		l := s.ledgers[r.IntN(len(s.ledgers))]
+		length := time.Duration(r.Int64N(int64(2 * time.Second)))
+		s.session(ctx, n, l, fmt.Sprintf("%s-%d-%d", n.Name, number, i), length)
+	}
+}
+
+// session is the life of one consumer.
+func (s *consumers) session(ctx context.Context, n *cluster.Node, l *ledger, consumer string, length time.Duration) {
+	boot := n.BootID()
+	m, err := acquire(ctx, n, l.name, consumer)
+	// It may have become a consumer though it did not hear so.
+	defer s.release(context.WithoutCancel(ctx), n, consumer, boot)
+	if err != nil {
+		s.count("volume did not come")
+		return
+	}
+	s.count("volume came")
+	ctx, cancel := context.WithTimeout(ctx, length)
+	defer cancel()
+	for {
+		err := l.write(n, m)
+		if n.BootID() != boot {
+			s.count("machine died under a consumer")
+			return
+		}
+		if err != nil {
+			// Its power may have been cut just now: it is told by the next look.
+			if off(n) {
+				s.count("machine died under a consumer")
+				return
+			}
+			s.report("consumer %s of %s on %s: %v", consumer, l.name, n.Name, err)
+			return
+		}
+		s.count("written")
+		if !sleep(ctx, 30*time.Millisecond) {
+			return
+		}
+	}
+}
+
+// off reports whether a machine has no power.
+func off(n *cluster.Node) bool {
+	_, err := n.Mounts()
+	return err != nil
+}
+
+// acquire has a consumer use a volume and waits until it can.
+func acquire(ctx context.Context, n *cluster.Node, name, consumer string) (api.Mount, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*waitLimit)
+	defer cancel()
+	_, err := n.Ask(ctx, api.LocalRequest{Acquire: &api.AcquireRequest{
+		Consumer: consumer, Kind: api.ConsumerDVDCLI, Volumes: []api.VolumeRequest{{Key: "data", Name: name, Size: api.MinSize}},
+	}})
+	if err != nil {
+		return api.Mount{}, err
+	}
+	reply, err := n.Ask(ctx, api.LocalRequest{Await: &api.AwaitRequest{Consumer: consumer}})
+	if err != nil {
+		return api.Mount{}, err
+	}
+	if len(reply.Mounts) != 1 || !reply.Mounts[0].Ready {
+		return api.Mount{}, errors.New("it is not ready after all")
+	}
+	return reply.Mounts[0], nil
+}
+
+// release ends a consumer. It is done when the agent says so, or when the
+// machine has died, which ends all consumers.
+func (s *consumers) release(ctx context.Context, n *cluster.Node, consumer, boot string) {
+	err := until(ctx, consumer+" is released", func() error {
+		if n.BootID() != boot {
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		_, err := n.Ask(ctx, api.LocalRequest{Release: &api.ReleaseRequest{Consumer: consumer}})
+		return err
+	})
+	if err != nil {
+		s.report("%v", err)
+	}
+}
+
+// move has a user move the consumers' volumes about until ctx ends.
+func (s *consumers) move(ctx context.Context, client *http.Client, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 2))
+	for sleep(ctx, time.Duration(r.Int64N(int64(2*time.Second)))) {
+		l, to := s.ledgers[r.IntN(len(s.ledgers))], s.cluster.Nodes[r.IntN(len(s.cluster.Nodes))]
+		replica := s.cluster.Controls[r.IntN(len(s.cluster.Controls))]
+		l.mu.Lock()
+		id := l.id
+		l.mu.Unlock()
+		if id == "" {
+			continue
+		}
+		callCtx, cancel := context.WithTimeout(ctx, callTimeout)
+		a, err := call(callCtx, client, replica, http.MethodPost, datasetsPath+"/"+string(id), "", map[string]any{"primary": to.ID})
+		cancel()
+		if err == nil && a.status == http.StatusOK {
+			s.count("moved by a user")
+		}
+	}
+}
