@@ -233,7 +233,8 @@ func TestLostNodeIsFencedThroughAnyReplica(t *testing.T) {
 	if got.Epoch != 2 || got.Fence != nil || got.Volume.ID != "vol-1" {
 		t.Errorf("got %+v", *got)
 	}
-	if n, err := one.user().Node(t.Context(), nodeB); err != nil || n.Held != 1 {
-		t.Errorf("at the other replica node b is %+v, %v", n, err)
-	}
+	eventually(t, "the other replica shows it", func() bool {
+		n, err := one.user().Node(t.Context(), nodeB)
+		return err == nil && n.Held == 1
+	})
 }

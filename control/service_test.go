@@ -415,7 +415,7 @@ func TestServiceRefusesToStart(t *testing.T) {
 			w.stop()
 			w.changeMeta()
 		}, "belongs to the cluster another"},
-		"while another uses the log": {func(*world) {}, "a control service uses"},
+		"while another uses the log": {func(*world) {}, "another control service uses"},
 		"without its log": {func(w *world) {
 			w.stop()
 			dir := strings.TrimPrefix(w.cfg.Store, "file:")

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -115,5 +116,23 @@ func TestWhatCannotBeReadIsReplacedAndKept(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestRestoredLogBelongsToWhoOwnsTheDirectory(t *testing.T) {
+	const service = 12345
+	dir := t.TempDir()
+	if err := os.Chown(dir, service, service); err != nil {
+		t.Fatalf("give the directory to the service's user (needs root): %v", err)
+	}
+	restore(t, dir, false)
+	for _, name := range []string{"control.db", "control.db.exists"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Sys().(*syscall.Stat_t).Uid; got != service {
+			t.Errorf("%s: got owner %d, want %d", name, got, service)
+		}
 	}
 }
