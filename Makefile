@@ -36,7 +36,7 @@ lint: $(LINTER) ## Check the code's form, and who imports whom
 	$(LINTER) run --build-tags faults ./...
 
 .PHONY: bench
-bench: needs build ## Measure against floors, in one run
+bench: needs build consul ## Measure against floors, in one run
 	$(GO) run ./bench
 
 .PHONY: fuzz

@@ -31,7 +31,7 @@ func makeCertificates(dir string, nodes int) (*certificates, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := authority.ControlCertificate(dir, "127.0.0.1")
+	files, err := authority.ControlCertificate(dir, loopbackHost())
 	if err != nil {
 		return nil, err
 	}

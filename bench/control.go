@@ -111,11 +111,19 @@ func (c *control) metric(name string) (float64, error) {
 	return 0, fmt.Errorf("there is no metric %s", name)
 }
 
+// loopbackHost returns an address of this machine that this process has for
+// itself. On 127.0.0.1 a port that is given up, until it is listened on or
+// while its server is dead, can become any connection's.
+func loopbackHost() string {
+	pid := os.Getpid()
+	return fmt.Sprintf("127.%d.%d.1", 1+pid/250%250, 1+pid%250)
+}
+
 // freeAddresses finds addresses on which nobody listens.
 func freeAddresses(n int) (out []string, err error) {
 	var all []net.Listener
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", loopbackHost()+":0")
 		if err != nil {
 			return nil, err
 		}

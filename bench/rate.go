@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/flocker-mesos/flocker/api/client"
 	"github.com/flocker-mesos/flocker/test/consul"
 )
 
@@ -31,22 +33,22 @@ func benchRate(s settings) ([]result, error) {
 		if err != nil {
 			return nil, err
 		}
-		users := make([]*client.Client, callers)
+		users := make([]*http.Client, callers)
 		raw := make([]*rawConsul, callers)
 		for i := range callers {
-			if users[i], err = control.user(); err != nil {
+			tls, err := certs.userTLS()
+			if err != nil {
 				return nil, err
 			}
+			users[i] = &http.Client{Transport: &http.Transport{TLSClientConfig: tls}} // HTTP/1.1, as for Consul
 			raw[i] = newRawConsul(addresses[0])
 		}
 		var ours, floor series
 		var number atomic.Int64
 		for range max(s.rounds*3/4, 30) {
 			if err := callsAtOnce(&ours, func(ctx context.Context, caller int) error {
-				_, err := users[caller].Create(ctx, client.CreateRequest{
-					Primary: certs.nodes[0], Metadata: map[string]string{"name": fmt.Sprintf("dataset-%d", number.Add(1))},
-				}, "")
-				return err
+				return createRaw(ctx, users[caller], "https://"+control.users+pathConfiguration, fmt.Sprintf(
+					`{"primary": %q, "metadata": {"name": "dataset-%d"}}`, certs.nodes[0], number.Add(1)))
 			}); err != nil {
 				return nil, fmt.Errorf("create datasets: %w", err)
 			}
@@ -82,4 +84,23 @@ func callsAtOnce(s *series, call func(ctx context.Context, caller int) error) er
 		}
 		return g.Wait()
 	})
+}
+
+// createRaw creates a dataset as anybody could, with nothing but net/http.
+func createRaw(ctx context.Context, user *http.Client, url, body string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := user.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusCreated {
+		err = fmt.Errorf("create dataset: %s: %s", resp.Status, text)
+	}
+	return err
 }

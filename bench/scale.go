@@ -93,7 +93,7 @@ func compareMoves(few, many *population, rounds int) ([]result, error) {
 		ratio("P9", "change to agent: "+beside, 1.3, manyTold, fewTold),
 		{
 			goal: "P9", what: "change to agent, many: p99 / p50", limit: 5, value: float64(p99) / float64(manyTold.median()),
-			ours: short(p99), floor: short(manyTold.median()),
+			ours: fmt.Sprintf("%s (few: %s)", short(p99), short(fewTold.quantile(0.99))), floor: short(manyTold.median()),
 		},
 		ratio("", "move until mounted: "+beside, 0, manyMounted, fewMounted),
 	}, nil

@@ -24,7 +24,8 @@ type configurationList struct {
 	parts []configurationPart
 }
 
-// configurationPart is one dataset's part of the text, up to an end.
+// configurationPart is one dataset's part of the text. With the comma or the
+// bracket after it it reaches from the end of the part before it to its own.
 type configurationPart struct {
 	dataset *api.Dataset // as it was encoded; records are never changed, but replaced
 	end     int
@@ -49,40 +50,58 @@ func (c *configurationCache) of(s *cluster.State) (*configurationList, error) {
 
 // next returns the answer for a state, with what this one has of it. Both are
 // in the order of the datasets' ids.
-func (old *configurationList) next(s *cluster.State) (*configurationList, error) {
+func (l *configurationList) next(s *cluster.State) (*configurationList, error) {
 	const spare = 1 << 10 // for a dataset or two more
 	list := &configurationList{
-		tag: s.Tag(), text: make([]byte, 0, len(old.text)+spare), parts: make([]configurationPart, 0, s.CountDatasets()),
+		tag: s.Tag(), text: make([]byte, 1, len(l.text)+spare), parts: make([]configurationPart, 0, s.CountDatasets()),
 	}
-	list.text = append(list.text, '[')
-	at := 0
+	list.text[0] = '['
+	// What has not changed is copied in as long pieces as there are: l's parts
+	// from copied on, up to at.
+	copied, at := 0, 0
 	for d := range s.Datasets() {
-		if len(list.parts) > 0 {
-			list.text = append(list.text, ',')
+		if at < len(l.parts) && l.parts[at].dataset == d {
+			at++
+			continue
 		}
-		for at < len(old.parts) && old.parts[at].dataset.ID < d.ID {
+		list.take(l, copied, at)
+		text, err := json.Marshal(cluster.ConfigurationOf(d))
+		if err != nil {
+			return nil, err
+		}
+		list.text = append(append(list.text, text...), ',')
+		list.parts = append(list.parts, configurationPart{d, len(list.text)})
+		for at < len(l.parts) && l.parts[at].dataset.ID <= d.ID { // what d has replaced
 			at++
 		}
-		if at < len(old.parts) && old.parts[at].dataset == d {
-			list.text = append(list.text, old.part(at)...)
-		} else {
-			text, err := json.Marshal(cluster.ConfigurationOf(d))
-			if err != nil {
-				return nil, err
-			}
-			list.text = append(list.text, text...)
-		}
-		list.parts = append(list.parts, configurationPart{d, len(list.text)})
+		copied = at
 	}
-	list.text = append(list.text, ']')
+	list.take(l, copied, at)
+	if len(list.parts) == 0 {
+		list.text = append(list.text, ']')
+	} else {
+		list.text[len(list.text)-1] = ']'
+	}
 	return list, nil
 }
 
-// part returns one dataset's text, without the bracket or comma before it.
-func (old *configurationList) part(i int) []byte {
-	start := len("[")
-	if i > 0 {
-		start = old.parts[i-1].end + len(",")
+// take adds some parts of another list.
+func (l *configurationList) take(old *configurationList, from, to int) {
+	if from == to {
+		return
 	}
-	return old.text[start:old.parts[i].end]
+	start := old.start(from)
+	shift := len(l.text) - start
+	l.text = append(l.text, old.text[start:old.parts[to-1].end]...)
+	l.text[len(l.text)-1] = ','
+	for _, p := range old.parts[from:to] {
+		l.parts = append(l.parts, configurationPart{p.dataset, p.end + shift})
+	}
+}
+
+func (l *configurationList) start(part int) int {
+	if part == 0 {
+		return len("[")
+	}
+	return l.parts[part-1].end
 }

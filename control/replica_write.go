@@ -17,7 +17,7 @@ const (
 	// commitTimeout bounds how long the outcome of a commit is waited for.
 	commitTimeout = 10 * time.Second
 	// uncertainPause is between two attempts to learn the outcome of a commit.
-	uncertainPause = 100 * time.Millisecond
+	uncertainPause = 50 * time.Millisecond
 )
 
 func newBatchID() string { return rand.Text() }
@@ -154,12 +154,14 @@ func (r *Replica) commit(ctx context.Context, waiting []*pending) (rest []*pendi
 
 // commitBatch commits a batch and sees to it that the outcome is known.
 func (r *Replica) commitBatch(ctx context.Context, batch store.Batch) (uint64, error) {
-	for {
+	for attempt := 1; ; attempt++ {
 		revision, err := r.log.Commit(ctx, batch)
 		if !errors.Is(err, store.ErrUncertain) || errors.Is(err, store.ErrBroken) || ctx.Err() != nil {
 			return revision, err
 		}
-		r.slog.Warn("outcome of a commit is unknown, asking again", "cause", err)
+		if attempt == 1 { // an election takes some seconds, and many attempts
+			r.slog.Warn("outcome of a commit is unknown, asking again", "cause", err, "next_try", uncertainPause)
+		}
 		select {
 		case <-ctx.Done():
 			return 0, err
