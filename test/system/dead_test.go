@@ -63,6 +63,41 @@ func TestVolumesOfADeadMachineFollowTheirContainers(t *testing.T) {
 	w.idle()
 }
 
+func TestCrashWhileFencingALostNode(t *testing.T) {
+	t.Parallel()
+	for _, point := range []string{"agent.fence-begun", "agent.fence-detached", "agent.fenced"} {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			w := prepareWorld(t, patient(quick()))
+			one, two := w.Nodes[0], w.Nodes[1]
+			w.must(w.Control.Start(w.ctx()))
+			w.must(one.Start(w.ctx()))
+			w.must(two.Start(w.ctx(), "FLOCKER_FAULT="+point))
+			for _, n := range w.Nodes {
+				w.must(n.StartMesos())
+				w.must(n.AwaitConnected(w.ctx()))
+			}
+			first := w.launch(one, ledger("app"))
+			w.says(first, "ready")
+			w.must(one.PowerOff())
+			second := w.launch(two, ledger("app"))
+			select {
+			case <-two.Agent.Exited():
+			case <-w.ctx().Done():
+				t.Fatalf("nothing came by %s", point)
+			}
+			w.must(two.Start(w.ctx()))
+			w.says(second, "ready")
+			if !second.Printed("verified 1") {
+				t.Errorf("the task printed %q", second.Stdout())
+			}
+			w.end(second)
+			one.Mesos.Kill()
+			w.must(one.PowerOn(w.ctx()))
+		})
+	}
+}
+
 func TestSilentMachineThatCanStillWriteKeepsItsVolumes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, patient(quick()))
