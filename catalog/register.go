@@ -79,6 +79,7 @@ type registration struct {
 	log     *slog.Logger
 
 	there   bool // as far as we know
+	tried   bool // it may be there, though the answer was not waited for
 	failing bool // since the last success
 }
 
@@ -95,7 +96,7 @@ func (r *registration) say(ctx context.Context) {
 		if r.there && consul.Agent().UpdateTTLOpts(r.entry.ID, text, status, q) == nil {
 			return nil
 		}
-		r.there = false
+		r.there, r.tried = false, true
 		opts := api.ServiceRegisterOpts{}.WithContext(ctx)
 		if err := consul.Agent().ServiceRegisterOpts(r.entry, opts); err != nil {
 			return err
@@ -118,7 +119,7 @@ func (r *registration) say(ctx context.Context) {
 
 // bye takes the replica out of the catalogue, after ctx has ended.
 func (r *registration) bye(ctx context.Context) {
-	if !r.there {
+	if !r.tried {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), byeTimeout)
