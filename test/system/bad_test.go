@@ -172,6 +172,10 @@ func TestForeignSignatureOnANewVolumeIsNeverFormatted(t *testing.T) {
 	w.inside(n, "mkswap "+images[0])
 	before := fingerprint(images[0])
 	w.must(n.Start(w.ctx()))
+	w.must(n.AwaitConnected(w.ctx()))
+	if r.Last().State == mesos.StateFailed { // the agent died before it had answered
+		r = w.launch(n, ledger("app"))
+	}
 	w.complains(r, "swap")
 	r.Kill()
 	w.ended(r)
