@@ -168,9 +168,7 @@ const contactLimit = 2
 func (l *link) inContact() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.session != nil {
-		l.contact, l.heartbeat = l.session.Contact(), l.session.Welcome().Heartbeat
-	}
+	l.noteContact()
 	if l.contact.IsZero() {
 		return api.Errorf(api.CodeUnavailable, "the control service has not been heard yet: %s", l.status)
 	}
@@ -179,6 +177,14 @@ func (l *link) inContact() error {
 			"volumes to others, so nothing is attached before it answers", silent.Round(time.Millisecond))
 	}
 	return nil
+}
+
+// noteContact keeps the newest contact of the session, which may be gone next.
+// The caller has the mutex.
+func (l *link) noteContact() {
+	if l.session != nil {
+		l.contact, l.heartbeat = l.session.Contact(), l.session.Welcome().Heartbeat
+	}
 }
 
 // connected reports whether there is a stream, and says since when or why not.
@@ -192,9 +198,7 @@ func (l *link) connected() (bool, string) {
 func (l *link) set(s Session, failed int, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.session != nil && s == nil {
-		l.contact, l.heartbeat = l.session.Contact(), l.session.Welcome().Heartbeat
-	}
+	l.noteContact() // of the session that ends here, if one does
 	l.session = s
 	l.failed += failed
 	l.status = fmt.Sprintf(format, args...)

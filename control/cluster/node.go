@@ -83,14 +83,20 @@ func (c NodeDisconnect) Apply(s *State) (Outcome, error) {
 	}
 	n := *old
 	n.Connected, n.Since = false, c.At
-	work := s.Clone()
-	work.putNode(n.ID, &n)
-	return Outcome{Changes: append([]Change{putNode(&n)}, work.upkeep(c.At, fencesAtOnce)...), Node: &n}, nil
+	return s.withNode(&n, c.At), nil
 }
 
 // fencesAtOnce is how many datasets go with a command about a node; Upkeep has
 // the rest.
 const fencesAtOnce = 16
+
+// withNode returns the outcome of a node's change, with the first of what
+// follows from it.
+func (s *State) withNode(n *api.Node, at time.Time) Outcome {
+	work := s.Clone()
+	work.putNode(n.ID, n)
+	return Outcome{Changes: append([]Change{putNode(n)}, work.upkeep(at, fencesAtOnce)...), Node: n}
+}
 
 // GiveUpNode is an operator's word that a silent node is lost: its machine is
 // off, or cannot reach the storage system any more.
@@ -113,9 +119,7 @@ func (c GiveUpNode) Apply(s *State) (Outcome, error) {
 	}
 	n := *old
 	n.GivenUp = c.At
-	work := s.Clone()
-	work.putNode(n.ID, &n)
-	return Outcome{Changes: append([]Change{putNode(&n)}, work.upkeep(c.At, fencesAtOnce)...), Node: &n}, nil
+	return s.withNode(&n, c.At), nil
 }
 
 // DrainNode has a node emptied, or ends that: it gets no further volumes and
@@ -141,9 +145,7 @@ func (c DrainNode) Apply(s *State) (Outcome, error) {
 	if !c.End {
 		n.Draining = c.At
 	}
-	work := s.Clone()
-	work.putNode(n.ID, &n)
-	return Outcome{Changes: append([]Change{putNode(&n)}, work.upkeep(c.At, fencesAtOnce)...), Node: &n}, nil
+	return s.withNode(&n, c.At), nil
 }
 
 func errNoNode(id api.NodeID) error {
