@@ -26,6 +26,12 @@ type Hello struct {
 	Instance string `json:"instance"`
 	Backend  string `json:"backend"`
 	Version  string `json:"version"`
+	// AllocationUnit is the backend's, in bytes; Capabilities are of
+	// CapabilityGrow and its like.
+	AllocationUnit int64    `json:"allocation_unit,omitempty"`
+	Capabilities   []string `json:"capabilities,omitempty"`
+	// CertificateExpires is when the agent's certificate, or its authority's, ends.
+	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
 }
 
 // StreamEvent is one line of a stream. The first is Welcome with all datasets
@@ -35,6 +41,8 @@ type StreamEvent struct {
 	Welcome  *Welcome    `json:"welcome,omitempty"`
 	Datasets []*Dataset  `json:"datasets,omitempty"` // new or changed
 	Removed  []DatasetID `json:"removed,omitempty"`  // no longer of concern to this node
+	Leases   []*Lease    `json:"leases,omitempty"`   // of this node, new or changed
+	Unleased []DatasetID `json:"unleased,omitempty"` // whose leases are no longer this node's
 	Beat     uint64      `json:"beat,omitempty"`     // the newest that was heard of the agent
 }
 
@@ -108,6 +116,7 @@ type DatasetDetail struct {
 	Dataset *Dataset      `json:"dataset"`
 	State   *DatasetState `json:"state,omitempty"` // as its holder, or else its last user, reported
 	Holder  *Node         `json:"holder,omitempty"`
+	Lease   *Lease        `json:"lease,omitempty"`
 	// Status is one word for the state: mounted, waiting, ...; Why says in
 	// sentences what is wanted, what is, since when, and what comes next.
 	Status string `json:"status"`

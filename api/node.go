@@ -12,6 +12,13 @@ type Node struct {
 	Instance string `json:"instance"` // what the backend calls the machine
 	Backend  string `json:"backend"`
 	Version  string `json:"version"`
+	// AllocationUnit is the backend's, in bytes; Capabilities are of
+	// CapabilityGrow and its like.
+	AllocationUnit int64    `json:"allocation_unit,omitempty"`
+	Capabilities   []string `json:"capabilities,omitempty"`
+	// CertificateExpires is when the agent's certificate, or its authority's,
+	// ends, zero where it does not say.
+	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
 	// Stream counts the node's streams to any replica; a report of an older
 	// stream is refused.
 	Stream    uint64    `json:"stream"`

@@ -17,6 +17,8 @@ type Replica struct {
 	Version string    `json:"version"` // of the program
 	Started time.Time `json:"started"`
 	Beat    uint64    `json:"beat"` // how often it has beaten
+	// CertificateExpires is when its certificate, or its authority's, ends.
+	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
 	// Lost is since when the others miss its beats, zero while it is there. It
 	// is no loss of data: its agents and users go to the others.
 	Lost time.Time `json:"lost,omitzero"`

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -15,10 +16,10 @@ import (
 // trusts. They are read anew when the files change, so a renewed certificate
 // needs no restart; while new files do not fit together the old ones serve on.
 type Credentials struct {
-	role                        Role
-	authFile, certFile, keyFile string
-	now                         func() time.Time
-	log                         *slog.Logger
+	roles []Role // one of which the certificate must have
+	files Paths
+	now   func() time.Time
+	log   *slog.Logger
 
 	mu    sync.Mutex
 	good  *material
@@ -32,22 +33,29 @@ type material struct {
 	roots     *x509.CertPool
 }
 
-// Load reads cluster.crt, base.crt and base.key in dir and sees that they
-// belong together, are valid now and are made for role. Problems with files
-// that change later go to log.
-func Load(dir, base string, role Role, log *slog.Logger) (*Credentials, error) {
-	return load(dir, base, role, log, time.Now)
+// Paths are where a program's certificate, its key and the authority's
+// certificate are.
+type Paths struct{ Authority, Cert, Key string }
+
+// PathsIn returns cluster.crt, base.crt and base.key in dir.
+func PathsIn(dir, base string) Paths {
+	return Paths{filepath.Join(dir, AuthorityCert), filepath.Join(dir, base+".crt"), filepath.Join(dir, base+".key")}
 }
 
-func load(dir, base string, role Role, log *slog.Logger, now func() time.Time) (*Credentials, error) {
-	c := &Credentials{
-		role:     role,
-		authFile: filepath.Join(dir, AuthorityCert),
-		certFile: filepath.Join(dir, base+".crt"),
-		keyFile:  filepath.Join(dir, base+".key"),
-		now:      now,
-		log:      log,
-	}
+// Load reads cluster.crt, base.crt and base.key in dir as LoadFiles does.
+func Load(dir, base string, role Role, log *slog.Logger) (*Credentials, error) {
+	return load(PathsIn(dir, base), log, time.Now, role)
+}
+
+// LoadFiles reads a certificate, its key and the authority's certificate and
+// sees that they belong together, are valid now and are made for one of the
+// roles. Problems with files that change later go to log.
+func LoadFiles(files Paths, log *slog.Logger, roles ...Role) (*Credentials, error) {
+	return load(files, log, time.Now, roles...)
+}
+
+func load(files Paths, log *slog.Logger, now func() time.Time, roles ...Role) (*Credentials, error) {
+	c := &Credentials{roles: roles, files: files, now: now, log: log}
 	tried := c.stamp()
 	m, err := c.read()
 	if err != nil {
@@ -72,28 +80,28 @@ func (c *Credentials) Expires() time.Time {
 }
 
 func (c *Credentials) read() (*material, error) {
-	authority, err := readCert(c.authFile)
+	authority, err := readCert(c.files.Authority)
 	if err != nil {
 		return nil, err
 	}
-	pair, err := readPair(c.certFile, c.keyFile)
+	pair, err := readPair(c.files.Cert, c.files.Key)
 	if err != nil {
 		return nil, err
 	}
 	m := &material{pair: pair, authority: authority, roots: x509.NewCertPool()}
 	m.roots.AddCert(authority)
 	now := c.now()
-	if err := checkDates(c.authFile, authority, now); err != nil {
+	if err := checkDates(c.files.Authority, authority, now); err != nil {
 		return nil, err
 	}
-	if err := checkDates(c.certFile, pair.Leaf, now); err != nil {
+	if err := checkDates(c.files.Cert, pair.Leaf, now); err != nil {
 		return nil, err
 	}
-	if role, _, _ := Identity(pair.Leaf); role != c.role {
-		return nil, fmt.Errorf("certificate %s is for %q; this program needs %s", c.certFile, pair.Leaf.Subject.CommonName, wanted(c.role))
+	if role, _, _ := Identity(pair.Leaf); !slices.Contains(c.roles, role) {
+		return nil, fmt.Errorf("certificate %s is for %q; this program needs %s", c.files.Cert, pair.Leaf.Subject.CommonName, wantedAny(c.roles))
 	}
 	if err := m.trusts(pair.Leaf, nil, x509.ExtKeyUsageAny, now); err != nil {
-		return nil, fmt.Errorf("certificate %s does not come from the authority %s: %w", c.certFile, c.authFile, err)
+		return nil, fmt.Errorf("certificate %s does not come from the authority %s: %w", c.files.Cert, c.files.Authority, err)
 	}
 	return m, nil
 }
@@ -112,7 +120,7 @@ func (c *Credentials) current() *material {
 		c.log.Error("changed certificate files are not usable, the ones read before serve on", "error", err)
 		return c.good
 	}
-	c.log.Info("certificate files read anew", "file", c.certFile, "expires", m.pair.Leaf.NotAfter)
+	c.log.Info("certificate files read anew", "file", c.files.Cert, "expires", m.pair.Leaf.NotAfter)
 	c.good = m
 	return m
 }
@@ -121,7 +129,7 @@ func (c *Credentials) current() *material {
 // other side would only say that it is bad.
 func (c *Credentials) own() (*tls.Certificate, error) {
 	m := c.current()
-	if err := checkDates(c.certFile, m.pair.Leaf, c.now()); err != nil {
+	if err := checkDates(c.files.Cert, m.pair.Leaf, c.now()); err != nil {
 		return nil, err
 	}
 	return &m.pair, nil
@@ -135,7 +143,7 @@ type stamp [3]struct {
 
 func (c *Credentials) stamp() stamp {
 	var s stamp
-	for i, file := range []string{c.authFile, c.certFile, c.keyFile} {
+	for i, file := range []string{c.files.Authority, c.files.Cert, c.files.Key} {
 		if info, err := os.Stat(file); err == nil {
 			s[i].size, s[i].mtime = info.Size(), info.ModTime()
 		}

@@ -1,4 +1,4 @@
 package pki
 
-// LoadAt is Load with a clock.
+// LoadAt is LoadFiles with a clock.
 var LoadAt = load

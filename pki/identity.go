@@ -15,6 +15,7 @@ const (
 	RoleControl Role = "control" // serves the REST API and the agents
 	RoleNode    Role = "node"    // is the agent of one node
 	RoleUser    Role = "user"    // calls the REST API
+	RoleReader  Role = "reader"  // calls what of the REST API changes nothing
 )
 
 // ControlName is the common name of the control service's certificate, and a
@@ -24,6 +25,8 @@ const ControlName = "control-service"
 const (
 	nodePrefix = "node-"
 	userPrefix = "user-"
+	// Not user-, so that a service that does not know the role admits none of it.
+	readerPrefix = "reader-"
 )
 
 var uuidText = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
@@ -47,6 +50,9 @@ func Identity(cert *x509.Certificate) (role Role, name, cluster string) {
 	}
 	if user, ok := strings.CutPrefix(cn, userPrefix); ok && user != "" {
 		return RoleUser, user, cluster
+	}
+	if user, ok := strings.CutPrefix(cn, readerPrefix); ok && user != "" {
+		return RoleReader, user, cluster
 	}
 	return "", cn, cluster
 }

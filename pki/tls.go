@@ -82,11 +82,7 @@ func (c *Credentials) verify(state tls.ConnectionState, usage x509.ExtKeyUsage, 
 		return fmt.Errorf("%s: %w", describe(cert), err)
 	}
 	if role, _, _ := Identity(cert); !slices.Contains(admitted, role) {
-		wants := make([]string, len(admitted))
-		for i, role := range admitted {
-			wants[i] = wanted(role)
-		}
-		return fmt.Errorf("%s: is of the wrong role, want %s", describe(cert), strings.Join(wants, " or "))
+		return fmt.Errorf("%s: is of the wrong role, want %s", describe(cert), wantedAny(admitted))
 	}
 	return nil
 }
@@ -127,6 +123,15 @@ func checkHost(cert *x509.Certificate, host string) error {
 	return fmt.Errorf("%s: %w", describe(cert), err)
 }
 
+// wantedAny describes the certificates that do.
+func wantedAny(roles []Role) string {
+	wants := make([]string, len(roles))
+	for i, role := range roles {
+		wants[i] = wanted(role)
+	}
+	return strings.Join(wants, " or ")
+}
+
 // wanted describes the certificate that a role needs.
 func wanted(role Role) string {
 	switch role {
@@ -136,6 +141,8 @@ func wanted(role Role) string {
 		return "a node's (CN " + nodePrefix + "UUID)"
 	case RoleUser:
 		return "a user's (CN " + userPrefix + "NAME)"
+	case RoleReader:
+		return "a reader's (CN " + readerPrefix + "NAME)"
 	}
 	return string(role)
 }

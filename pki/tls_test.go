@@ -259,7 +259,7 @@ func TestExpiryOfOnesOwnCertificateIsSaidAtHome(t *testing.T) {
 	server := serverConfig(t, dir, pki.RoleNode)
 	now := time.Now()
 	clock := func() time.Time { return now }
-	creds, err := pki.LoadAt(dir, "node", pki.RoleNode, quiet(), clock)
+	creds, err := pki.LoadAt(pki.PathsIn(dir, "node"), quiet(), clock, pki.RoleNode)
 	if err != nil {
 		t.Fatal(err)
 	}

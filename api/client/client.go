@@ -159,25 +159,11 @@ func (c *Client) node(ctx context.Context, method string, id api.NodeID, what st
 	return &n, nil
 }
 
-// Volumes returns all datasets in full. Those whose volumes are gone are left
-// out unless gone is set.
-func (c *Client) Volumes(ctx context.Context, gone bool) ([]*api.DatasetDetail, error) {
-	path := "/v1/volumes"
-	if gone {
-		path += "?deleted=true"
-	}
-	var details []*api.DatasetDetail
-	err := c.get(ctx, path, &details)
-	return details, err
-}
-
-// Volume returns a dataset in full, by its id or by the name of a live one.
-func (c *Client) Volume(ctx context.Context, name string) (*api.DatasetDetail, error) {
-	var detail api.DatasetDetail
-	if err := c.get(ctx, "/v1/volumes/"+url.PathEscape(name), &detail); err != nil {
-		return nil, err
-	}
-	return &detail, nil
+// Backends returns the storage systems that the cluster's agents drive.
+func (c *Client) Backends(ctx context.Context) ([]*api.BackendDetail, error) {
+	var backends []*api.BackendDetail
+	err := c.get(ctx, "/v1/backends", &backends)
+	return backends, err
 }
 
 // Backup returns a backup of all records of the cluster, to be read and closed.

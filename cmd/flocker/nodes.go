@@ -74,7 +74,7 @@ func newNodesShow(c *connection) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				all, err := cl.Volumes(ctx, false)
+				all, err := cl.Volumes(ctx, api.VolumeQuery{})
 				if err != nil {
 					return err
 				}

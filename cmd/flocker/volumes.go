@@ -42,7 +42,7 @@ func newVolumesList(c *connection) *cobra.Command {
 				return err
 			}
 			defer cl.Close()
-			all, err := cl.Volumes(cmd.Context(), gone)
+			all, err := cl.Volumes(cmd.Context(), api.VolumeQuery{Gone: gone})
 			if err != nil {
 				return err
 			}

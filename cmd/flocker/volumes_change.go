@@ -147,7 +147,7 @@ func newVolumesDestroy(c *connection) *cobra.Command {
 }
 
 func datasetNamed(cmd *cobra.Command, cl *client.Client, text string) (*api.DatasetDetail, error) {
-	all, err := cl.Volumes(cmd.Context(), true)
+	all, err := cl.Volumes(cmd.Context(), api.VolumeQuery{Gone: true})
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func newVolumesShow(c *connection) *cobra.Command {
 				return err
 			}
 			defer cl.Close()
-			all, err := cl.Volumes(cmd.Context(), true)
+			all, err := cl.Volumes(cmd.Context(), api.VolumeQuery{Gone: true})
 			if err != nil {
 				return err
 			}

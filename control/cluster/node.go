@@ -39,6 +39,7 @@ func (c NodeConnect) Apply(s *State) (Outcome, error) {
 	n.Hostname, n.Address = c.Hello.Hostname, c.Address
 	n.Era, n.Agent, n.Instance = strings.ToLower(c.Hello.Era), c.Hello.Agent, c.Hello.Instance
 	n.Backend, n.Version = c.Hello.Backend, c.Hello.Version
+	n.AllocationUnit, n.Capabilities, n.CertificateExpires = c.Hello.AllocationUnit, c.Hello.Capabilities, c.Hello.CertificateExpires
 	n.Stream++
 	n.Connected, n.Replica = true, c.Replica
 	return Outcome{Changes: []Change{putNode(&n)}, Node: &n}, nil
@@ -52,6 +53,9 @@ func (c NodeConnect) check() error {
 		if len(text.value) > maxText {
 			return api.FieldErrorf(text.field, "has %d bytes, more than the %d that are allowed", len(text.value), maxText)
 		}
+	}
+	if len(c.Hello.Capabilities) > maxCapabilities || len(strings.Join(c.Hello.Capabilities, "")) > maxText {
+		return api.FieldErrorf("capabilities", "are %d, more than the %d that are allowed, or too long", len(c.Hello.Capabilities), maxCapabilities)
 	}
 	if c.Hello.Agent == "" {
 		return api.FieldErrorf("agent", "must not be empty: it tells a restarted agent from a second one")

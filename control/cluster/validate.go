@@ -15,6 +15,8 @@ const (
 	maxCause     = 4096   // bytes of a failure's cause
 	maxConsumers = 1000   // of a dataset on a node
 	maxState     = 100000 // bytes of all texts of a report about one dataset
+	// maxCapabilities is how many a hello may name.
+	maxCapabilities = 32
 )
 
 // CheckSize reports why bytes is no size to ask for.
