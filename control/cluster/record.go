@@ -59,6 +59,12 @@ func (k Key) Node() (id api.NodeID, ok bool) {
 	return api.NodeID(rest), kind == kindNode
 }
 
+// Replica returns which replica's record k names, if it names one.
+func (k Key) Replica() (id api.ReplicaID, ok bool) {
+	kind, rest := k.split()
+	return api.ReplicaID(rest), kind == kindReplica
+}
+
 func (k Key) split() (kind, id string) {
 	kind, id, _ = strings.Cut(string(k), "/")
 	return kind, id
