@@ -26,14 +26,22 @@ func (r *Replica) Subscribe(node api.NodeID) Subscription { return Subscription{
 // Ready is the channel that wakes the stream.
 func (s Subscription) Ready() <-chan struct{} { return s.s.ready }
 
-// Take returns what has changed.
-func (s Subscription) Take() []api.DatasetID { return s.s.take() }
+// Take returns which datasets have changed.
+func (s Subscription) Take() []api.DatasetID {
+	datasets, _ := s.s.take()
+	return datasets
+}
 
 // Close ends the subscription.
 func (s Subscription) Close() { s.s.close() }
 
 // ParseCreate and ParseMove let tests give bodies to the parsers.
 func ParseCreate(body []byte) (cluster.Create, error) { return parseCreate(body) }
+
+// ParseLease reads the body of an acquisition.
+func ParseLease(body []byte, now time.Time) (cluster.AcquireLease, error) {
+	return parseLease(body, now)
+}
 
 // ParseMove reads the body of a move.
 func ParseMove(body []byte) (cluster.Move, error) { return parseMove(body) }

@@ -30,6 +30,7 @@ func (a *rest) serve(log *slog.Logger, m *metrics) http.Handler {
 	a.datasetRoutes(s)
 	a.stateRoutes(s)
 	a.containerRoutes(s)
+	a.leaseRoutes(s)
 	a.volumeRoutes(s)
 	a.nodeRoutes(s)
 	a.statusRoutes(s)

@@ -99,7 +99,7 @@ func FuzzStoredRecordsNeverCrashAndEncodeAsTheyWere(f *testing.F) {
 		s := cluster.New()
 		s.Put(c)
 		if c.Dataset != nil {
-			cluster.Explain(c.Dataset, nil, s.Node, time.Time{})
+			cluster.Explain(c.Dataset, nil, nil, s.Node, time.Time{})
 		}
 		first, err := cluster.Encode(c)
 		if err != nil {
