@@ -105,8 +105,8 @@ type engine struct {
 	mu       sync.Mutex
 	datasets map[api.DatasetID]*dataset
 	leases   map[api.DatasetID]*api.Lease // of this node, also of what is no concern of it yet
-	names    map[string]int // names that a front door is claiming right now
-	synced   bool           // the control service has told what concerns this node
+	names    map[string]int               // names that a front door is claiming right now
+	synced   bool                         // the control service has told what concerns this node
 	closed   bool
 	workers  sync.WaitGroup
 	ctx      context.Context //nolint:containedctx // the life of the workers, which start at any time
