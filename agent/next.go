@@ -173,6 +173,8 @@ type want struct {
 	consumers int          // on this node
 	acquiring bool         // a front door is about to become a consumer
 	spent     bool         // this node has sent the release of the token it holds, and does not know the outcome
+	leased    bool         // this node has a lease of it
+	mounted   bool         // it is mounted here
 }
 
 // decide says what node should bring the dataset to.
@@ -213,6 +215,10 @@ func decideHeld(d *api.Dataset, node api.NodeID, w want) goal {
 		// Another node may have the token already. Whoever came meanwhile
 		// gets a new one.
 		return goalReleased
+	case w.leased && w.mounted:
+		// Somebody has said over the API that it is in use here. That keeps what
+		// is mounted; it brings nothing up.
+		return goalMounted
 	case w.consumers > 0 && d.Preempted():
 		return goalYielded
 	case w.consumers > 0:

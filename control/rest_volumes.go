@@ -101,17 +101,18 @@ func tagOf(full *api.DatasetDetail) string {
 		Dataset *api.Dataset
 		State   *api.DatasetState
 		Holder  *api.Node
-	}{full.Dataset, full.State, full.Holder})
+		Lease   *api.Lease
+	}{full.Dataset, full.State, full.Holder, full.Lease})
 	return `W/"` + hex.EncodeToString(sum.Sum(nil)[:12]) + `"`
 }
 
 // detail returns a dataset in full.
 func detail(s *cluster.State, d *api.Dataset, now time.Time) *api.DatasetDetail {
-	full := &api.DatasetDetail{Dataset: d, State: s.DatasetState(d.ID)}
+	full := &api.DatasetDetail{Dataset: d, State: s.DatasetState(d.ID), Lease: s.Lease(d.ID)}
 	if d.Holder != nil {
 		full.Holder = s.Node(d.Holder.Node)
 	}
-	status, why := cluster.Explain(d, full.State, s.Node, now)
+	status, why := cluster.Explain(d, full.State, full.Lease, s.Node, now)
 	full.Status, full.Why = string(status), why
 	return full
 }

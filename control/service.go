@@ -261,6 +261,10 @@ func (s *Service) Run(ctx context.Context) (err error) {
 		return nil
 	})
 	g.Go(func() error {
+		expireLeases(gctx, s.replica, s.members.self.ID, s.deps.Now, s.log)
+		return nil
+	})
+	g.Go(func() error {
 		prune(gctx, s.replica, s.deps.Now, s.cfg.KeepDeleted, s.log)
 		return nil
 	})

@@ -81,7 +81,7 @@ func TestMistakesInBodiesAreNamed(t *testing.T) {
 		{"changeVolume", `{"metadata": {"": "x"}}`, `metadata: the key "" has 0 characters, less than the 1 that are needed`},
 		{"changeVolume", `{"size": null}`, `size: null is not of type 'integer'`},
 		{"acquireLease", `{"dataset_id": "x", "node_uuid": 1, "expires": "1"}`,
-			`dataset_id: "x" is not a UUID; expires: "1" is not of type 'number' or 'null'; node_uuid: 1 is not of type 'string'`},
+			`dataset_id: "x" is not a UUID of 36 characters; expires: "1" is not of type 'number' or 'null'; node_uuid: 1 is not of type 'string'`},
 	} {
 		got := ""
 		if err := operation(t, tc.operation).CheckBody([]byte(tc.body)); err != nil {

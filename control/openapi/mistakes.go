@@ -109,9 +109,9 @@ func (f *finder) text(e *jsonschema.ValidationError, value any) string {
 		slices.SortFunc(k.Want, func(a, b string) int { return cmp.Or(last(a)-last(b), cmp.Compare(a, b)) })
 		return fmt.Sprintf("%s is not of type %s", quote(value), quoteAll(k.Want, " or "))
 	case *kind.Required:
-		return fmt.Sprintf("%s is a required property", quoteAll(k.Missing, ", "))
+		return quoteAll(k.Missing, ", ") + is(k.Missing, " is a required property", " are required properties")
 	case *kind.AdditionalProperties:
-		return fmt.Sprintf("Additional properties are not allowed (%s unexpected)", quoteAll(k.Properties, ", ")+plural(k.Properties))
+		return fmt.Sprintf("Additional properties are not allowed (%s unexpected)", quoteAll(k.Properties, ", ")+is(k.Properties, " was", " were"))
 	case *kind.Pattern:
 		return fmt.Sprintf("%s is not %s", quote(value), f.rule(e, k.Want))
 	case *kind.MinLength:
@@ -119,9 +119,9 @@ func (f *finder) text(e *jsonschema.ValidationError, value any) string {
 	case *kind.MaxLength:
 		return fmt.Sprintf("%s has %d characters, more than the %d that are allowed", quote(value), k.Got, k.Want)
 	case *kind.Minimum:
-		return fmt.Sprintf("%s is less than the minimum of %s", quote(value), number(k.Want))
+		return fmt.Sprintf("%s is less than the minimum of %s%s", quote(value), number(k.Want), f.reason(e))
 	case *kind.Maximum:
-		return fmt.Sprintf("%s is more than the maximum of %s", quote(value), number(k.Want))
+		return fmt.Sprintf("%s is more than the maximum of %s%s", quote(value), number(k.Want), f.reason(e))
 	case *kind.MultipleOf:
 		return fmt.Sprintf("%s is not a multiple of %s", quote(value), number(k.Want))
 	case *kind.MaxProperties:
@@ -153,6 +153,14 @@ func (f *finder) rule(e *jsonschema.ValidationError, pattern string) string {
 	return "as " + pattern
 }
 
+// reason says why there is a limit, in the words that the schema has for it.
+func (f *finder) reason(e *jsonschema.ValidationError) string {
+	if rule := f.rules[e.SchemaURL]; rule != "" {
+		return ", " + rule
+	}
+	return ""
+}
+
 // last sorts null behind what it stands in for.
 func last(kind string) int {
 	if kind == "null" {
@@ -161,11 +169,12 @@ func last(kind string) int {
 	return 0
 }
 
-func plural(words []string) string {
+// is chooses the words for one or for several.
+func is(words []string, one, several string) string {
 	if len(words) == 1 {
-		return " was"
+		return one
 	}
-	return " were"
+	return several
 }
 
 func quoteAll(words []string, between string) string {
