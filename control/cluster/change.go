@@ -58,7 +58,7 @@ func (c ChangeDataset) size(s *State, d *api.Dataset) error {
 		return err
 	}
 	least := d.Size
-	if d.Volume != nil && d.Volume.Size < least {
+	if d.Volume != nil && d.Volume.Size > 0 && d.Volume.Size < least {
 		least = d.Volume.Size // it has not grown yet
 	}
 	switch {
