@@ -1,7 +1,11 @@
 package control
 
 import (
+	"bufio"
 	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 
@@ -71,9 +75,7 @@ func TestHistoryForgetsNothingUnnoticed(t *testing.T) {
 			keys, to, _, known := h.since(position)
 			if !known {
 				seen = map[cluster.Key]uint64{}
-				for key, at := range last {
-					seen[key] = at
-				}
+				maps.Copy(seen, last)
 				position = revision
 				continue
 			}
@@ -97,5 +99,17 @@ func upTo(n int) func(func(int) bool) {
 				return
 			}
 		}
+	}
+}
+
+// A comment is what keeps a quiet watch from being taken for dead.
+func TestQuietWatchShowsThatItIsAlive(t *testing.T) {
+	rec := httptest.NewRecorder()
+	st := &watchStream{out: bufio.NewWriter(rec), rc: http.NewResponseController(rec)}
+	if err := st.comment(); err != nil {
+		t.Fatal(err)
+	}
+	if got := rec.Body.String(); got != ":\n\n" || !rec.Flushed {
+		t.Errorf("got %q, flushed %v", got, rec.Flushed)
 	}
 }

@@ -10,7 +10,13 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
+
+// recorder takes answers as a connection does.
+type recorder struct{ *httptest.ResponseRecorder }
+
+func (recorder) SetWriteDeadline(time.Time) error { return nil }
 
 // Whatever a user sends to whichever operation: it is answered as the document
 // says, and with no defect.
@@ -38,7 +44,7 @@ func FuzzOperations(f *testing.F) {
 		r.URL, r.TLS = u, state
 		r.URL.RawQuery = strings.ReplaceAll(query, "wait=", "w=") // not that long
 		r.Header.Set("X-If-Configuration-Matches", match)
-		rec := httptest.NewRecorder()
+		rec := recorder{httptest.NewRecorder()}
 		handler.ServeHTTP(rec, r)
 		if op = operationOf(t, op.Method, u.Path); op == nil {
 			return // the value has made another path of it

@@ -83,7 +83,7 @@ type watchStream struct {
 
 // serve sends events until the client or the service ends it, and says why.
 func (st *watchStream) serve(ctx context.Context, lastEventID string) error {
-	if err := st.write(&sse.Message{Retry: watchRetry}); err != nil {
+	if _, err := (&sse.Message{Retry: watchRetry}).WriteTo(st.out); err != nil {
 		return err
 	}
 	beat := time.NewTicker(watchBeat)
@@ -107,7 +107,7 @@ func (st *watchStream) serve(ctx context.Context, lastEventID string) error {
 		select {
 		case <-more:
 		case <-beat.C:
-			if err := st.write(comment()); err != nil {
+			if err := st.comment(); err != nil {
 				return err
 			}
 		case <-st.stopping:
@@ -267,15 +267,9 @@ func (st *watchStream) event(kind api.EventKind, ev *api.Event, id *string) erro
 	return err
 }
 
-func comment() *sse.Message {
-	m := &sse.Message{}
-	m.AppendComment("")
-	return m
-}
-
-// write writes a message and sends it off.
-func (st *watchStream) write(m *sse.Message) error {
-	if _, err := m.WriteTo(st.out); err != nil {
+// comment sends what clients pass over.
+func (st *watchStream) comment() error {
+	if _, err := st.out.WriteString(":\n\n"); err != nil {
 		return err
 	}
 	return st.flush()

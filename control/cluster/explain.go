@@ -328,16 +328,7 @@ func (e *explanation) outlook(holder *api.Node, lost, failing, waiting bool) {
 		return
 	}
 	if lost {
-		what := "its containers may still be running and writing, so no other node gets the volume"
-		if e.d.Deleted {
-			what = "it may still be writing, so the volume is not destroyed"
-		}
-		if wantedElsewhere(e.d) {
-			e.say("No other node with the same storage system is there to keep %s from writing, and until then %s.", name, what)
-			return
-		}
-		e.say("While %s is silent %s. That goes on when its agent is back: start it, or see to the machine. "+
-			"When another node asks for it, that one fences %s first.", name, what, name)
+		e.silence(name)
 		return
 	}
 	switch {
@@ -364,6 +355,20 @@ func (e *explanation) outlook(holder *api.Node, lost, failing, waiting bool) {
 	case e.st.Action != "":
 		e.say("%s is about to %s.", name, e.st.Action)
 	}
+}
+
+// silence says what a lost holder means that nobody fences.
+func (e *explanation) silence(holder string) {
+	what := "its containers may still be running and writing, so no other node gets the volume"
+	if e.d.Deleted {
+		what = "it may still be writing, so the volume is not destroyed"
+	}
+	if wantedElsewhere(e.d) {
+		e.say("No other node with the same storage system is there to keep %s from writing, and until then %s.", holder, what)
+		return
+	}
+	e.say("While %s is silent %s. That goes on when its agent is back: start it, or see to the machine. "+
+		"When another node asks for it, that one fences %s first.", holder, what, holder)
 }
 
 // heldUp says what a lease on the holder holds up, and how to end that.

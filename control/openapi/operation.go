@@ -77,11 +77,42 @@ func (op *Operation) CheckBody(body []byte) error {
 	if err != nil {
 		return ErrNotJSON
 	}
+	if n, ok := monstrous(value); ok {
+		return &BodyError{[]string{fmt.Sprintf("the number %s is out of range", shorten(n))}}
+	}
 	if mistakes := op.body.check(value); len(mistakes) > 0 {
 		return &BodyError{mistakes}
 	}
 	return nil
 }
+
+// exponent finds one of more than three digits.
+var exponent = regexp.MustCompile(`[eE][+-]?[0-9]{4}`)
+
+// monstrous returns a number that no field has, and that takes the schemas' exact
+// arithmetic long to look at.
+func monstrous(value any) (string, bool) {
+	switch v := value.(type) {
+	case json.Number:
+		return v.String(), len(v) > maxDigits || exponent.MatchString(v.String())
+	case []any:
+		for _, inner := range v {
+			if n, ok := monstrous(inner); ok {
+				return n, true
+			}
+		}
+	case object:
+		for _, inner := range v {
+			if n, ok := monstrous(inner); ok {
+				return n, true
+			}
+		}
+	}
+	return "", false
+}
+
+// maxDigits is how long a number can be.
+const maxDigits = 1000
 
 // CheckParameters reports what is wrong with a request's path, by the values of
 // its parameters, and with its query, as a *ParameterError.
