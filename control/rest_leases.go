@@ -31,6 +31,14 @@ type lease struct {
 	Expires *seconds      `json:"expires"` // still to go, null for ever
 }
 
+// expiryText says when a lease ends.
+func expiryText(l *api.Lease) string {
+	if l.Expires.IsZero() {
+		return "never"
+	}
+	return l.Expires.Format(time.RFC3339)
+}
+
 func leaseAt(l *api.Lease, now time.Time) lease {
 	shown := lease{Dataset: l.Dataset, Node: l.Node}
 	if !l.Expires.IsZero() {
@@ -78,7 +86,7 @@ func (a *rest) acquireLease(w http.ResponseWriter, r *http.Request, who caller) 
 	status := http.StatusOK
 	if res.New {
 		status = http.StatusCreated
-		a.log.Info("lease was acquired", "dataset", c.Dataset, "node", nodeName(res.State, c.Node), "expires", res.Lease.Expires, "by", who.name)
+		a.log.Info("lease was acquired", "dataset", c.Dataset, "node", nodeName(res.State, c.Node), "expires", expiryText(res.Lease), "by", who.name)
 	}
 	reply(w, status, leaseAt(res.Lease, c.At))
 	return nil
