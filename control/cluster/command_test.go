@@ -114,6 +114,14 @@ func (b *bench) release(n api.NodeID, id api.DatasetID) {
 	}
 }
 
+// unpin has a dataset mounted only while it is used, since another node has
+// asked for it for a moment.
+func (b *bench) unpin(id api.DatasetID, asks api.NodeID) {
+	b.t.Helper()
+	b.claim(asks, id)
+	b.say(asks, id, api.DatasetReport{Withdraw: true})
+}
+
 // wantHolder checks who holds a dataset, where it should be, and who waits.
 func (b *bench) wantHolder(id api.DatasetID, holder, primary api.NodeID, waiting ...api.NodeID) {
 	b.t.Helper()
@@ -295,6 +303,7 @@ func TestMoveWaitsForTheHolder(t *testing.T) {
 	if !b.s.Dataset("d").Pinned {
 		t.Error("a moved dataset is not pinned")
 	}
+	b.unpin("d", "a")
 	b.release("b", "d")
 	b.wantHolder("d", "", "b")
 	b.do(cluster.Move{At: b.now, ID: "d", Primary: "c"})
@@ -463,10 +472,7 @@ func TestDeleteOfAnUnheldDatasetFindsSomebodyToDestroyIt(t *testing.T) {
 			b := newBench(t, "a", "b")
 			b.create("d", "b", "db")
 			b.say("b", "d", api.DatasetReport{Volume: &api.Volume{ID: "vol-1"}})
-			b.claim("a", "d") // since then it is on node b only while it is used
-			if err := b.report("a", "d", api.DatasetReport{Withdraw: true}); err != nil {
-				t.Fatal(err)
-			}
+			b.unpin("d", "a")
 			b.release("b", "d")
 			for _, n := range tc.disconnected {
 				b.do(cluster.NodeDisconnect{At: b.now, Node: n, Stream: 1})
