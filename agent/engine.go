@@ -265,6 +265,10 @@ func (e *engine) plan(d *dataset) (task, bool) {
 			used:       len(d.consumers) > 0,
 			wantBind:   d.readOnly(),
 			bound:      d.seen.bound,
+			grows:      e.stepper.grows(d.record, d.seen),
+			behind:     e.stepper.behind(d.seen),
+			unfilled:   d.seen.unfilled,
+			unreported: d.registered() && d.seen.volume.Size > d.record.Volume.Size,
 		})
 	}
 	if t.act == actNone || (t.act == actWait && g == goalToken) {
@@ -494,7 +498,7 @@ func (e *engine) settle(id api.DatasetID, eff effects) {
 		return
 	}
 	r := d.record.Clone()
-	if eff.volume != nil && r.Volume == nil {
+	if eff.volume != nil && (r.Volume == nil || r.Volume.Size < eff.volume.Size) {
 		r.Volume = eff.volume
 	}
 	if eff.release && r.Holder != nil && r.Holder.Epoch == eff.epoch {

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,16 +36,8 @@ func (s Subscription) Take() []api.DatasetID {
 // Close ends the subscription.
 func (s Subscription) Close() { s.s.close() }
 
-// ParseCreate and ParseMove let tests give bodies to the parsers.
-func ParseCreate(body []byte) (cluster.Create, error) { return parseCreate(body) }
-
-// ParseLease reads the body of an acquisition.
-func ParseLease(body []byte, now time.Time) (cluster.AcquireLease, error) {
-	return parseLease(body, now)
-}
-
-// ParseMove reads the body of a move.
-func ParseMove(body []byte) (cluster.Move, error) { return parseMove(body) }
+// UserHandler answers users' requests, without a connection.
+func (s *Service) UserHandler() http.Handler { return s.servers[0].server.Handler }
 
 // WriteOf has a replica decide and commit commands as one batch, without its
 // writer running.

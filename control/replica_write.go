@@ -273,6 +273,7 @@ func (r *Replica) publish(next *cluster.State, changes []cluster.Change) {
 		}
 		r.watchers.wake(c.Key)
 	}
+	r.history.add(next.Revision(), changes)
 	r.metrics.observe(next)
 	r.wakeUpkeep(next)
 	r.wakeExpiry(old, next)

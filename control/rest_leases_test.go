@@ -8,7 +8,6 @@ import (
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/api/client"
-	"github.com/flocker-mesos/flocker/control"
 )
 
 const (
@@ -64,25 +63,25 @@ func TestLeasesAreAcquiredRenewedAndReleasedAsInFlocker(t *testing.T) {
 func TestBodiesOfLeasesAreChecked(t *testing.T) {
 	c := newWorld(t).raw()
 	noDate := func(expires string) string {
-		return mistaken + `"expires: ` + expires + ` seconds from now are no date: give a number of seconds*`
+		return mistaken + `"expires: ` + expires + ` is *, so that it ends before the year 9999"]}`
 	}
 	for _, tc := range []struct{ name, body, answer string }{
 		{"no body", ``, notJSON},
 		{"no JSON", `{`, notJSON},
 		{"an array", `[]`, mistaken + `"[] is not of type 'object'"]}`},
-		{"nothing in it", `{}`, mistaken + `"'dataset_id' is a required property","'node_uuid' is a required property","'expires' is a required property"]}`},
+		{"nothing in it", `{}`, mistaken + `"'dataset_id', 'node_uuid', 'expires' are required properties"]}`},
 		{"an unknown property", strings.Replace(leaseBody(dataset1, nodeA, "1"), "}", `, "id": 1}`, 1), mistaken + `"Additional properties are not allowed ('id' was unexpected)"]}`},
 		{"no text as id", leaseBody(dataset1, nodeA, "1")[:15] + `1, "node_uuid": "` + nodeA + `", "expires": 1}`, mistaken + `"dataset_id: 1 is not of type 'string'"]}`},
 		{"a short id", leaseBody("db", nodeA, "1"), mistaken + `"dataset_id: \"db\" is not a UUID of 36 characters"]}`},
 		{"an id without dashes", leaseBody(strings.ReplaceAll(dataset1, "-", ""), nodeA, "1"), mistaken + `"dataset_id: *is not a UUID of 36 characters"]}`},
 		{"36 characters that are no id", leaseBody(strings.Repeat("x", 36), nodeA, "1"), mistaken + `"dataset_id: *is not a UUID of 36 characters"]}`},
 		{"a node of version 1", leaseBody(dataset1, "4b2f6f0e-5d8f-1a4a-9a52-0d7ad9e0a111", "1"), mistaken + `"node_uuid: *is not a version 4 UUID"]}`},
-		{"an expiry as text", leaseBody(dataset1, nodeA, `"30"`), mistaken + `"expires: \"30\" is not of type 'number', 'null'"]}`},
-		{"an expiry of true", leaseBody(dataset1, nodeA, `true`), mistaken + `"expires: true is not of type 'number', 'null'"]}`},
+		{"an expiry as text", leaseBody(dataset1, nodeA, `"30"`), mistaken + `"expires: \"30\" is not of type 'number' or 'null'"]}`},
+		{"an expiry of true", leaseBody(dataset1, nodeA, `true`), mistaken + `"expires: true is not of type 'number' or 'null'"]}`},
 		{"an expiry beyond dates", leaseBody(dataset1, nodeA, `1e15`), noDate("1e15")},
 		{"an expiry beyond numbers", leaseBody(dataset1, nodeA, `1e999`), noDate("1e999")},
 		{"an expiry before dates", leaseBody(dataset1, nodeA, `-1e15`), noDate("-1e15")},
-		{"several mistakes", leaseBody("db", "a", `{}`), mistaken + `"dataset_id*","node_uuid*","expires*"]}`},
+		{"several mistakes", leaseBody("db", "a", `{}`), mistaken + `"dataset_id*","expires*","node_uuid*"]}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := &caller{&world{TB: t, cfg: c.cfg}, c.http}
@@ -245,21 +244,4 @@ func TestLeaseIsSweptOnceTheLogIsBack(t *testing.T) {
 	})
 	logs[0].set(false)
 	w.noLeases()
-}
-
-func FuzzParseLease(f *testing.F) {
-	for _, expires := range []string{"null", "30", "-0.5", "1e15", "1e999", `"x"`} {
-		f.Add([]byte(leaseBody(dataset1, nodeA, expires)))
-	}
-	f.Add([]byte(`{"expires": 1}`))
-	now := time.Date(2026, 3, 1, 10, 0, 0, 123456789, time.UTC)
-	f.Fuzz(func(t *testing.T, body []byte) {
-		c, err := control.ParseLease(body, now)
-		if err != nil {
-			return
-		}
-		if _, err := c.Expires.MarshalJSON(); err != nil || len(c.Dataset) != 36 || len(c.Node) != 36 {
-			t.Errorf("%s: got %+v, %v", body, c, err)
-		}
-	})
 }

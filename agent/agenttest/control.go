@@ -337,7 +337,7 @@ func (s *session) Report(_ context.Context, report api.Report) (*api.ReportReply
 			continue
 		}
 		c.states[d.ID] = r.State
-		if r.Release || r.Withdraw || (r.Volume != nil && d.Volume == nil) {
+		if r.Release || r.Withdraw || r.Volume != nil && (d.Volume == nil || d.Volume.Size < r.Volume.Size) {
 			c.put(d.ID, func(d *api.Dataset) { s.effect(d, r) })
 		}
 	}

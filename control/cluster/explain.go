@@ -66,6 +66,7 @@ func (e *explanation) explain() Status {
 	}
 	e.place(holder)
 	e.uses()
+	e.growth(holder)
 	lost := e.liveness(holder)
 	e.leased(lost)
 	failing := e.failure()
@@ -107,6 +108,7 @@ func (e *explanation) unheld() Status {
 	default:
 		e.say("%s is not in use: its volume %s is attached nowhere.", e.name(), e.volume())
 	}
+	e.growth(nil)
 	e.failure()
 	e.leased(false)
 	e.say("The first node that asks for it gets it.")
@@ -193,6 +195,39 @@ func (e *explanation) uses() {
 		}
 		e.say("It is %s there by %s%s.", verb, strings.Join(texts, ", "), more)
 	}
+}
+
+// growth says that the volume is to become larger, and how far that is. Whoever
+// uses it goes on to do so meanwhile. The holder is nil where there is none.
+func (e *explanation) growth(holder *api.Node) {
+	volume, action := e.d.Volume, ""
+	if e.st != nil && holder != nil {
+		action = e.st.Action
+	}
+	pending := volume != nil && volume.Size > 0 && volume.Size < e.d.Size
+	if e.d.Deleted || !pending && action != api.ActionGrow && action != api.ActionGrowFS {
+		return
+	}
+	// The volume may have grown already, and that is reported with its file system.
+	mounted := e.st != nil && e.st.Phase == api.PhaseMounted
+	what := "that is done when it is mounted next."
+	switch {
+	case action == api.ActionGrowFS:
+		what = "its volume has grown, and its file system is next."
+	case action == api.ActionGrow:
+		what = "its volume is next, and then its file system."
+	case holder != nil && !holder.NeverCame() && !canGrow(holder):
+		what = fmt.Sprintf("but the backend %s of %s, as its agent says, cannot make volumes larger.", holder.Backend, holder.Name())
+	case mounted && holder.Lost():
+		what = fmt.Sprintf("that is done when the agent of %s is back.", holder.Name())
+	case mounted && e.stays() || mounted && len(e.st.Consumers) > 0:
+		what = fmt.Sprintf("%s is about to do that.", holder.Name())
+	}
+	from := ""
+	if pending {
+		from = "from " + sizeText(volume.Size) + " "
+	}
+	e.say("It is to grow %sto %s: %s", from, sizeText(e.d.Size), what)
 }
 
 // liveness says so when the holder's agent is not there.
@@ -293,16 +328,7 @@ func (e *explanation) outlook(holder *api.Node, lost, failing, waiting bool) {
 		return
 	}
 	if lost {
-		what := "its containers may still be running and writing, so no other node gets the volume"
-		if e.d.Deleted {
-			what = "it may still be writing, so the volume is not destroyed"
-		}
-		if wantedElsewhere(e.d) {
-			e.say("No other node with the same storage system is there to keep %s from writing, and until then %s.", name, what)
-			return
-		}
-		e.say("While %s is silent %s. That goes on when its agent is back: start it, or see to the machine. "+
-			"When another node asks for it, that one fences %s first.", name, what, name)
+		e.silence(name)
 		return
 	}
 	switch {
@@ -335,6 +361,20 @@ func (e *explanation) handOver(holder string, used bool) {
 		condition = "the last of its users there has ended and the volume is unmounted and detached"
 	}
 	e.say("%s gets it as soon as %s.", next, condition)
+}
+
+// silence says what a lost holder means that nobody fences.
+func (e *explanation) silence(holder string) {
+	what := "its containers may still be running and writing, so no other node gets the volume"
+	if e.d.Deleted {
+		what = "it may still be writing, so the volume is not destroyed"
+	}
+	if wantedElsewhere(e.d) {
+		e.say("No other node with the same storage system is there to keep %s from writing, and until then %s.", holder, what)
+		return
+	}
+	e.say("While %s is silent %s. That goes on when its agent is back: start it, or see to the machine. "+
+		"When another node asks for it, that one fences %s first.", holder, what, holder)
 }
 
 // heldUp says what a lease on the holder holds up, and how to end that.

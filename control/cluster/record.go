@@ -63,6 +63,12 @@ func (k Key) Node() (id api.NodeID, ok bool) {
 	return api.NodeID(rest), kind == kindNode
 }
 
+// Replica returns which replica's record k names, if it names one.
+func (k Key) Replica() (id api.ReplicaID, ok bool) {
+	kind, rest := k.split()
+	return api.ReplicaID(rest), kind == kindReplica
+}
+
 // Lease returns of which dataset k names the lease, if it does.
 func (k Key) Lease() (id api.DatasetID, ok bool) {
 	kind, rest := k.split()

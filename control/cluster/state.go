@@ -147,6 +147,13 @@ func (s *State) Datasets() iter.Seq[*api.Dataset] {
 	}
 }
 
+// DatasetsAfter yields the datasets whose ids come after one, in their order.
+func (s *State) DatasetsAfter(id api.DatasetID) iter.Seq[*api.Dataset] {
+	return func(yield func(*api.Dataset) bool) {
+		s.datasets.Ascend(id, func(at api.DatasetID, d *api.Dataset) bool { return at <= id || yield(d) })
+	}
+}
+
 // CountDatasets returns how many datasets there are, deleted ones included.
 func (s *State) CountDatasets() int { return s.datasets.Len() }
 
