@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -59,9 +60,12 @@ type listening struct {
 
 // Time limits of connections. Streams have limits of their own.
 const (
-	headerTimeout   = 10 * time.Second
-	requestTimeout  = 30 * time.Second
-	idleTimeout     = 2 * time.Minute
+	headerTimeout  = 10 * time.Second
+	requestTimeout = 30 * time.Second
+	idleTimeout    = 2 * time.Minute
+	// maxConnections bounds those of a listener. Further ones wait in the kernel's
+	// queue until one ends.
+	maxConnections  = 16384
 	maxHeaderBytes  = 64 << 10
 	openTimeout     = time.Minute
 	shutdownTimeout = 5 * time.Second
@@ -184,6 +188,7 @@ func (s *Service) listen(name, address string, tls *tls.Config, handler http.Han
 	if err != nil {
 		return fmt.Errorf("listen for %s: %w", name, err)
 	}
+	l = netutil.LimitListener(l, maxConnections)
 	s.servers = append(s.servers, &listening{name: name, listener: l, server: &http.Server{
 		Handler:           handler,
 		TLSConfig:         tls,
