@@ -25,7 +25,7 @@ type rest struct {
 
 // serve returns the server of all resources.
 func (a *rest) serve(log *slog.Logger, m *metrics) http.Handler {
-	s := newServer(pki.RoleUser, slog.LevelInfo, log, m)
+	s := newServer(slog.LevelInfo, log, m, pki.RoleUser, pki.RoleReader)
 	a.versionRoutes(s)
 	a.datasetRoutes(s)
 	a.stateRoutes(s)

@@ -9,8 +9,10 @@ import (
 	"github.com/flocker-mesos/flocker/control/backup"
 )
 
+const pathBackup = "/v1/backup"
+
 func (a *rest) backupRoutes(s *server) {
-	s.handle("/v1/backup", methods{http.MethodGet: a.getBackup})
+	s.handle(pathBackup, methods{http.MethodGet: a.getBackup})
 }
 
 // backups lets one backup at a time be taken: each has all records in memory.

@@ -146,7 +146,7 @@ func TestServerRefusesWhoIsNotOfItsCluster(t *testing.T) {
 	}{
 		"no certificate":       {bare(t, "", ""), "didn't provide a certificate"},
 		"another authority":    {bare(t, other, "node"), "signed by unknown authority"},
-		"expired":              {bare(t, dir, "expired"), "certificate has expired"},
+		"expired":              {bare(t, dir, "expired"), "has expired on"},
 		"a server's":           {bare(t, dir, "control-service"), "incompatible key usage"},
 		"the authority itself": {bare(t, dir, "cluster"), "wrong role"},
 	}

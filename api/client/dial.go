@@ -60,7 +60,7 @@ func (c Config) dial(ctx context.Context, to endpoint) (_ *tls.Conn, err error) 
 	secure := tls.Client(conn, rules)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, explain(ctx, err)
+		return nil, explainRefusal(explain(ctx, err))
 	}
 	return secure, nil
 }
