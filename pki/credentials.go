@@ -86,7 +86,7 @@ func (c *Credentials) Expires() time.Time {
 }
 
 // readings is how often files are read that change while they are.
-const readings = 3
+const readings = 10
 
 // settled reads the files and returns what they were then. Where they have
 // changed meanwhile, what was read may be of before and after: it reads again.

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -125,7 +126,7 @@ func (a *Authority) sign(template *x509.Certificate, key crypto.PublicKey) ([]by
 		return nil, err
 	}
 	opts := a.opts.withDefaults(CertificateValidity)
-	now := opts.Now()
+	now := opts.Now().Truncate(time.Second) // as a certificate has it
 	template.NotBefore = now.Add(-clockSkew)
 	template.NotAfter = now.Add(opts.Validity)
 	if template.NotAfter.After(a.cert.NotAfter) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // How an authority lives on. Its certificate can be made anew with the same key
@@ -32,7 +33,7 @@ func (a *Authority) Extend() (old string, err error) {
 		template.MaxPathLen, template.MaxPathLenZero = full.MaxPathLen, full.MaxPathLenZero
 		template.SubjectKeyId = full.SubjectKeyId
 	}
-	if !template.NotAfter.After(a.cert.NotAfter) {
+	if template.NotAfter.Sub(a.cert.NotAfter) < 24*time.Hour {
 		return "", fmt.Errorf("the authority ends on %s as it is, and would on %s: ask for more days", day(a.cert.NotAfter), day(template.NotAfter))
 	}
 	cert, err := selfSign(template, a.key)

@@ -295,7 +295,7 @@ func sign(t *testing.T, dir, base, extensions string) {
 	ext := filepath.Join(dir, base+".ext")
 	write(t, ext, []byte(extensions))
 	openssl(t, "x509", "-req", "-in", filepath.Join(dir, base+".csr"), "-CA", filepath.Join(dir, "cluster.crt"),
-		"-CAkey", filepath.Join(dir, "cluster.key"), "-CAcreateserial", "-days", "10", "-extfile", ext,
+		"-CAkey", filepath.Join(dir, "cluster.key"), "-CAcreateserial", "-days", "100", "-extfile", ext,
 		"-out", filepath.Join(dir, base+".crt"))
 }
 
