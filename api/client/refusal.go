@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"syscall"
 )
 
 // certificateAlerts are how TLS says that a certificate does not do. It has no
@@ -20,8 +21,13 @@ var certificateAlerts = []tls.AlertError{
 }
 
 // explainRefusal adds to an error what to do where the other side did not accept
-// our certificate.
+// our certificate. In TLS 1.3 it says so only after the handshake is over for
+// us, and has hung up then: whoever writes meanwhile may never hear it.
 func explainRefusal(err error) error {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("%w: the control service has hung up; if it always does, it may not admit this certificate: its log says so, "+
+			"and `flocker ca check --control HOST:PORT` looks at both sides", err)
+	}
 	remote, ok := errors.AsType[*net.OpError](err)
 	if !ok || remote.Op != "remote error" {
 		return err

@@ -29,7 +29,7 @@ func newCACheck() *cobra.Command {
 			"docs/certificates.md. The exit code is 1 where something cannot work.",
 		Example: "  flocker ca check --certs-path /etc/flocker\n" +
 			"  flocker ca check alice.crt --control flocker.example.net:4523",
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+		RunE: f.run,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.certs, "certs-path", "", "directory of cluster.crt and, where no file is named, of the certificates; by default the\n"+
