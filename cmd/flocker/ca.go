@@ -50,19 +50,15 @@ func (f *caFlags) authority() (*pki.Authority, error) {
 // newCA makes the command of the certificate authority. It is one of flocker's,
 // and by the name flocker-ca a whole program, as it was in Flocker.
 func newCA() *cobra.Command {
-	cmd := group(&cobra.Command{
+	return group(&cobra.Command{
 		Use:   "ca",
 		Short: "Make, renew and check the certificates of a cluster",
 		Long: "Makes the certificate authority of a cluster and certificates for the control service, the\n" +
 			"nodes and the users; renews them, and the authority; and checks those of any other PKI. New\n" +
 			"files have mode 0600, and none is overwritten: a renewal keeps the old one as .old.",
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true}, // for when it is a program of its own
 	}, newCAInitialize(), newCAControl(), newCANode(), newCAUser(), newCARenew(), newCARenewAuthority(), newCAReplaceAuthority(),
 		newCARetireAuthority(), newCAShow(), newCACheck())
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	return cmd
 }
 
 // made says what was made. The one line on standard output is Flocker's: scripts

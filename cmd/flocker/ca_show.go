@@ -99,10 +99,10 @@ func orNone(text string) string {
 	return text
 }
 
-// remaining says how long a certificate is still valid: "ends in 12d".
+// remaining says how long a certificate is still valid.
 func remaining(end, now time.Time) string {
 	if end.Before(now) {
-		return "expired " + age(now.Sub(end)) + " ago"
+		return fmt.Sprintf("expired %d days ago", int(now.Sub(end)/day))
 	}
-	return "ends in " + age(end.Sub(now))
+	return fmt.Sprintf("ends in %d days", int(end.Sub(now)/day))
 }

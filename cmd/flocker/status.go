@@ -57,7 +57,6 @@ func showStatus(w io.Writer, s *api.ClusterStatus, long bool) {
 	for _, key := range s.Newer {
 		fmt.Fprintf(w, "\nThe record %s was written by a newer version of the control service: update this one.\n", key)
 	}
-	showExpiries(w, s)
 	fmt.Fprintln(w)
 	replicasTable(s, long).print(w, width)
 	if len(s.Nodes) > 0 {
