@@ -3,6 +3,7 @@ package control
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -16,7 +17,7 @@ func (s *server) admit(who caller, r *http.Request) error {
 	if !slices.Contains(s.roles, who.role) {
 		names := make([]string, len(s.roles))
 		for i, role := range s.roles {
-			names[i] = string(role)
+			names[i] = strconv.Quote(string(role))
 		}
 		return api.Errorf(api.CodeForbidden, "this port is for certificates of the role %s, not %q", strings.Join(names, " or "), who.role)
 	}
