@@ -27,6 +27,8 @@ func (s *server) admit(who caller, r *http.Request) error {
 	return nil
 }
 
+const pathBackup = "/v1/backup"
+
 // admitReader lets readers see everything, and change nothing. A backup is more
 // than to see: whoever has it can make the cluster anew elsewhere, taking one
 // keeps others from it, and costs the memory of all records.
