@@ -85,7 +85,8 @@ func (a *Agent) connect(ctx context.Context, ch *channel, hello api.Hello) (_ *S
 	context.AfterFunc(life, func() { _ = up.CloseWithError(context.Cause(life)) })
 	s.workers.Go(func() {
 		// Read by the connection, once there is one.
-		if err := json.NewEncoder(up).Encode(hello); err != nil {
+		// Where it closes the body instead, send says why.
+		if err := json.NewEncoder(up).Encode(hello); err != nil && !errors.Is(err, io.ErrClosedPipe) {
 			s.fail(fmt.Errorf("say hello: %w", err))
 		}
 	})

@@ -49,7 +49,7 @@ func send(ctx context.Context, client *http.Client, endpoint string, req request
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w: %w", cause, err)
 		}
-		return nil, explainRefusal(err)
+		return nil, err
 	}
 	if resp.StatusCode < 300 {
 		return resp, nil
