@@ -49,6 +49,11 @@ func (s *stepper) unfilled(id api.DatasetID, seen sight) bool {
 func (s *stepper) grow(ctx context.Context, id api.DatasetID, record *api.Dataset, seen sight) (sight, error) {
 	size := seen.volume.Size
 	if s.grows(record, seen) && seen.phase == api.PhaseMounted {
+		// What could not be brought to its end is not begun: then it can still
+		// be taken back.
+		if err := host.MayGrow(s.path(id)); err != nil {
+			return seen, err
+		}
 		size = s.wanted(record)
 	}
 	v, err := s.grower.Grow(ctx, seen.volume.ID, size)
