@@ -90,17 +90,17 @@ func TestNextHeedsTheFacts(t *testing.T) {
 		{"a read-only consumer gets its view", api.PhaseMounted, goalMounted, facts{registered: true, wantBind: true}, actBind},
 		{"the view is made once", api.PhaseMounted, goalMounted, facts{registered: true, wantBind: true, bound: true}, actNone},
 		{"a volume that is too small grows", api.PhaseMounted, goalMounted, facts{registered: true, grows: true}, actGrow},
-		{"registration comes before growing", api.PhaseMounted, goalMounted, facts{grows: true, unfilled: true}, actRegister},
+		{"registration comes before growing", api.PhaseMounted, goalMounted, facts{grows: true, behind: true}, actRegister},
 		{"a read-only consumer does not wait for growing", api.PhaseMounted, goalMounted,
-			facts{registered: true, wantBind: true, grows: true, unfilled: true, unreported: true}, actBind},
+			facts{registered: true, wantBind: true, grows: true, unreported: true}, actBind},
 		{"the volume grows before its file system", api.PhaseMounted, goalMounted,
-			facts{registered: true, grows: true, unfilled: true, unreported: true}, actGrow},
+			facts{registered: true, grows: true, unreported: true}, actGrow},
 		{"a device that shows less than its volume is brought up to it", api.PhaseMounted, goalMounted,
-			facts{registered: true, behind: true, unfilled: true}, actGrow},
+			facts{registered: true, behind: true}, actGrow},
 		{"the file system grows before that is told", api.PhaseMounted, goalMounted,
-			facts{registered: true, unfilled: true, unreported: true}, actGrowFS},
-		{"a file system that is too small grows", api.PhaseMounted, goalMounted, facts{registered: true, unfilled: true}, actGrowFS},
-		{"what has grown is told", api.PhaseMounted, goalMounted, facts{registered: true, unreported: true}, actRegister},
+			facts{registered: true, unreported: true}, actGrowFS},
+		{"what has grown is told", api.PhaseMounted, goalMounted, facts{registered: true, unreported: true, filled: true}, actRegister},
+		{"what was told needs no look", api.PhaseMounted, goalMounted, facts{registered: true}, actNone},
 		{"who waits claims no more", api.PhaseDetached, goalToken, facts{waiting: true}, actWait},
 		{"who lost the token takes down first", api.PhaseMounted, goalToken, facts{waiting: true}, actUnmount},
 		{"who still has it in use keeps it and asks", api.PhaseMounted, goalToken, facts{used: true}, actClaim},
@@ -199,7 +199,7 @@ func TestMustLook(t *testing.T) {
 // TestNothingGrowsThatIsNotInUseHere has all reasons to grow at once, in every
 // phase and with every goal.
 func TestNothingGrowsThatIsNotInUseHere(t *testing.T) {
-	all := facts{registered: true, grows: true, behind: true, unfilled: true, unreported: true}
+	all := facts{registered: true, grows: true, behind: true, unreported: true}
 	phases := []api.Phase{
 		api.PhaseNonExistent, api.PhaseVanished, api.PhaseDetached, api.PhaseElsewhere, api.PhaseAttaching, api.PhaseBlank,
 		api.PhaseForeign, api.PhaseAttached, api.PhaseMounted, api.PhaseCut,

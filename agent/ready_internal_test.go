@@ -19,8 +19,8 @@ func TestVolumeThatGrowsStaysReady(t *testing.T) {
 		seen sight
 	}{
 		{actGrow, sight{volume: backend.Volume{ID: "v", Size: 1 << 30}}},
-		{actGrowFS, sight{volume: backend.Volume{ID: "v", Size: 2 << 30}, unfilled: true}},
-		{actRegister, sight{volume: backend.Volume{ID: "v", Size: 2 << 30}}},
+		{actGrowFS, sight{volume: backend.Volume{ID: "v", Size: 2 << 30}}},
+		{actRegister, sight{volume: backend.Volume{ID: "v", Size: 2 << 30}, filled: true}},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel() // no worker goes further than this test takes it

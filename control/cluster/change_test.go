@@ -156,7 +156,7 @@ func TestChangeChangesMetadata(t *testing.T) {
 	b.refused(b.label("=x"), api.CodeInvalid, "metadata: has an empty key")
 	b.refused(b.label("team="+strings.Repeat("x", 257)), api.CodeInvalid, "metadata: ")
 	many := b.label()
-	for _, key := range strings.SplitSeq("abcdefghijklmnopq", "") {
+	for key := range strings.SplitSeq("abcdefghijklmnopq", "") {
 		many.Metadata[key] = new(string)
 	}
 	b.refused(many, api.CodeInvalid, "more than the 16")

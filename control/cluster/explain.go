@@ -219,11 +219,13 @@ func (e *explanation) growth(holder *api.Node) {
 	case mounted && e.stays() || mounted && len(e.st.Consumers) > 0:
 		what = fmt.Sprintf(": %s is about to do that.", holder.Name())
 	}
-	from := ""
+	from, to := "", e.d.Size
 	if pending {
 		from = "from " + sizeText(volume.Size) + " "
+	} else {
+		to = max(to, e.st.Size) // somebody made it larger by other means
 	}
-	e.say("It is to grow %sto %s%s", from, sizeText(e.d.Size), what)
+	e.say("It is to grow %sto %s%s", from, sizeText(to), what)
 }
 
 // liveness says so when the holder's agent is not there.
