@@ -332,6 +332,34 @@ func (w *world) actLate(late, other *modelAgent, id api.DatasetID) {
 	w.step(late, id)
 }
 
+// tellLate has a dataset's holder report, then grow and report again, and the
+// second report arrive before the first.
+func (w *world) tellLate(id api.DatasetID) {
+	d := w.s.Dataset(id)
+	if d.Holder == nil || w.agents[d.Holder.Node] == nil || w.attached[id].node != d.Holder.Node {
+		return
+	}
+	a := w.agents[d.Holder.Node]
+	tell := func() *message {
+		w.see(a, id)
+		before := len(w.net)
+		if w.step(a, id); len(w.net) == before {
+			return nil
+		}
+		m := w.net[before]
+		w.net = w.net[:before]
+		return &m
+	}
+	first := tell()
+	_, _ = w.apply(cluster.ChangeDataset{At: w.now, ID: id, Size: d.Size + api.MinSize})
+	second := tell()
+	for _, m := range []*message{second, first} {
+		if m != nil {
+			w.deliver(*m, true)
+		}
+	}
+}
+
 func (w *world) newID() api.DatasetID {
 	w.nextID++
 	return api.DatasetID(fmt.Sprintf("d%d", w.nextID))
@@ -405,6 +433,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 				w.t.Fatalf("size of dataset %s with volume %v: got %d, asked for %d", id, v, out.Dataset.Size, to)
 			}
 		},
+		"holder tells late": func(t *rapid.T) { w.tellLate(w.anyDataset(t)) },
 		"rename": func(t *rapid.T) {
 			var name *string
 			if n := rapid.SampledFrom(append(modelNames, "")).Draw(t, "name"); n != "" {
