@@ -116,7 +116,7 @@ func (a *Agent) assemble(journal *journal, instance string) error {
 		node: a.deps.Node, log: a.deps.Log, now: a.deps.Now, stepper: a.stepper, control: a.link, reports: a.reports,
 		inContact: a.link.inContact, grace: a.cfg.PreemptGrace,
 		slots:    semaphore.NewWeighted(int64(a.cfg.Workers)),
-		datasets: map[api.DatasetID]*dataset{}, names: map[string]int{}, metrics: m,
+		datasets: map[api.DatasetID]*dataset{}, leases: map[api.DatasetID]*api.Lease{}, names: map[string]int{}, metrics: m,
 	}
 	m.engine = a.engine
 	a.engine.ctx, a.stop = context.WithCancel(context.Background())

@@ -65,10 +65,10 @@ type facts struct {
 //
 // A volume grows while it is mounted: the volume, then the file system, then the
 // control service hears of it. So what the control service knows of is done, and
-// nobody has to look at a file system that has grown long ago. Nobody who wants to use it waits for that, so it
-// comes after everything else. Only a device that an agent has left behind its
-// volume is brought up to it before anything is done with it: a device that has
-// another size than its volume could be something else.
+// nobody has to look at a file system that has grown long ago. Nobody who wants to
+// use it waits for that, so it comes after everything else. Only a device that an
+// agent has left behind its volume is brought up to it before anything is done
+// with it: a device that has another size than its volume could be something else.
 //
 // A volume that is registered has been formatted: if it is blank now, its data
 // is gone, and formatting it would hide that. Such a device, and every other
@@ -203,6 +203,8 @@ type want struct {
 	consumers int          // on this node
 	acquiring bool         // a front door is about to become a consumer
 	spent     bool         // this node has sent the release of the token it holds, and does not know the outcome
+	leased    bool         // this node has a lease of it
+	mounted   bool         // it is mounted here
 }
 
 // decide says what node should bring the dataset to.
@@ -243,6 +245,10 @@ func decideHeld(d *api.Dataset, node api.NodeID, w want) goal {
 		// Another node may have the token already. Whoever came meanwhile
 		// gets a new one.
 		return goalReleased
+	case w.leased && w.mounted:
+		// Somebody has said over the API that it is in use here. That keeps what
+		// is mounted; it brings nothing up.
+		return goalMounted
 	case w.consumers > 0 && d.Preempted():
 		return goalYielded
 	case w.consumers > 0:
