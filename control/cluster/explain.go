@@ -341,14 +341,7 @@ func (e *explanation) outlook(holder *api.Node, lost, failing, waiting bool) {
 	case e.d.Deleted:
 		e.say("%s is about to unmount, detach and destroy the volume.", name)
 	case waiting:
-		if e.d.Preempted() && used {
-			e.say("%s preempts: the users on %s are asked to end, and are killed when they take too long.", e.nodeName(e.next()), name)
-		}
-		condition := "it has unmounted and detached the volume, which it is about to do"
-		if used {
-			condition = "the last of its users there has ended and the volume is unmounted and detached"
-		}
-		e.say("%s gets it as soon as %s.", e.nodeName(e.next()), strings.Replace(condition, "it has", name+" has", 1))
+		e.handOver(name, used)
 	case failing:
 	case e.st == nil || e.st.Phase == api.PhaseMounted:
 		if e.st != nil && !used && !e.stays() && !e.kept() {
@@ -357,6 +350,19 @@ func (e *explanation) outlook(holder *api.Node, lost, failing, waiting bool) {
 	case e.st.Action != "":
 		e.say("%s is about to %s.", name, e.st.Action)
 	}
+}
+
+// handOver says when the next node gets it.
+func (e *explanation) handOver(holder string, used bool) {
+	next := e.nodeName(e.next())
+	if e.d.Preempted() && used {
+		e.say("%s preempts: the users on %s are asked to end, and are killed when they take too long.", next, holder)
+	}
+	condition := holder + " has unmounted and detached the volume, which it is about to do"
+	if used {
+		condition = "the last of its users there has ended and the volume is unmounted and detached"
+	}
+	e.say("%s gets it as soon as %s.", next, condition)
 }
 
 // silence says what a lost holder means that nobody fences.

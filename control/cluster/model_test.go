@@ -655,6 +655,9 @@ func (w *world) settle() {
 		if d.Deleted {
 			continue
 		}
+		if d.Pinned && w.agents[d.Primary] != nil && !d.HeldBy(d.Primary) {
+			w.t.Fatalf("dataset %s was put on node %s, and %+v holds it", d.ID, d.Primary, d.Holder)
+		}
 		for _, node := range waiting[d.ID] {
 			if !slices.Contains(turns[d.ID], node) {
 				w.t.Fatalf("node %s waited for dataset %s and never had its turn: %v", node, d.ID, turns[d.ID])
