@@ -27,6 +27,7 @@ type settings struct {
 var benchmarks = []benchmark{
 	{"volume", "P1, P4: a volume up and down through the agent, against system calls and the shell", benchVolume},
 	{"parallel", "P8: volumes a second with several workers", benchParallel},
+	{"grow", "a volume in use becomes larger, against the programs by hand", benchGrow},
 	{"look", "P6: a look at one volume beside many", benchLook},
 	{"restart", "P7: an agent finds everything again", benchRestart},
 	{"hook", "the isolator's prepare against /bin/true", benchHook},

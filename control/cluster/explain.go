@@ -210,24 +210,26 @@ func (e *explanation) growth(holder *api.Node) {
 	}
 	// The volume may have grown already, and that is reported with its file system.
 	mounted := e.st != nil && e.st.Phase == api.PhaseMounted
-	what := "that is done when it is mounted next."
+	what := ": that is done when it is mounted next."
 	switch {
 	case action == api.ActionGrowFS:
-		what = "its volume has grown, and its file system is next."
+		what = ": its volume has grown, and its file system is next."
 	case action == api.ActionGrow:
-		what = "its volume is next, and then its file system."
+		what = ": its volume is next, and then its file system."
 	case holder != nil && !holder.NeverCame() && !canGrow(holder):
-		what = fmt.Sprintf("but the backend %s of %s, as its agent says, cannot make volumes larger.", holder.Backend, holder.Name())
+		what = fmt.Sprintf(", but the backend %s of %s, as its agent says, cannot make volumes larger.", holder.Backend, holder.Name())
 	case mounted && holder.Lost():
-		what = fmt.Sprintf("that is done when the agent of %s is back.", holder.Name())
+		what = fmt.Sprintf(": that is done when the agent of %s is back.", holder.Name())
 	case mounted && e.stays() || mounted && len(e.st.Consumers) > 0:
-		what = fmt.Sprintf("%s is about to do that.", holder.Name())
+		what = fmt.Sprintf(": %s is about to do that.", holder.Name())
 	}
-	from := ""
+	from, to := "", e.d.Size
 	if pending {
 		from = "from " + sizeText(volume.Size) + " "
+	} else {
+		to = max(to, e.st.Size) // somebody made it larger by other means
 	}
-	e.say("It is to grow %sto %s: %s", from, sizeText(e.d.Size), what)
+	e.say("It is to grow %sto %s%s", from, sizeText(to), what)
 }
 
 // liveness says so when the holder's agent is not there.
