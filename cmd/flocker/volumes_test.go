@@ -47,10 +47,11 @@ func newCluster(t *testing.T) *testCluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(envControl, host)
-	t.Setenv(envPort, port)
-	t.Setenv(envCerts, d.certs())
-	t.Setenv(envUser, devUser)
+	t.Setenv("FLOCKER_CONTROL_SERVICE", host)
+	t.Setenv("FLOCKER_CONTROL_PORT", port)
+	t.Setenv("FLOCKER_CERTS_PATH", d.certs())
+	t.Setenv("FLOCKER_USER", devUser)
+	t.Setenv("FLOCKER_CONFIG", filepath.Join(t.TempDir(), "config.yml")) // and not whoever runs the tests
 
 	c := &testCluster{certs: d.certs()}
 	creds, err := pki.Load(d.certs(), "node", pki.RoleNode, log)
@@ -106,7 +107,7 @@ func TestVolumesAreCreatedShownMovedAndDestroyed(t *testing.T) {
 		{"volumes list", exitOK, `^NAME +DATASET +SIZE +STATUS +NODE +USED BY\n$`},
 		{"volumes create --node machine", exitUsage, `--name is missing`},
 		{"volumes create --name x", exitUsage, `which node\? There are: machine`},
-		{"volumes create --name x --node nowhere", exitFailure, `no node with the name or id "nowhere"`},
+		{"volumes create --name x --node nowhere", exitFailure, `no node with the name, address or id "nowhere"`},
 		{"volumes create --name x --node machine --size 1k", exitUsage, `--size: .*too small`},
 		{"volumes create --name x --node machine -m nonsense", exitUsage, `want KEY=VALUE`},
 		{"volumes create --name x --node machine --size 1G -m a=b,c=d --profile gold", exitOK, `^Created [0-9a-f-]{36}\.\n$`},
@@ -115,14 +116,14 @@ func TestVolumesAreCreatedShownMovedAndDestroyed(t *testing.T) {
 		{"volumes list", exitOK, `(?m)^x +[0-9a-f]{8} +1GiB +preparing +machine +-$`},
 		{"volumes show x", exitOK, `(?s)Metadata  a=b.*Dataset x was given to machine`},
 		{"volumes show x -o json", exitOK, `"why": "Dataset x was given to machine`},
-		{"volumes show z", exitFailure, `no dataset with the name or id "z"`},
+		{"volumes show z", exitFailure, `no volume with the name or id "z"`},
 		{"volumes show", exitUsage, `want a volume's name or id`},
-		{"volumes list -o xml", exitUsage, `--output "xml": want table or json`},
+		{"volumes list -o xml", exitUsage, `--output "xml": want table, wide, json, yaml or name`},
 		{"volumes move x", exitUsage, `which node\?`},
 		{"volumes move x --to machine", exitOK, `^Moving `},
 		{"volumes destroy x", exitOK, `^Destroying `},
 		{"volumes list", exitOK, `(?m)^x .* deleting`},
-		{"volumes move x --to machine", exitFailure, `no dataset with the name`},
+		{"volumes move x --to machine", exitFailure, `no volume with the name`},
 	}
 	for _, step := range steps {
 		code, stdout, stderr := flocker(t, strings.Fields(step.args)...)
@@ -156,11 +157,11 @@ func TestConnectionIsExplained(t *testing.T) {
 		args string
 		want string
 	}{
-		"no control service": {map[string]string{envControl: ""}, "", "--control-service or FLOCKER_CONTROL_SERVICE"},
-		"no certificates":    {map[string]string{envCerts: other}, "", "--certs-path (FLOCKER_CERTS_PATH)"},
+		"no control service": {map[string]string{"FLOCKER_CONTROL_SERVICE": ""}, "", "--control-service or FLOCKER_CONTROL_SERVICE"},
+		"no certificates":    {map[string]string{"FLOCKER_CERTS_PATH": other}, "", "--certs-path (FLOCKER_CERTS_PATH)"},
 		"no such user":       {nil, "--user nobody", "nobody.crt"},
 		"a node's":           {nil, "--user node", "a user's (CN user-NAME)"},
-		"a bad port":         {map[string]string{envPort: "x"}, "", `FLOCKER_CONTROL_PORT: "x" is not a port`},
+		"a bad port":         {map[string]string{"FLOCKER_CONTROL_PORT": "x"}, "", `FLOCKER_CONTROL_PORT: "x" is not a port`},
 		"nobody listens":     {nil, "--control-port 1", "connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -174,7 +175,7 @@ func TestConnectionIsExplained(t *testing.T) {
 		})
 	}
 	t.Run("the host from agent.yml", func(t *testing.T) {
-		t.Setenv(envControl, "")
+		t.Setenv("FLOCKER_CONTROL_SERVICE", "")
 		agentFile := filepath.Join(c.certs, "agent.yml")
 		if err := os.WriteFile(agentFile, []byte("version: 1\ncontrol-service: {hostname: 127.0.0.1}\ndataset: {backend: aws}\n"), 0o600); err != nil {
 			t.Fatal(err)
