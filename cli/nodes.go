@@ -189,7 +189,7 @@ func agentColor(state string) output.Color {
 func nodesTable(p *output.Printer, nodes []*api.Node, now time.Time) *output.Table {
 	t := output.NewTable(
 		output.Column{Head: "NODE", Whole: true}, output.Column{Head: "HOSTNAME"}, output.Column{Head: "ADDRESS"},
-		output.Column{Head: "AGENT", Color: agentColor}, output.Column{Head: "BACKEND"}, output.Column{Head: "VERSION"},
+		output.Column{Head: "AGENT", Whole: true, Color: agentColor}, output.Column{Head: "BACKEND"}, output.Column{Head: "VERSION", Wide: true},
 		output.Column{Head: "INSTANCE", Wide: true}, output.Column{Head: "CAN", Wide: true}, output.Column{Head: "CERTIFICATE ENDS", Wide: true},
 	)
 	for _, n := range nodes {
@@ -203,7 +203,7 @@ func nodesTable(p *output.Printer, nodes []*api.Node, now time.Time) *output.Tab
 func nodeDetailsTable(p *output.Printer, nodes []*api.NodeDetail, now time.Time) *output.Table {
 	t := output.NewTable(
 		output.Column{Head: "NODE", Whole: true}, output.Column{Head: "HOSTNAME"}, output.Column{Head: "ADDRESS"},
-		output.Column{Head: "AGENT", Color: agentColor}, output.Column{Head: "HOLDS", Whole: true}, output.Column{Head: "WAITS FOR", Whole: true},
+		output.Column{Head: "AGENT", Whole: true, Color: agentColor}, output.Column{Head: "HOLDS", Whole: true}, output.Column{Head: "AWAITS", Whole: true},
 		output.Column{Head: "CERTIFICATE ENDS", Wide: true},
 	)
 	nodes = slices.SortedFunc(slices.Values(nodes), func(a, b *api.NodeDetail) int { return byHostname(a.Node, b.Node) })

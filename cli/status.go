@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -96,13 +97,13 @@ func certificateEnd(end, now time.Time) string {
 
 func replicasTable(p *output.Printer, s *api.ClusterStatus) *output.Table {
 	t := output.NewTable(
-		output.Column{Head: "REPLICA", Whole: true}, output.Column{Head: "NAME"}, output.Column{Head: "USERS"}, output.Column{Head: "AGENTS"},
-		output.Column{Head: "STATE", Color: replicaColor}, output.Column{Head: "VERSION"}, output.Column{Head: "CERTIFICATE ENDS", Wide: true},
+		output.Column{Head: "REPLICA", Whole: true}, output.Column{Head: "NAME"}, output.Column{Head: "USERS"}, output.Column{Head: "AGENTS", Wide: true},
+		output.Column{Head: "STATE", Whole: true, Color: replicaColor}, output.Column{Head: "VERSION"}, output.Column{Head: "CERTIFICATE ENDS", Wide: true},
 	)
 	for _, r := range s.Replicas {
 		state := "runs for " + output.Age(s.Now.Sub(r.Started))
 		if !r.Lost.IsZero() {
-			state = "lost " + output.Since(r.Lost, s.Now)
+			state = "lost for " + output.Age(s.Now.Sub(r.Lost))
 		}
 		if r.ID == s.Replica {
 			state += ", answers"
@@ -113,7 +114,7 @@ func replicasTable(p *output.Printer, s *api.ClusterStatus) *output.Table {
 }
 
 func replicaColor(state string) output.Color {
-	if len(state) > 3 && state[:4] == "lost" {
+	if strings.HasPrefix(state, "lost") {
 		return output.Red
 	}
 	return output.Green

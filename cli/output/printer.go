@@ -121,14 +121,24 @@ func (p *Printer) Linef(format string, args ...any) {
 	fmt.Fprintln(p.W, Clean(fmt.Sprintf(format, args...)))
 }
 
-// Field writes one thing that is known of what is shown.
+// labelWidth is how wide the labels of fields are, with the space behind them.
+const labelWidth = 10
+
+// Field writes one thing that is known of what is shown. On a screen its lines
+// stay beside the label.
 func (p *Printer) Field(label, format string, args ...any) {
-	p.Linef("%-9s %s", label, fmt.Sprintf(format, args...))
+	text := Clean(fmt.Sprintf(format, args...))
+	label = fmt.Sprintf("%-*s", labelWidth, label)
+	if p.Screen.Width > labelWidth {
+		fmt.Fprint(p.W, label+wrap(text, p.Screen.Width-labelWidth, strings.Repeat(" ", labelWidth)))
+		return
+	}
+	fmt.Fprintln(p.W, label+text)
 }
 
 // Colored writes such a thing in a colour.
 func (p *Printer) Colored(label string, c Color, text string) {
-	fmt.Fprintf(p.W, "%-9s %s\n", label, p.Screen.paint(c, Clean(text)))
+	fmt.Fprintf(p.W, "%-*s%s\n", labelWidth, label, p.Screen.paint(c, Clean(text)))
 }
 
 // Space leaves a line empty.

@@ -57,6 +57,12 @@ func (s Screen) Wrap(text string) string {
 	if s.Width > 0 {
 		width = min(s.Width, proseWidth)
 	}
+	return wrap(text, width, "")
+}
+
+// wrap breaks a text into lines of a width, between words. What it puts before
+// all lines but the first is not counted.
+func wrap(text string, width int, indent string) string {
 	var b strings.Builder
 	line := 0
 	for word := range strings.FieldsSeq(Clean(text)) {
@@ -64,7 +70,7 @@ func (s Screen) Wrap(text string) string {
 		switch {
 		case line == 0:
 		case line+1+n > width:
-			b.WriteString("\n")
+			b.WriteString("\n" + indent)
 			line = 0
 		default:
 			b.WriteString(" ")

@@ -101,7 +101,7 @@ func TestVolumesAreCreatedShownMovedAndDestroyed(t *testing.T) {
 		code int
 		want string // a regular expression, in what is printed
 	}{
-		{"nodes list", exitOK, `(?m)^` + string(c.node)[:8] + ` +machine +127.0.0.1 +connected for \d+s +loopback +1$`},
+		{"nodes list", exitOK, `(?m)^` + string(c.node)[:8] + ` +machine +127.0.0.1 +connected for \d+s +loopback$`},
 		{"nodes list -l", exitOK, `(?m)^` + string(c.node) + ` +machine`},
 		{"nodes list -o json", exitOK, `"hostname": "machine"`},
 		{"volumes list", exitOK, `^NAME +DATASET +SIZE +STATUS +NODE +USED BY\n$`},
