@@ -126,6 +126,7 @@ type cluster struct {
 
 	env    map[string]string
 	screen output.Screen
+	clock  func() time.Time // nil for now
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -178,6 +179,10 @@ func (c *cluster) run(t *testing.T, args ...string) (stdout, stderr string, err 
 
 func (c *cluster) runIn(ctx context.Context, args ...string) (stdout, stderr string, err error) {
 	var out, errs bytes.Buffer
+	clock := now
+	if c.clock != nil {
+		clock = c.clock
+	}
 	env := &cli.Env{
 		Version: "9.9.9",
 		Locate: func(names string, port uint16) (client.Config, error) {
@@ -188,7 +193,7 @@ func (c *cluster) runIn(ctx context.Context, args ...string) (stdout, stderr str
 			return strings.TrimSpace(string(text)), err
 		},
 		LookupEnv: func(name string) (string, bool) { v, ok := c.env[name]; return v, ok },
-		Now:       now,
+		Now:       clock,
 		Screen:    func(io.Writer) output.Screen { return c.screen },
 	}
 	root := usage.Group(&cobra.Command{Use: "flocker", SilenceErrors: true, SilenceUsage: true}, cli.Commands(env)...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,6 +106,7 @@ func (g *group) completeNode(cmd *cobra.Command, _ []string, begun string) ([]co
 		if err != nil {
 			return nil, err
 		}
+		slices.SortFunc(all, byHostname)
 		var fitting []cobra.Completion
 		for _, n := range all {
 			if strings.HasPrefix(n.Name(), begun) {

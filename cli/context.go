@@ -222,11 +222,16 @@ func newContextShow(env *Env) *cobra.Command {
 				all = append(all, origin{o.key, s[o.key].text, s[o.key].origin})
 				t.Add(o.key, output.Dash(s[o.key].text), s[o.key].origin)
 			}
-			name, _, _, err := conn.chosen()
+			name, _, file, err := conn.chosen()
 			if err != nil {
 				return err
 			}
-			return p.List(all, t, []string{name})
+			return p.Show(all, name, func() {
+				p.Field("Context", "%s", output.Dash(name))
+				p.Field("File", "%s", output.Dash(file))
+				p.Space()
+				p.Table(t)
+			})
 		},
 	}
 	p.AddListFlags(cmd.Flags())

@@ -37,13 +37,13 @@ type settings map[string]setting
 
 // resolve finds out what holds.
 func (c *Connection) resolve() (settings, error) {
-	name, chosen, place, err := c.chosen()
+	name, chosen, _, err := c.chosen()
 	if err != nil {
 		return nil, err
 	}
 	s := settings{}
 	for _, o := range options() {
-		s[o.key] = c.setting(o, name, chosen, place)
+		s[o.key] = c.setting(o, name, chosen)
 	}
 	s.deriveFiles()
 	return s, c.fromAgent(s)
@@ -73,7 +73,7 @@ func (c *Connection) chosen() (name string, chosen *contexts.Context, place stri
 }
 
 // setting returns the strongest value of an option.
-func (c *Connection) setting(o option, name string, chosen *contexts.Context, place string) setting {
+func (c *Connection) setting(o option, name string, chosen *contexts.Context) setting {
 	if c.flags != nil && c.flags.Changed(o.key) {
 		return setting{*c.values[o.key], rankFlag, "flag --" + o.key}
 	}
@@ -86,7 +86,7 @@ func (c *Connection) setting(o option, name string, chosen *contexts.Context, pl
 		if isFile(o.key) {
 			text = c.fromHome(text)
 		}
-		return setting{text, rankContext, fmt.Sprintf("context %s of %s", name, place)}
+		return setting{text, rankContext, "context " + name}
 	}
 	if o.otherwise != "" {
 		return setting{o.otherwise, rankDefault, "default"}

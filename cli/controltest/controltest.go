@@ -23,24 +23,6 @@ const (
 	Node = "node"
 )
 
-// Certificates makes the certificates of a cluster, with a user and a control
-// service on 127.0.0.1, and returns their directory.
-func Certificates(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	authority, err := pki.Initialize(dir, "test", pki.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := authority.ControlCertificate(dir, "127.0.0.1"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := authority.UserCertificate(dir, User); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 // Service is the control service that is played.
 type Service struct {
 	Host, Port string

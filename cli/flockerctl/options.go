@@ -2,6 +2,7 @@ package flockerctl
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -34,10 +35,23 @@ func parse(flags *pflag.FlagSet, args []string) error {
 		return nil
 	}
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
-		return &optionError{"option " + dashes(unknown.GetSpecifiedName()) + " not recognized"}
+		name := unknown.GetSpecifiedName()
+		switch {
+		case unknown.GetSpecifiedShortnames() != "":
+			name = "-" + name
+		case len(beginning(flags, name)) > 1:
+			return &optionError{"option --" + name + " not a unique prefix"}
+		default:
+			name = "--" + name
+		}
+		return &optionError{"option " + name + " not recognized"}
 	}
 	if missing, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
-		return &optionError{"option " + dashes(missing.GetSpecifiedName()) + " requires argument"}
+		name := "--" + missing.GetSpecifiedName()
+		if missing.GetSpecifiedShortnames() != "" {
+			name = "-" + missing.GetSpecifiedName()
+		}
+		return &optionError{"option " + name + " requires argument"}
 	}
 	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok && wrong.GetFlag().Value.Type() == "bool" {
 		return &optionError{"option --" + wrong.GetFlag().Name + " must not have an argument"}
@@ -45,27 +59,24 @@ func parse(flags *pflag.FlagSet, args []string) error {
 	return &optionError{err.Error()}
 }
 
-func dashes(name string) string {
-	if len(name) == 1 {
-		return "-" + name
-	}
-	return "--" + name
-}
-
 // complete returns the option that a shortened name stands for.
 func complete(flags *pflag.FlagSet, name string) string {
-	var meant []string
-	exact := false
-	flags.VisitAll(func(f *pflag.Flag) {
-		exact = exact || f.Name == name
-		if strings.HasPrefix(f.Name, name) {
-			meant = append(meant, f.Name)
-		}
-	})
-	if exact || len(meant) != 1 {
+	meant := beginning(flags, name)
+	if slices.Contains(meant, name) || len(meant) != 1 {
 		return name
 	}
 	return meant[0]
+}
+
+// beginning returns the options that begin with a text.
+func beginning(flags *pflag.FlagSet, text string) []string {
+	var names []string
+	flags.VisitAll(func(f *pflag.Flag) {
+		if strings.HasPrefix(f.Name, text) {
+			names = append(names, f.Name)
+		}
+	})
+	return names
 }
 
 // parseMetadata reads a=b,c=d.

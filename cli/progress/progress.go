@@ -29,8 +29,11 @@ func (l *Line) Show(what, howLong string) {
 		if howLong != "" {
 			text += " (" + output.Clean(howLong) + ")"
 		}
-		// The last column stays free: some terminals begin a new line after it.
-		fmt.Fprintf(l.w, "\r%s\x1b[K", output.Cut(text, max(l.screen.Width-1, 1)))
+		if l.screen.Width > 1 {
+			// The last column stays free: some terminals begin a new line after it.
+			text = output.Cut(text, l.screen.Width-1)
+		}
+		fmt.Fprintf(l.w, "\r%s\x1b[K", text)
 		l.drawn = true
 		return
 	}

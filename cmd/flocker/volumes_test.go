@@ -19,6 +19,7 @@ import (
 // testCluster is a control service, with a node that is connected but does nothing.
 type testCluster struct {
 	certs   string
+	port    string
 	node    api.NodeID
 	session *client.Session
 }
@@ -53,7 +54,7 @@ func newCluster(t *testing.T) *testCluster {
 	t.Setenv("FLOCKER_USER", devUser)
 	t.Setenv("FLOCKER_CONFIG", filepath.Join(t.TempDir(), "config.yml")) // and not whoever runs the tests
 
-	c := &testCluster{certs: d.certs()}
+	c := &testCluster{certs: d.certs(), port: port}
 	creds, err := pki.Load(d.certs(), "node", pki.RoleNode, log)
 	if err != nil {
 		t.Fatal(err)
@@ -115,6 +116,15 @@ func TestVolumesAreCreatedShownMovedAndDestroyed(t *testing.T) {
 		{"volumes create --name y --node " + string(c.node)[:6] + " --wait 300ms", exitFailure, `gave up after 300ms: Dataset y was given to machine`},
 		{"volumes list", exitOK, `(?m)^x +[0-9a-f]{8} +1GiB +preparing +machine +-$`},
 		{"volumes show x", exitOK, `(?s)Metadata  a=b.*Dataset x was given to machine`},
+		{"volumes show x -o name", exitOK, `^x\n$`},
+		{"volumes list --status preparing -o name", exitOK, `^x\ny\n$`},
+		{"volumes list --status failing -o name", exitOK, `^$`},
+		{"volumes list --metadata a=b -o yaml", exitOK, `(?m)^- dataset:\n(?s:.*)    name: x$`},
+		{"volumes wait x --timeout 300ms", exitFailure, `(?s)x: preparing.*gave up after 300ms: Dataset x was given`},
+		{"volumes lst", exitUsage, `did you mean "list"\?\nRun 'flocker volumes --help' for usage`},
+		{"version --server", exitOK, `(?m)^control service `},
+		{"status -o yaml", exitOK, `(?m)^datasets: 2$`},
+		{"__complete volumes show x", exitOK, `^x\tpreparing, machine\n`},
 		{"volumes show x -o json", exitOK, `"why": "Dataset x was given to machine`},
 		{"volumes show z", exitFailure, `no volume with the name or id "z"`},
 		{"volumes show", exitUsage, `want a volume's name or id`},
