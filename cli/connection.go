@@ -70,7 +70,7 @@ func NewConnection(env *Env) *Connection {
 // AddFlags adds the flags to a command and those below it.
 func (c *Connection) AddFlags(cmd *cobra.Command) {
 	c.flags = cmd.PersistentFlags()
-	c.flags.StringVar(&c.context, "context", "", "the cluster, by its name in `flocker context list` ("+envContext+")")
+	c.flags.StringVar(&c.context, "context", "", "the cluster, by its name in flocker context list ("+envContext+")")
 	c.addSettings()
 	// It fails for a flag that there is not, and there is.
 	_ = cmd.RegisterFlagCompletionFunc("context", completeContexts(c.env))

@@ -56,6 +56,10 @@ func goals() []goal { return []goal{mounted(), detached(), destroyed(), grown()}
 // defaultTimeout is how long it is waited for something.
 const defaultTimeout = 5 * time.Minute
 
+// waitAlone is what --wait means without a value, as its help shows it; --timeout
+// may say otherwise.
+const waitAlone = "5m"
+
 // waiting is whether a command waits for what it has asked for, and how long.
 type waiting struct {
 	wait    waitFlag
@@ -63,7 +67,7 @@ type waiting struct {
 }
 
 func (w *waiting) addFlags(flags *pflag.FlagSet, what string) {
-	flags.VarPF(&w.wait, "wait", "", "wait until it is "+what+", and tell how it goes on").NoOptDefVal = "true"
+	flags.VarPF(&w.wait, "wait", "", "wait until it is "+what+", and tell how it goes on").NoOptDefVal = waitAlone
 	w.addTimeout(flags)
 }
 
@@ -110,7 +114,7 @@ func (f *waitFlag) Type() string { return "duration" }
 // Set implements pflag.Value.
 func (f *waitFlag) Set(text string) error {
 	switch text {
-	case "true":
+	case waitAlone, "true":
 		*f = waitFlag{on: true}
 		return nil
 	case "false":

@@ -93,6 +93,7 @@ func TestWaitingEndsWhenItShould(t *testing.T) {
 		"deleted meanwhile":   {"wait queue", []*api.DatasetDetail{stage("preparing", nil), stage("deleting", deleted)}, "", "queue was deleted, so it will not be mounted. Dataset queue is deleting."},
 		"the time is over":    {"wait queue --timeout 50ms", []*api.DatasetDetail{stage("preparing", nil)}, "", "gave up after 50ms: Dataset queue is preparing."},
 		"as it used to be":    {"move queue --to 4b2f --wait 50ms", []*api.DatasetDetail{stage("preparing", nil)}, "Moving queue to node1.example.net.\n", "gave up after 50ms: Dataset queue"},
+		"a timeout":           {"move queue --to 4b2f --wait --timeout 50ms", []*api.DatasetDetail{stage("preparing", nil)}, "", "gave up after 50ms"},
 		"with a value":        {"move queue --to 4b2f --wait=50ms", []*api.DatasetDetail{stage("preparing", nil)}, "", "gave up after 50ms"},
 		"without a value":     {"move queue --to 4b2f --wait", []*api.DatasetDetail{stage("mounted", nil)}, "queue is mounted on node1.example.net.\n", ""},
 		"on another node yet": {"move queue --to 9c1d2 --wait --timeout 50ms", []*api.DatasetDetail{stage("mounted", nil)}, "", "gave up after 50ms"},
