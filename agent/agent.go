@@ -101,6 +101,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 	a.link = newLink(deps.Log, deps.Now, deps.Dial, api.Hello{
 		Hostname: hostname, Era: deps.BootID, Agent: identity, Instance: instance,
 		Backend: deps.Backend.Properties().Name, Version: deps.Version,
+		AllocationUnit: deps.Backend.Properties().AllocationUnit, Capabilities: deps.capabilities(),
 	})
 	return a, a.assemble(journal, instance)
 }
@@ -108,16 +109,14 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 // assemble wires the rooms of the agent together.
 func (a *Agent) assemble(journal *journal, instance string) error {
 	m := newMetrics(a.link, journal)
-	a.stepper = &stepper{log: a.deps.Log, backend: a.deps.Backend, instance: instance, root: a.root, journal: journal, stopper: a.deps.Stopper}
-	if a.stepper.stopper == nil {
-		a.stepper.stopper, _ = a.deps.Backend.(backend.Stopper)
-	}
+	a.stepper = &stepper{log: a.deps.Log, backend: a.deps.Backend, instance: instance, root: a.root, journal: journal, stopper: a.deps.stopper()}
+	a.stepper.grower, _ = a.deps.Backend.(backend.Grower)
 	a.reports = newReporter(a.deps.Node, a.link.current)
 	a.engine = &engine{
 		node: a.deps.Node, log: a.deps.Log, now: a.deps.Now, stepper: a.stepper, control: a.link, reports: a.reports,
 		inContact: a.link.inContact, grace: a.cfg.PreemptGrace,
 		slots:    semaphore.NewWeighted(int64(a.cfg.Workers)),
-		datasets: map[api.DatasetID]*dataset{}, names: map[string]int{}, metrics: m,
+		datasets: map[api.DatasetID]*dataset{}, leases: map[api.DatasetID]*api.Lease{}, names: map[string]int{}, metrics: m,
 	}
 	m.engine = a.engine
 	a.engine.ctx, a.stop = context.WithCancel(context.Background())

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -364,5 +365,56 @@ func TestADeletedVolumeIsDestroyedWhenNobodyUsesItAnyMore(t *testing.T) {
 	s.await("the volume is destroyed", func(c *agenttest.Control) bool { return c.Get(id).Destroyed })
 	if _, err := os.Stat(filepath.Join(s.root, "unattached", string(id))); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the image is still there: %v", err)
+	}
+}
+
+func TestALeaseKeepsAVolumeUntilItGoes(t *testing.T) {
+	for name, c := range map[string]struct {
+		ask  func(*api.Dataset)
+		done func(*api.Dataset) bool
+	}{
+		"moved": {func(d *api.Dataset) { d.Pinned, d.Primary = true, "node-b" }, func(d *api.Dataset) bool { return d.Holder == nil }},
+		"waited for": {
+			func(d *api.Dataset) { d.Waiting = []api.Waiter{{Node: "node-b"}} },
+			func(d *api.Dataset) bool { return d.HeldBy("node-b") },
+		},
+		"preempted": {
+			func(d *api.Dataset) { d.Waiting = []api.Waiter{{Node: "node-b", Preempt: true}} },
+			func(d *api.Dataset) bool { return d.HeldBy("node-b") },
+		},
+		"no longer used": {func(*api.Dataset) {}, func(d *api.Dataset) bool { return d.Holder == nil }},
+		"deleted":        {func(d *api.Dataset) { d.Deleted = true }, func(d *api.Dataset) bool { return d.Destroyed }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSAN(t)
+			var releases atomic.Int32
+			s.control.Observe = func(_ api.NodeID, _ api.Dataset, r api.DatasetReport) {
+				if r.Release {
+					releases.Add(1)
+				}
+			}
+			n := s.node("node-a")
+			n.start()
+			m := n.use("c1", volume("db"))[0]
+			write(t, filepath.Join(m.Source, "row"), "hello")
+			id := s.control.Dataset("db").ID
+			s.control.Lease(id, "node-a")
+			s.control.Change(id, c.ask)
+			n.release("c1")
+			// Whatever else happens to the agent: it is out of contact, begins a
+			// new stream, is started again, has other things to do.
+			s.control.SetDown(true)
+			s.control.SetDown(false)
+			n.use("c2", volume("another"))
+			n.stop()
+			n.start()
+			n.use("c3", volume("another"))
+			if got := read(t, filepath.Join(m.Source, "row")); got != "hello" || releases.Load() > 0 {
+				t.Errorf("read %q, and it was released %d times, while there is a lease", got, releases.Load())
+			}
+			s.control.Unlease(id)
+			s.await("it goes on by itself", func(ctl *agenttest.Control) bool { return c.done(ctl.Get(id)) })
+			s.control.Change(id, func(d *api.Dataset) { d.Waiting, d.Holder = nil, nil })
+		})
 	}
 }

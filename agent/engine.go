@@ -104,8 +104,9 @@ type engine struct {
 
 	mu       sync.Mutex
 	datasets map[api.DatasetID]*dataset
-	names    map[string]int // names that a front door is claiming right now
-	synced   bool           // the control service has told what concerns this node
+	leases   map[api.DatasetID]*api.Lease // of this node, also of what is no concern of it yet
+	names    map[string]int               // names that a front door is claiming right now
+	synced   bool                         // the control service has told what concerns this node
 	closed   bool
 	workers  sync.WaitGroup
 	ctx      context.Context //nolint:containedctx // the life of the workers, which start at any time
@@ -154,13 +155,14 @@ func (e *engine) learn(record *api.Dataset) {
 }
 
 // sync takes over all that the control service says concerns this node.
-func (e *engine) sync(records []*api.Dataset) {
+func (e *engine) sync(records []*api.Dataset, leases []*api.Lease) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.synced = true
 	for _, d := range e.datasets {
 		d.spent = 0 // what the last stream had under way is refused from now on
 	}
+	e.syncLeases(leases)
 	current := map[api.DatasetID]bool{}
 	for _, r := range records {
 		current[r.ID] = true
@@ -180,6 +182,14 @@ func (e *engine) sync(records []*api.Dataset) {
 func (e *engine) apply(ev api.StreamEvent) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	// Leases first: what keeps a dataset where it is must be known before the
+	// change that would take it away.
+	for _, l := range ev.Leases {
+		e.lease(l)
+	}
+	for _, id := range ev.Unleased {
+		e.unlease(id)
+	}
 	for _, r := range ev.Datasets {
 		e.update(r)
 	}
@@ -239,6 +249,8 @@ func (e *engine) plan(d *dataset) (task, bool) {
 		consumers: len(d.consumers),
 		acquiring: d.record != nil && e.names[d.record.Name()] > 0,
 		spent:     d.spent != 0 && d.record != nil && d.record.Epoch == d.spent,
+		leased:    e.leases[d.id].HeldBy(e.node),
+		mounted:   d.seen.phase == api.PhaseMounted,
 	})
 	t := task{goal: g, seen: d.seen, record: d.record}
 	switch {
@@ -253,6 +265,10 @@ func (e *engine) plan(d *dataset) (task, bool) {
 			used:       len(d.consumers) > 0,
 			wantBind:   d.readOnly(),
 			bound:      d.seen.bound,
+			grows:      e.stepper.grows(d.record, d.seen),
+			behind:     e.stepper.behind(d.seen),
+			unfilled:   d.seen.unfilled,
+			unreported: d.registered() && d.seen.volume.Size > d.record.Volume.Size,
 		})
 	}
 	if t.act == actNone || (t.act == actWait && g == goalToken) {
@@ -482,7 +498,7 @@ func (e *engine) settle(id api.DatasetID, eff effects) {
 		return
 	}
 	r := d.record.Clone()
-	if eff.volume != nil && r.Volume == nil {
+	if eff.volume != nil && (r.Volume == nil || r.Volume.Size < eff.volume.Size) {
 		r.Volume = eff.volume
 	}
 	if eff.release && r.Holder != nil && r.Holder.Epoch == eff.epoch {

@@ -19,6 +19,8 @@ const (
 	actMount    action = "mount"               //
 	actRegister action = "register the volume"
 	actBind     action = "bind read-only"
+	actGrow     action = api.ActionGrow   // or have the kernel show that it has grown
+	actGrowFS   action = api.ActionGrowFS // to the size of the volume
 	actUnmount  action = "unmount"
 	actDetach   action = "detach the volume"
 	actDestroy  action = "destroy the volume"
@@ -48,6 +50,10 @@ type facts struct {
 	used       bool // by consumers on this node
 	wantBind   bool // a read-only consumer needs the read-only view
 	bound      bool // the read-only view is there
+	grows      bool // the volume is smaller than it should be, and the backend can grow it
+	behind     bool // the device does not show yet that the volume has grown
+	unfilled   bool // the file system is smaller than its device
+	unreported bool // the control service does not know yet that the volume has grown
 }
 
 // next is the whole of what decides what comes next.
@@ -56,6 +62,12 @@ type facts struct {
 //	nonexistent ──────► detached ──► blank ─────► attached ──► mounted ──► (ready)
 //	      ▲                ▲  ▲        │              │           │
 //	      └── destroy ─────┘  └─ detach┴──────────────┘◄─ unmount ┘
+//
+// A volume grows while it is mounted: the volume, then the file system, then the
+// control service hears of it. Nobody who wants to use it waits for that, so it
+// comes after everything else. Only a device that an agent has left behind its
+// volume is brought up to it before anything is done with it: a device that has
+// another size than its volume could be something else.
 //
 // A volume that is registered has been formatted: if it is blank now, its data
 // is gone, and formatting it would hide that. Such a device, and every other
@@ -114,18 +126,17 @@ func up(phase api.Phase, f facts) action {
 	case api.PhaseDetached, api.PhaseAttaching:
 		return actAttach
 	case api.PhaseBlank:
+		if f.behind {
+			return actGrow
+		}
 		return actFormat
 	case api.PhaseAttached:
+		if f.behind {
+			return actGrow
+		}
 		return actMount
 	case api.PhaseMounted:
-		switch {
-		case !f.registered:
-			return actRegister
-		case f.wantBind && !f.bound:
-			return actBind
-		default:
-			return actNone
-		}
+		return mounted(f)
 	case api.PhaseElsewhere:
 		// This node holds the token, so whoever has the volume attached must
 		// not: the storage system lags behind, or somebody interferes.
@@ -134,6 +145,24 @@ func up(phase api.Phase, f facts) action {
 		return actUnmount
 	default: // vanished, foreign
 		return actRefuse
+	}
+}
+
+// mounted is the next step of what is mounted and should be.
+func mounted(f facts) action {
+	switch {
+	case !f.registered:
+		return actRegister
+	case f.wantBind && !f.bound:
+		return actBind
+	case f.grows || f.behind:
+		return actGrow
+	case f.unfilled:
+		return actGrowFS
+	case f.unreported:
+		return actRegister
+	default:
+		return actNone
 	}
 }
 
@@ -173,6 +202,8 @@ type want struct {
 	consumers int          // on this node
 	acquiring bool         // a front door is about to become a consumer
 	spent     bool         // this node has sent the release of the token it holds, and does not know the outcome
+	leased    bool         // this node has a lease of it
+	mounted   bool         // it is mounted here
 }
 
 // decide says what node should bring the dataset to.
@@ -213,6 +244,10 @@ func decideHeld(d *api.Dataset, node api.NodeID, w want) goal {
 		// Another node may have the token already. Whoever came meanwhile
 		// gets a new one.
 		return goalReleased
+	case w.leased && w.mounted:
+		// Somebody has said over the API that it is in use here. That keeps what
+		// is mounted; it brings nothing up.
+		return goalMounted
 	case w.consumers > 0 && d.Preempted():
 		return goalYielded
 	case w.consumers > 0:

@@ -22,10 +22,12 @@ type sight struct {
 	device  backend.Device // zero where it is not attached here
 	mounted uint64         // st_dev of what is mounted, 0 where nothing is
 	bound   bool           // the read-only view is there
-	clean   bool           // the file system was cleanly unmounted
-	cause   string         // of a phase from which the agent does not go on by itself
-	epoch   uint64         // of the dataset when this was seen
-	doubt   bool           // a step failed since: look before the next one
+	// unfilled is set where the mounted file system is smaller than its device.
+	unfilled bool
+	clean    bool   // the file system was cleanly unmounted
+	cause    string // of a phase from which the agent does not go on by itself
+	epoch    uint64 // of the dataset when this was seen
+	doubt    bool   // a step failed since: look before the next one
 }
 
 func (s sight) hostDevice() host.Device {
@@ -63,6 +65,7 @@ type stepper struct {
 	journal  *journal
 	formats  host.Formatter
 	stopper  backend.Stopper // nil where nothing can stop machines
+	grower   backend.Grower  // nil where the backend cannot make volumes larger
 }
 
 func (s *stepper) backendName() string              { return s.backend.Properties().Name }
@@ -95,6 +98,10 @@ func (s *stepper) act(ctx context.Context, act action, id api.DatasetID, record 
 		return s.mount(ctx, id, record, seen)
 	case actBind:
 		return s.bind(id, seen)
+	case actGrow:
+		return s.grow(ctx, id, record, seen)
+	case actGrowFS:
+		return s.growFS(id, seen)
 	case actUnmount:
 		return s.unmount(id, seen)
 	case actDetach:
@@ -215,7 +222,7 @@ func (s *stepper) judgeAttached(ctx context.Context, id api.DatasetID, record *a
 	if mounted != 0 {
 		return s.judgeMounted(id, seen, mounted)
 	}
-	if device.Size != seen.volume.Size {
+	if device.Size != seen.volume.Size && !s.behind(seen) {
 		seen.phase = api.PhaseForeign
 		seen.cause = fmt.Sprintf("device %s has %d bytes, volume %s has %d: not the same thing", device.Path, device.Size,
 			seen.volume.ID, seen.volume.Size)
@@ -240,6 +247,7 @@ func (s *stepper) judgeMounted(id api.DatasetID, seen sight, mounted uint64) (si
 	}
 	seen.phase, seen.mounted = api.PhaseMounted, mounted
 	seen.bound = ok && view.Device == mounted && view.ReadOnly
+	seen.unfilled = s.unfilled(id, seen)
 	return seen, nil
 }
 
@@ -287,10 +295,9 @@ func fsOf(record *api.Dataset) string {
 
 // create makes the volume, or finds the one that was made before a crash.
 func (s *stepper) create(ctx context.Context, id api.DatasetID, record *api.Dataset) (sight, error) {
-	unit := s.backend.Properties().AllocationUnit
 	v, err := s.backend.Create(ctx, backend.CreateRequest{
 		DatasetID: string(id),
-		Size:      (record.Size + unit - 1) / unit * unit,
+		Size:      s.wanted(record),
 		Profile:   record.Profile(),
 		Name:      record.Name(),
 	})
@@ -355,6 +362,7 @@ func (s *stepper) mount(ctx context.Context, id api.DatasetID, record *api.Datas
 		return seen, err
 	}
 	seen.phase, seen.mounted = api.PhaseMounted, number
+	seen.unfilled = s.unfilled(id, seen)
 	return seen, nil
 }
 
@@ -385,7 +393,7 @@ func (s *stepper) unmount(id api.DatasetID, seen sight) (sight, error) {
 	if seen.phase == api.PhaseCut {
 		return sight{phase: api.PhaseUnknown}, nil // where it is now has to be looked up
 	}
-	seen.phase, seen.mounted, seen.bound, seen.clean = api.PhaseAttached, 0, false, true
+	seen.phase, seen.mounted, seen.bound, seen.unfilled, seen.clean = api.PhaseAttached, 0, false, false, true
 	return seen, nil
 }
 

@@ -96,7 +96,7 @@ type Report struct {
 // are under way are refused from then on.
 type DatasetReport struct {
 	State     DatasetState `json:"state"`
-	Volume    *Volume      `json:"volume,omitempty"`    // registers the volume, once and for ever
+	Volume    *Volume      `json:"volume,omitempty"`    // registers the volume, once and for ever; later, that it has grown
 	Release   bool         `json:"release,omitempty"`   // unmounted and, says the backend, detached: gives up the token
 	Withdraw  bool         `json:"withdraw,omitempty"`  // no longer waits for the token
 	Destroyed bool         `json:"destroyed,omitempty"` // the volume of the deleted dataset is gone

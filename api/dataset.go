@@ -60,7 +60,8 @@ type Dataset struct {
 	// Fence is under way while the holder is lost and somebody wants the dataset.
 	Fence *Fence `json:"fence,omitempty"`
 	// Volume is the backend's volume, registered before the dataset was first
-	// used. Once registered, another volume never takes its place.
+	// used. Once registered, another volume never takes its place; its size
+	// rises when it is grown.
 	Volume *Volume `json:"volume,omitempty"`
 	// Destroyed is set when a deleted dataset's volume is known to be gone.
 	Destroyed   bool      `json:"destroyed,omitempty"`
@@ -83,11 +84,17 @@ type Waiter struct {
 	Preempt bool `json:"preempt,omitempty"`
 }
 
+// Actions of an agent that others tell apart: steps of making a volume larger.
+const (
+	ActionGrow   = "grow the volume"
+	ActionGrowFS = "grow the file system"
+)
+
 // Volume identifies what a backend made for a dataset.
 type Volume struct {
 	ID      string `json:"id"`
 	Backend string `json:"backend"`
-	Size    int64  `json:"size"` // as made, after rounding up to the allocation unit
+	Size    int64  `json:"size"` // as made or grown, after rounding up to the allocation unit
 }
 
 // Name returns the name that people use, "" if the dataset has none.

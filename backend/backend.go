@@ -86,6 +86,26 @@ type Guard interface {
 	Seal(ctx context.Context, volumeID string, epoch uint64) error
 }
 
+// Grower is what a Backend may be as well: one that can make a volume larger
+// while it is in use.
+type Grower interface {
+	// Grow makes a volume at least as large as size, a multiple of the
+	// allocation unit, and returns what List says of it from then on. It works
+	// while the volume is attached to this machine, mounted or not, and while it
+	// is attached nowhere. A volume that has the size already, or is larger,
+	// stays as it is: none is ever made smaller. What is new reads as zeros.
+	//
+	// When it returns for a volume that is attached here, this machine's kernel
+	// shows a device of the whole size, also where an earlier call was cut off
+	// before that; or else the error is ErrNotReady, and the caller asks again.
+	// A storage system that takes long says so too, instead of keeping the
+	// caller waiting.
+	//
+	// Errors: ErrUnknownVolume, *AttachedElsewhereError, ErrNoSpace, ErrThrottled,
+	// ErrNotReady; then the volume goes on to be used as it is.
+	Grow(ctx context.Context, volumeID string, size int64) (Volume, error)
+}
+
 // Stopper can stop machines: a Backend may, by its cloud, or a program of the
 // operator's.
 type Stopper interface {

@@ -86,6 +86,7 @@ func (st *stream) serve(ctx context.Context) error {
 			Heartbeat: st.heartbeat, Replica: st.name, Version: st.version,
 		},
 		Datasets: slices.Collect(s.Concerning(st.node)),
+		Leases:   slices.Collect(s.LeasesOf(st.node)),
 	}
 	if err := st.send(welcome); err != nil {
 		return err
@@ -113,7 +114,7 @@ func (st *stream) serve(ctx context.Context) error {
 				return err // a newer one, or the agent has fallen silent
 			}
 			ev := st.changes(s)
-			if len(ev.Datasets) == 0 && len(ev.Removed) == 0 {
+			if len(ev.Datasets)+len(ev.Removed)+len(ev.Leases)+len(ev.Unleased) == 0 {
 				continue
 			}
 			st.metrics.events.Inc()
@@ -124,14 +125,22 @@ func (st *stream) serve(ctx context.Context) error {
 	}
 }
 
-// changes returns what has become of the datasets that have changed.
+// changes returns what has become of the datasets and leases that have changed.
 func (st *stream) changes(s *cluster.State) api.StreamEvent {
 	var ev api.StreamEvent
-	for _, id := range st.sub.take() {
+	datasets, leases := st.sub.take()
+	for _, id := range datasets {
 		if d := s.Dataset(id); d != nil && d.Concerns(st.node) {
 			ev.Datasets = append(ev.Datasets, d)
 		} else {
 			ev.Removed = append(ev.Removed, id)
+		}
+	}
+	for _, id := range leases {
+		if l := s.Lease(id); l.HeldBy(st.node) {
+			ev.Leases = append(ev.Leases, l)
+		} else {
+			ev.Unleased = append(ev.Unleased, id)
 		}
 	}
 	return ev

@@ -49,6 +49,7 @@ type Restorable struct {
 	Datasets int // that are not deleted
 	Deleted  int
 	Nodes    int
+	Leases   int
 }
 
 // FromBackup returns what is restored from a backup: its records as they are to
@@ -86,6 +87,8 @@ func restorable(revision uint64, changes []cluster.Change) (Restorable, error) {
 			r.Datasets++
 		case c.Node != nil:
 			r.Nodes++
+		case c.Lease != nil:
+			r.Leases++
 		}
 	}
 	return r, nil

@@ -156,7 +156,7 @@ func TestBackupsOfNothingOrOfHalfAreRefused(t *testing.T) {
 		"an empty log":               {nil, "nothing to back up", ""},
 		"a damaged record":           {[]store.Record{meta, put("datasets/d", `{"schema":1,"record":{}}`)}, "damaged", ""},
 		"no cluster":                 {[]store.Record{put("nodes/a", `{"schema":1,"record":{"uuid":"a"}}`)}, "which cluster", ""},
-		"a record of a newer kind":   {[]store.Record{meta, put("leases/d", `{"schema":99,"record":{}}`)}, "", "of a kind that this version does not know"},
+		"a record of a newer kind":   {[]store.Record{meta, put("grants/d", `{"schema":99,"record":{}}`)}, "", "of a kind that this version does not know"},
 		"a record of a newer schema": {[]store.Record{meta, put("datasets/d", `{"schema":99,"record":{}}`)}, "", "newer version"},
 	} {
 		t.Run(name, func(t *testing.T) {

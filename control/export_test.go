@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,17 +27,17 @@ func (r *Replica) Subscribe(node api.NodeID) Subscription { return Subscription{
 // Ready is the channel that wakes the stream.
 func (s Subscription) Ready() <-chan struct{} { return s.s.ready }
 
-// Take returns what has changed.
-func (s Subscription) Take() []api.DatasetID { return s.s.take() }
+// Take returns which datasets have changed.
+func (s Subscription) Take() []api.DatasetID {
+	datasets, _ := s.s.take()
+	return datasets
+}
 
 // Close ends the subscription.
 func (s Subscription) Close() { s.s.close() }
 
-// ParseCreate and ParseMove let tests give bodies to the parsers.
-func ParseCreate(body []byte) (cluster.Create, error) { return parseCreate(body) }
-
-// ParseMove reads the body of a move.
-func ParseMove(body []byte) (cluster.Move, error) { return parseMove(body) }
+// UserHandler answers users' requests, without a connection.
+func (s *Service) UserHandler() http.Handler { return s.servers[0].server.Handler }
 
 // WriteOf has a replica decide and commit commands as one batch, without its
 // writer running.

@@ -6,10 +6,10 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 )
 
-// hub wakes the streams of nodes. It keeps which datasets have changed, not
-// how: a stream that is behind finds the newest record of each, once. So what
-// waits for a slow agent is never more than the datasets that concern it. The
-// zero value is ready to use.
+// hub wakes the streams of nodes. It keeps which datasets and leases have
+// changed, not how: a stream that is behind finds the newest record of each,
+// once. So what waits for a slow agent is never more than the datasets that
+// concern it. The zero value is ready to use.
 type hub struct {
 	mu            sync.Mutex
 	subscriptions map[api.NodeID]map[*subscription]struct{}
@@ -23,11 +23,15 @@ type subscription struct {
 
 	mu      sync.Mutex
 	changed map[api.DatasetID]struct{}
+	leased  map[api.DatasetID]struct{} // whose leases have changed
 }
 
 // subscribe has a stream woken by whatever concerns its node from now on.
 func (h *hub) subscribe(node api.NodeID) *subscription {
-	s := &subscription{hub: h, node: node, ready: make(chan struct{}, 1), changed: map[api.DatasetID]struct{}{}}
+	s := &subscription{
+		hub: h, node: node, ready: make(chan struct{}, 1),
+		changed: map[api.DatasetID]struct{}{}, leased: map[api.DatasetID]struct{}{},
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.subscriptions == nil {
@@ -50,15 +54,21 @@ func (s *subscription) close() {
 	}
 }
 
-// take returns which datasets have changed since it was called last.
-func (s *subscription) take() []api.DatasetID {
+// take returns which datasets have changed since it was called last, and the
+// leases of which datasets have.
+func (s *subscription) take() (datasets, leases []api.DatasetID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ids := make([]api.DatasetID, 0, len(s.changed))
-	for id := range s.changed {
+	return empty(s.changed), empty(s.leased)
+}
+
+// empty empties a set and returns what was in it.
+func empty(set map[api.DatasetID]struct{}) []api.DatasetID {
+	ids := make([]api.DatasetID, 0, len(set))
+	for id := range set {
 		ids = append(ids, id)
 	}
-	clear(s.changed)
+	clear(set)
 	return ids
 }
 
@@ -68,6 +78,15 @@ func (h *hub) mark(node api.NodeID, id api.DatasetID) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.changed[id] = struct{}{}
+	})
+}
+
+// markLease tells a node's streams that the lease of a dataset has changed.
+func (h *hub) markLease(node api.NodeID, id api.DatasetID) {
+	h.each(node, func(s *subscription) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.leased[id] = struct{}{}
 	})
 }
 

@@ -79,6 +79,7 @@ type replicaMetrics struct {
 	batch    prometheus.Histogram
 	revision prometheus.Gauge
 	datasets prometheus.Gauge
+	leases   prometheus.Gauge
 	outage   prometheus.Gauge
 }
 
@@ -99,10 +100,12 @@ func newReplicaMetrics(registry *prometheus.Registry) *replicaMetrics {
 			Name: "flocker_control_revision", Help: "Revision of the log that this replica shows."}),
 		datasets: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "flocker_control_datasets", Help: "Datasets, deleted ones included."}),
+		leases: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "flocker_control_leases", Help: "Leases of datasets."}),
 		outage: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "flocker_control_log_unreachable", Help: "1 while the log cannot be reached."}),
 	}
-	registry.MustRegister(m.commands, m.commits, m.seconds, m.batch, m.revision, m.datasets, m.outage)
+	registry.MustRegister(m.commands, m.commits, m.seconds, m.batch, m.revision, m.datasets, m.leases, m.outage)
 	return m
 }
 
@@ -138,6 +141,12 @@ func commandLabel(cmd cluster.Command) string {
 		return "drain"
 	case cluster.Upkeep:
 		return "upkeep"
+	case cluster.AcquireLease:
+		return "acquire-lease"
+	case cluster.ReleaseLease:
+		return "release-lease"
+	case cluster.ExpireLeases:
+		return "expire-leases"
 	case cluster.StartReplica, cluster.BeatReplica, cluster.StopReplica, cluster.LoseReplica:
 		return "replica"
 	default:
@@ -167,4 +176,5 @@ func (m *replicaMetrics) committed(commands, records int, took time.Duration, er
 func (m *replicaMetrics) observe(s *cluster.State) {
 	m.revision.Set(float64(s.Revision()))
 	m.datasets.Set(float64(s.CountDatasets()))
+	m.leases.Set(float64(s.CountLeases()))
 }

@@ -27,7 +27,9 @@ type Replica struct {
 	outage   outage
 	hub      hub
 	watchers watchers
+	history  history
 	due      chan struct{} // holds one token while there is upkeep to do
+	expiring chan struct{} // holds one token when another lease is the next one to end
 	commands chan *pending
 	updates  chan follow
 	stopped  chan struct{}
@@ -60,6 +62,7 @@ func openReplica(ctx context.Context, log store.Log, clusterID string, now time.
 		commands: make(chan *pending, queueLength),
 		updates:  make(chan follow),
 		due:      make(chan struct{}, 1),
+		expiring: make(chan struct{}, 1),
 		stopped:  make(chan struct{}),
 	}
 	s, err := r.load(ctx)
@@ -79,6 +82,7 @@ func openReplica(ctx context.Context, log store.Log, clusterID string, now time.
 			r.props.Name, meta.Cluster, clusterID)
 	}
 	r.state.Store(s)
+	r.history.begin(s.Revision())
 	r.metrics.observe(s)
 	r.wakeUpkeep(s)
 	return r, nil

@@ -107,6 +107,11 @@ func (r *Replica) reload(ctx context.Context) error {
 				changes = append(changes, cluster.Change{Key: cluster.DatasetKey(d.ID)})
 			}
 		}
+		for l := range s.Leases() {
+			if other := old.Lease(l.Dataset); s == old || other == nil {
+				changes = append(changes, cluster.Change{Key: cluster.LeaseKey(l.Dataset)})
+			}
+		}
 		for n := range s.Nodes() {
 			changes = append(changes, cluster.Change{Key: cluster.NodeKey(n.ID)})
 		}

@@ -367,23 +367,3 @@ func TestDamagedRecordIsNotActedOn(t *testing.T) {
 		t.Errorf("got %v, want a DamagedError", err)
 	}
 }
-
-func FuzzBodiesOfWrites(f *testing.F) {
-	f.Add([]byte(`{"primary": "` + nodeA + `", "dataset_id": "` + dataset1 + `", "maximum_size": 1073741824, "metadata": {"name": "db"}}`))
-	f.Add([]byte(`{"primary": null, "maximum_size": null, "deleted": false}`))
-	f.Add([]byte(`[1e400, "\ud800"]`))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		if c, err := control.ParseCreate(body); err == nil {
-			c.At, c.DefaultSize = time.Unix(0, 0), api.MinSize
-			if c.ID == "" {
-				c.ID = "new"
-			}
-			if _, err := c.Apply(cluster.New()); err != nil {
-				t.Errorf("what was parsed is refused: %v", err)
-			}
-		}
-		if c, err := control.ParseMove(body); err == nil && c.Primary != "" && len(c.Primary) != 36 {
-			t.Errorf("got primary %q", c.Primary)
-		}
-	})
-}

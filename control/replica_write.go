@@ -268,10 +268,15 @@ func (r *Replica) publish(next *cluster.State, changes []cluster.Change) {
 				r.hub.mark(node, id)
 			}
 		}
+		if id, ok := c.Key.Lease(); ok {
+			r.tellLease(id, old.Lease(id), next.Lease(id))
+		}
 		r.watchers.wake(c.Key)
 	}
+	r.history.add(next.Revision(), changes)
 	r.metrics.observe(next)
 	r.wakeUpkeep(next)
+	r.wakeExpiry(old, next)
 }
 
 // errNotFollowed wraps why the log's changes could not be taken over.

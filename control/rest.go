@@ -1,47 +1,133 @@
 package control
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/control/cluster"
+	"github.com/flocker-mesos/flocker/control/openapi"
 	"github.com/flocker-mesos/flocker/pki"
 )
 
-// rest is the API for users: Flocker's, and what it lacks.
+// rest is the API for users: Flocker's, and what it lacks. The document says
+// what there is.
 type rest struct {
+	document      *openapi.Document
 	replica       *Replica
 	self          api.ReplicaID
 	now           func() time.Time
 	log           *slog.Logger
 	version       string
 	defaultSize   int64
+	well          func() error // why another replica had better be called, nil for no reason
 	configuration configurationCache
 	backups       backups
+	watches       watches
 	stopping      <-chan struct{} // closed when those who wait have to be answered
 }
 
-// serve returns the server of all resources.
-func (a *rest) serve(log *slog.Logger, m *metrics) http.Handler {
+// operations are the handlers of the document's operations, by their ids.
+func (a *rest) operations() map[string]operation {
+	return map[string]operation{
+		"getVersion":          a.getVersion,
+		"listDatasets":        a.listDatasets,
+		"createDataset":       a.createDataset,
+		"moveDataset":         a.moveDataset,
+		"deleteDataset":       a.deleteDataset,
+		"listDatasetStates":   a.listDatasetStates,
+		"listNodeStates":      a.listNodeStates,
+		"getNodeByEra":        a.getNodeByEra,
+		"listLeases":          a.listLeases,
+		"acquireLease":        a.acquireLease,
+		"releaseLease":        a.releaseLease,
+		"listContainers":      noContainers,
+		"listContainerStates": noContainers,
+		"createContainer":     refuseContainer,
+		"moveContainer":       refuseContainer,
+		"deleteContainer":     refuseContainer,
+		"compose":             refuseCompose,
+		"listVolumes":         a.listVolumes,
+		"getVolume":           a.getVolume,
+		"changeVolume":        a.changeVolume,
+		"watch":               a.watch,
+		"listNodes":           a.listNodes,
+		"getNode":             a.getNode,
+		"giveUpNode":          a.giveUpNode,
+		"drainNode":           a.drainNode,
+		"undrainNode":         a.undrainNode,
+		"listBackends":        a.listBackends,
+		"getStatus":           a.getStatus,
+		"getBackup":           a.getBackup,
+		"getDocument":         a.getDocument,
+		"getHealth":           a.getHealth,
+		"getReadiness":        a.getReadiness,
+	}
+}
+
+// serve returns the server of all operations.
+func (a *rest) serve(log *slog.Logger, m *metrics) (http.Handler, error) {
 	s := newServer(pki.RoleUser, slog.LevelInfo, log, m)
-	a.versionRoutes(s)
-	a.datasetRoutes(s)
-	a.stateRoutes(s)
-	a.containerRoutes(s)
-	a.volumeRoutes(s)
-	a.nodeRoutes(s)
-	a.statusRoutes(s)
-	a.backupRoutes(s)
 	s.stale = func() (time.Time, bool) {
 		since, _ := a.replica.outage.state()
 		return since, !since.IsZero()
 	}
-	s.handle("/health", methods{http.MethodGet: func(w http.ResponseWriter, _ *http.Request, _ caller) error {
-		return health(w, a.replica)
-	}})
-	return s
+	handlers, paths := a.operations(), map[string]methods{}
+	for _, op := range a.document.Operations() {
+		h, ok := handlers[op.ID]
+		if !ok {
+			return nil, fmt.Errorf("nothing carries out the operation %s of the API", op.ID)
+		}
+		delete(handlers, op.ID)
+		if paths[op.Pattern] == nil {
+			paths[op.Pattern] = methods{}
+		}
+		paths[op.Pattern][op.Method] = a.checked(op, h)
+	}
+	if len(handlers) > 0 {
+		return nil, fmt.Errorf("the API's document does not name the operations %v", slices.Sorted(maps.Keys(handlers)))
+	}
+	for _, path := range slices.Sorted(maps.Keys(paths)) {
+		s.handle(path, paths[path])
+	}
+	return s, nil
+}
+
+// checked lets only requests through that are as the document wants them. One
+// with a mistake in it is refused by its condition first, as Flocker does.
+func (a *rest) checked(op *openapi.Operation, h operation) handler {
+	conditional := op.Conditional(headerMatch)
+	return func(w http.ResponseWriter, r *http.Request, who caller) error {
+		req, err := newRequest(op, r, who)
+		if err == nil {
+			return h(w, req)
+		}
+		if conditional {
+			if mismatch := req.expect().Check(a.replica.State()); mismatch != nil {
+				return mismatch
+			}
+		}
+		return mistake(err)
+	}
+}
+
+// mistake turns what the document says of a request into what its sender is told.
+func mistake(err error) error {
+	if body, ok := errors.AsType[*openapi.BodyError](err); ok {
+		return &schemaError{body.Mistakes}
+	}
+	if p, ok := errors.AsType[*openapi.ParameterError](err); ok {
+		return api.FieldErrorf(p.Name, "%s", p.Text)
+	}
+	if errors.Is(err, openapi.ErrNotJSON) {
+		return errNotJSON
+	}
+	return err
 }
 
 // Header fields of Flocker's conditional requests.
@@ -54,5 +140,12 @@ const (
 // when they show what was last known.
 const headerStale = "X-Flocker-Stale-Since"
 
-// expect returns the condition of a request.
-func expect(r *http.Request) cluster.Expect { return r.Header.Values(headerMatch) }
+// do has a write decided and answers with the dataset.
+func (a *rest) do(w http.ResponseWriter, r *request, status int, cmd cluster.Command) error {
+	res, err := a.replica.Do(r.Context(), cmd)
+	if err != nil {
+		return err
+	}
+	reply(w, status, cluster.ConfigurationOf(res.Dataset))
+	return nil
+}

@@ -9,16 +9,12 @@ import (
 	"github.com/flocker-mesos/flocker/control/backup"
 )
 
-func (a *rest) backupRoutes(s *server) {
-	s.handle("/v1/backup", methods{http.MethodGet: a.getBackup})
-}
-
 // backups lets one backup at a time be taken: each has all records in memory.
 type backups struct{ busy sync.Mutex }
 
 // getBackup sends a backup of the log, for those who cannot read it while this
 // service has it. One that fails on the way has no end.
-func (a *rest) getBackup(w http.ResponseWriter, r *http.Request, _ caller) error {
+func (a *rest) getBackup(w http.ResponseWriter, r *request) error {
 	if !a.backups.busy.TryLock() {
 		return api.Errorf(api.CodeUnavailable, "somebody else is being sent a backup: try again when that is done")
 	}

@@ -2,26 +2,15 @@ package control
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/google/uuid"
-	"github.com/gorilla/mux"
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/control/cluster"
 )
 
-func (a *rest) datasetRoutes(s *server) {
-	s.handle("/v1/configuration/datasets", methods{
-		http.MethodGet:  a.getDatasets,
-		http.MethodPost: a.createDataset,
-	})
-	s.handle("/v1/configuration/datasets/{dataset_id}", methods{
-		http.MethodPost:   a.moveDataset,
-		http.MethodDelete: a.deleteDataset,
-	})
-}
-
-func (a *rest) getDatasets(w http.ResponseWriter, r *http.Request, _ caller) error {
+func (a *rest) listDatasets(w http.ResponseWriter, r *request) error {
 	s := a.replica.State()
 	tag := s.Tag().String()
 	w.Header().Set(headerTag, tag)
@@ -38,47 +27,38 @@ func (a *rest) getDatasets(w http.ResponseWriter, r *http.Request, _ caller) err
 	return nil
 }
 
-// do has a write decided and answers with the dataset. A request with a
-// mistake in it is refused by its condition first, as Flocker does.
-func (a *rest) do(w http.ResponseWriter, r *http.Request, status int, cmd cluster.Command, mistake error) error {
-	if mistake != nil {
-		if err := expect(r).Check(a.replica.State()); err != nil {
-			return err
-		}
-		return mistake
+func (a *rest) createDataset(w http.ResponseWriter, r *request) error {
+	var body struct {
+		ID          string            `json:"dataset_id"`
+		Primary     string            `json:"primary"`
+		MaximumSize int64             `json:"maximum_size"`
+		Metadata    map[string]string `json:"metadata"`
 	}
-	res, err := a.replica.Do(r.Context(), cmd)
-	if err != nil {
+	if err := r.decode(&body); err != nil {
 		return err
 	}
-	reply(w, status, cluster.ConfigurationOf(res.Dataset))
-	return nil
+	if body.ID == "" {
+		body.ID = uuid.NewString()
+	}
+	return a.do(w, r, http.StatusCreated, cluster.Create{
+		At: a.now(), Expect: r.expect(), ID: api.DatasetID(strings.ToLower(body.ID)), Primary: nodeID(body.Primary),
+		MaximumSize: body.MaximumSize, DefaultSize: a.defaultSize, Metadata: body.Metadata,
+	})
 }
 
-func (a *rest) createDataset(w http.ResponseWriter, r *http.Request, _ caller) error {
-	body, err := readBody(r)
-	if err != nil {
-		return a.do(w, r, 0, nil, err)
+func (a *rest) moveDataset(w http.ResponseWriter, r *request) error {
+	var body struct {
+		Primary string `json:"primary"`
 	}
-	c, err := parseCreate(body)
-	if c.ID == "" {
-		c.ID = api.DatasetID(uuid.NewString())
+	if err := r.decode(&body); err != nil {
+		return err
 	}
-	c.At, c.Expect, c.DefaultSize = a.now(), expect(r), a.defaultSize
-	return a.do(w, r, http.StatusCreated, c, err)
+	return a.do(w, r, http.StatusOK, cluster.Move{At: a.now(), Expect: r.expect(), ID: r.dataset(), Primary: nodeID(body.Primary)})
 }
 
-func (a *rest) moveDataset(w http.ResponseWriter, r *http.Request, _ caller) error {
-	body, err := readBody(r)
-	if err != nil {
-		return a.do(w, r, 0, nil, err)
-	}
-	c, err := parseMove(body)
-	c.At, c.Expect, c.ID = a.now(), expect(r), api.DatasetID(mux.Vars(r)["dataset_id"])
-	return a.do(w, r, http.StatusOK, c, err)
+func (a *rest) deleteDataset(w http.ResponseWriter, r *request) error {
+	return a.do(w, r, http.StatusOK, cluster.Delete{At: a.now(), Expect: r.expect(), ID: r.dataset()})
 }
 
-func (a *rest) deleteDataset(w http.ResponseWriter, r *http.Request, _ caller) error {
-	id := api.DatasetID(mux.Vars(r)["dataset_id"])
-	return a.do(w, r, http.StatusOK, cluster.Delete{At: a.now(), Expect: expect(r), ID: id}, nil)
-}
+// nodeID returns a node's id in the spelling that it has everywhere.
+func nodeID(text string) api.NodeID { return api.NodeID(strings.ToLower(text)) }

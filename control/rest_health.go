@@ -6,7 +6,7 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 )
 
-// Health is the answer of /health.
+// Health is the answer of /health and /ready.
 type Health struct {
 	Status   string `json:"status"`
 	Cluster  string `json:"cluster"`
@@ -14,7 +14,13 @@ type Health struct {
 	Store    string `json:"store"`
 }
 
-// health says whether a replica can serve.
+func (a *rest) getHealth(w http.ResponseWriter, _ *request) error { return health(w, a.replica) }
+
+func (a *rest) getReadiness(w http.ResponseWriter, _ *request) error {
+	return readiness(w, a.replica, a.well)
+}
+
+// health says whether a replica runs.
 func health(w http.ResponseWriter, r *Replica) error {
 	select {
 	case <-r.stopped:
@@ -24,4 +30,12 @@ func health(w http.ResponseWriter, r *Replica) error {
 	s := r.State()
 	reply(w, http.StatusOK, Health{Status: "ok", Cluster: s.Meta().Cluster, Revision: s.Revision(), Store: r.props.Name})
 	return nil
+}
+
+// readiness says whether a replica should be called.
+func readiness(w http.ResponseWriter, r *Replica, well func() error) error {
+	if err := well(); err != nil {
+		return api.Errorf(api.CodeUnavailable, "call another replica: %v", err)
+	}
+	return health(w, r)
 }

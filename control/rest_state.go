@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/gorilla/mux"
 
 	"github.com/flocker-mesos/flocker/api"
 )
@@ -13,12 +12,6 @@ import (
 // stateExpiry is how long Flocker shows what a node reported after the node
 // has fallen silent.
 const stateExpiry = 120 * time.Second
-
-func (a *rest) stateRoutes(s *server) {
-	s.handle("/v1/state/datasets", methods{http.MethodGet: a.getDatasetStates})
-	s.handle("/v1/state/nodes", methods{http.MethodGet: a.getNodeStates})
-	s.handle("/v1/state/nodes/by_era/{era}", methods{http.MethodGet: a.getNodeByEra})
-}
 
 // datasetState is a dataset as Flocker shows its state.
 type datasetState struct {
@@ -28,9 +21,9 @@ type datasetState struct {
 	Size    int64         `json:"maximum_size,omitempty"` // the volume's
 }
 
-// getDatasetStates lists the datasets that have volumes. Where one is mounted is
+// listDatasetStates lists the datasets that have volumes. Where one is mounted is
 // the last that its holder said, which survives a restart of the control service.
-func (a *rest) getDatasetStates(w http.ResponseWriter, _ *http.Request, _ caller) error {
+func (a *rest) listDatasetStates(w http.ResponseWriter, _ *request) error {
 	s, now := a.replica.State(), a.now()
 	states := []datasetState{}
 	for d := range s.Datasets() {
@@ -57,7 +50,7 @@ func shown(n *api.Node, now time.Time) bool {
 	return n != nil && (n.Connected || now.Sub(n.Since) < stateExpiry)
 }
 
-func (a *rest) getNodeStates(w http.ResponseWriter, _ *http.Request, _ caller) error {
+func (a *rest) listNodeStates(w http.ResponseWriter, _ *request) error {
 	type nodeState struct {
 		ID   api.NodeID `json:"uuid"`
 		Host string     `json:"host"`
@@ -72,10 +65,10 @@ func (a *rest) getNodeStates(w http.ResponseWriter, _ *http.Request, _ caller) e
 	return nil
 }
 
-func (a *rest) getNodeByEra(w http.ResponseWriter, r *http.Request, _ caller) error {
-	era, err := uuid.Parse(mux.Vars(r)["era"])
+func (a *rest) getNodeByEra(w http.ResponseWriter, r *request) error {
+	era, err := uuid.Parse(r.path("era"))
 	if err != nil {
-		return api.FieldErrorf("era", "%q is not a UUID: it is the text of /proc/sys/kernel/random/boot_id", mux.Vars(r)["era"])
+		return api.FieldErrorf("era", "%q is not a UUID: it is the text of /proc/sys/kernel/random/boot_id", r.path("era"))
 	}
 	n := a.replica.State().NodeByEra(era.String())
 	if n == nil {

@@ -7,12 +7,8 @@ import (
 	"github.com/flocker-mesos/flocker/control/cluster"
 )
 
-func (a *rest) statusRoutes(s *server) {
-	s.handle("/v1/status", methods{http.MethodGet: a.getStatus})
-}
-
 // getStatus shows the whole cluster, and whatever is not as wanted.
-func (a *rest) getStatus(w http.ResponseWriter, _ *http.Request, _ caller) error {
+func (a *rest) getStatus(w http.ResponseWriter, _ *request) error {
 	s, now := a.replica.State(), a.now()
 	since, cause := a.replica.outage.state()
 	status := api.ClusterStatus{

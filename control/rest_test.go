@@ -45,7 +45,24 @@ func (c *caller) do(method, path, body string, header ...string) (*http.Response
 	if err != nil {
 		c.Fatalf("%s %s: %v", method, path, err)
 	}
+	c.described(method, path, resp, text)
 	return resp, string(text)
+}
+
+// described holds an answer against the API's document.
+func (c *caller) described(method, path string, resp *http.Response, text []byte) {
+	c.Helper()
+	if method == http.MethodHead {
+		return
+	}
+	path, _, _ = strings.Cut(path, "?")
+	op := operationOf(c, method, path)
+	if op == nil {
+		return
+	}
+	if err := op.CheckAnswer(resp.StatusCode, resp.Header.Get("Content-Type"), text); err != nil {
+		c.Errorf("%s %s: %v\n%s", method, path, err, text)
+	}
 }
 
 // want makes a request and checks status and body; * in the body stands for
@@ -132,14 +149,14 @@ func TestBodiesOfWritesAreChecked(t *testing.T) {
 		{"deleted", `{` + primary + `, "deleted": true}`, mistaken + `"deleted: true is not false*`},
 		{"a size with a point", `{` + primary + `, "maximum_size": 67108864.0}`, mistaken + `"maximum_size: 67108864.0 is not of type 'integer'"]}`},
 		{"a size with an exponent", `{` + primary + `, "maximum_size": 1e9}`, mistaken + `"maximum_size: 1e9 is not of type 'integer'"]}`},
-		{"a size as text", `{` + primary + `, "maximum_size": "1073741824"}`, mistaken + `"maximum_size: *is not of type 'integer'"]}`},
+		{"a size as text", `{` + primary + `, "maximum_size": "1073741824"}`, mistaken + `"maximum_size: *is not of type 'integer' or 'null'"]}`},
 		{"a small size", `{` + primary + `, "maximum_size": 1024}`, mistaken + `"maximum_size: 1024 is less than the minimum*`},
 		{"an odd size", `{` + primary + `, "maximum_size": 1000000000}`, mistaken + `"maximum_size: 1000000000 is not a multiple of 1024"]}`},
 		{"an enormous size", `{` + primary + `, "maximum_size": 1180591620717411303424}`, mistaken + `"maximum_size: 1180591620717411303424 is out of range"]}`},
 		{"metadata of null", `{` + primary + `, "metadata": null}`, mistaken + `"metadata: null is not of type 'object'"]}`},
-		{"metadata with a number", `{` + primary + `, "metadata": {"a": 1}}`, mistaken + `"metadata: 1 is not of type 'string'"]}`},
-		{"metadata with a long key", `{` + primary + `, "metadata": {"` + strings.Repeat("k", 257) + `": ""}}`, mistaken + `"metadata: has a key of 257*`},
-		{"several mistakes", `{"primary": 1, "maximum_size": 1, "x": 2}`, mistaken + `"Additional*","primary*","maximum_size*"]}`},
+		{"metadata with a number", `{` + primary + `, "metadata": {"a": 1}}`, mistaken + `"metadata.a: 1 is not of type 'string'"]}`},
+		{"metadata with a long key", `{` + primary + `, "metadata": {"` + strings.Repeat("k", 257) + `": ""}}`, mistaken + `"metadata: the key \"kkk*has 257 characters*`},
+		{"several mistakes", `{"primary": 1, "maximum_size": 1, "x": 2}`, mistaken + `"Additional*","maximum_size*","primary*"]}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := &caller{&world{TB: t, cfg: c.cfg}, c.http}
@@ -210,7 +227,8 @@ func TestPathsAndMethods(t *testing.T) {
 	c.want("GET", "/v1/configuration/datasets/", "", 404, nothing)
 	c.want("GET", "/v1/Version", "", 404, nothing)
 	c.want("GET", "/v1//version", "", 200, `{"flocker":"1.2.3"}`)
-	c.want("POST", "/v1/configuration/_compose", "{}", 404, nothing)
+	c.want("POST", "/v1/configuration/_compose", "{}", 410, `{"code":"invalid","description":"flocker-deploy*`)
+	c.want("POST", "/v1/configuration/containers", "{}", 410, `{"code":"invalid","description":"Flocker does not run containers any more, Marathon does: *`)
 	c.want("HEAD", datasets, "", 200, ``)
 	if got := c.want("PUT", datasets, "", 405, `{"code":"invalid","description":"PUT is not allowed here*`).Header.Get("Allow"); got != "GET, HEAD, POST" {
 		t.Errorf("got Allow %q, want GET, HEAD, POST", got)

@@ -8,31 +8,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/gorilla/mux"
-
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/control/cluster"
 )
-
-func (a *rest) volumeRoutes(s *server) {
-	s.handle("/v1/volumes", methods{http.MethodGet: a.getVolumes})
-	s.handle("/v1/volumes/{name:.+}", methods{http.MethodGet: a.getVolume})
-}
-
-// getVolumes lists all datasets whose volumes are not gone, with ?deleted=true
-// those as well.
-func (a *rest) getVolumes(w http.ResponseWriter, r *http.Request, _ caller) error {
-	all := r.URL.Query().Get("deleted") == "true"
-	s, now := a.replica.State(), a.now()
-	details := []*api.DatasetDetail{}
-	for d := range s.Datasets() {
-		if all || !d.Destroyed {
-			details = append(details, detail(s, d, now))
-		}
-	}
-	reply(w, http.StatusOK, details)
-	return nil
-}
 
 // maxWait is how long a user can wait for a change in one call: what is in
 // between gives up calls that take longer.
@@ -41,9 +19,9 @@ const maxWait = 25 * time.Second
 // getVolume shows one dataset, by its id or by the name of a live one. With
 // ?wait=DURATION&after=ETAG it does so when the dataset is another than the one
 // with the ETag, or when the time is over.
-func (a *rest) getVolume(w http.ResponseWriter, r *http.Request, _ caller) error {
-	name, after := mux.Vars(r)["name"], r.URL.Query().Get("after")
-	wait, err := parseWait(r.URL.Query().Get("wait"))
+func (a *rest) getVolume(w http.ResponseWriter, r *request) error {
+	name, after := r.path("name"), r.query("after")
+	wait, err := parseWait(r.query("wait"))
 	if err != nil {
 		return err
 	}
@@ -123,17 +101,18 @@ func tagOf(full *api.DatasetDetail) string {
 		Dataset *api.Dataset
 		State   *api.DatasetState
 		Holder  *api.Node
-	}{full.Dataset, full.State, full.Holder})
+		Lease   *api.Lease
+	}{full.Dataset, full.State, full.Holder, full.Lease})
 	return `W/"` + hex.EncodeToString(sum.Sum(nil)[:12]) + `"`
 }
 
 // detail returns a dataset in full.
 func detail(s *cluster.State, d *api.Dataset, now time.Time) *api.DatasetDetail {
-	full := &api.DatasetDetail{Dataset: d, State: s.DatasetState(d.ID)}
+	full := &api.DatasetDetail{Dataset: d, State: s.DatasetState(d.ID), Lease: s.Lease(d.ID)}
 	if d.Holder != nil {
 		full.Holder = s.Node(d.Holder.Node)
 	}
-	status, why := cluster.Explain(d, full.State, s.Node, now)
+	status, why := cluster.Explain(d, full.State, full.Lease, s.Node, now)
 	full.Status, full.Why = string(status), why
 	return full
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/control/openapi"
 	"github.com/flocker-mesos/flocker/control/store"
 )
 
@@ -112,7 +113,12 @@ func (s *Service) open() error {
 		return fmt.Errorf("ask for the host's name: %w", err)
 	}
 	self := api.Replica{ID: api.ReplicaID(uuid.NewString()), Name: name, Version: s.deps.Version, Started: s.deps.Now()}
+	document, err := openapi.Load()
+	if err != nil {
+		return err
+	}
 	users := &rest{
+		document: document, well: s.Well,
 		replica: replica, self: self.ID, now: s.deps.Now, log: s.log, version: s.deps.Version, defaultSize: settings.DefaultSize,
 		stopping: s.stopping,
 	}
@@ -120,7 +126,11 @@ func (s *Service) open() error {
 		replica: replica, self: self.ID, now: s.deps.Now, log: s.log, metrics: m,
 		version: s.deps.Version, name: name, defaultSize: settings.DefaultSize, heartbeat: s.cfg.Heartbeat, stopping: s.stopping,
 	}
-	if err := s.listen("users", s.cfg.Listen, s.deps.UserTLS, users.serve(s.log, m)); err != nil {
+	handler, err := users.serve(s.log, m)
+	if err != nil {
+		return err
+	}
+	if err := s.listen("users", s.cfg.Listen, s.deps.UserTLS, handler); err != nil {
 		return err
 	}
 	if err := s.listen("agents", s.cfg.AgentListen, s.deps.AgentTLS, nodes.serve(s.log, m)); err != nil {
@@ -158,12 +168,14 @@ func (s *Service) advertised(name string, a net.Addr) string {
 func (s *Service) observability() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.deps.Registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
-		if err := health(w, s.replica); err != nil {
+	answer := func(err error, w http.ResponseWriter) {
+		if err != nil {
 			status, body := describe(err, "")
 			reply(w, status, body)
 		}
-	})
+	}
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { answer(health(w, s.replica), w) })
+	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) { answer(readiness(w, s.replica, s.Well), w) })
 	return mux
 }
 
@@ -246,6 +258,10 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	})
 	g.Go(func() error {
 		upkeep(gctx, s.replica, s.members.self.ID, s.cfg.Heartbeat, s.deps.Now, s.log)
+		return nil
+	})
+	g.Go(func() error {
+		expireLeases(gctx, s.replica, s.members.self.ID, s.deps.Now, s.log)
 		return nil
 	})
 	g.Go(func() error {

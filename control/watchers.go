@@ -55,6 +55,9 @@ func (w *watchers) wake(key cluster.Key) {
 	if id, ok := key.State(); ok {
 		wakeAll(w.byID[id])
 	}
+	if id, ok := key.Lease(); ok {
+		wakeAll(w.byID[id])
+	}
 }
 
 func wakeAll(all map[chan struct{}]struct{}) {

@@ -38,7 +38,7 @@ func TestKilledAtAnyPointTheNextRunGoesOn(t *testing.T) {
 						t.Error(err)
 					}
 				})
-				args := []string{dev.Path, fs, p.writable, p.path}
+				args := []string{dev.Image, dev.Path, fs, p.writable, p.path}
 				killed := exec.Command(program, args...)
 				killed.Env = []string{"FLOCKER_FAULT=" + point}
 				hit = wasKilled(killed.Run()) || hit
@@ -47,6 +47,7 @@ func TestKilledAtAnyPointTheNextRunGoesOn(t *testing.T) {
 				run(t, program, args...)
 				target := mount(t, dev, fs)
 				wantRoot(t, target, 0o777, "")
+				wantFills(t, dev.Path, target, mayGrow(t, fs))
 				unmount(t, target)
 				check := []string{"e2fsck", "-fn", dev.Path}
 				if fs == "xfs" {

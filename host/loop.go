@@ -161,6 +161,45 @@ func detachLoop(number int, backing FileID) error {
 	return nil
 }
 
+// ResizeLoop has a loop device show the size that the file behind it has now,
+// while it is in use: ErrNoLoop if it shows another file, or none.
+func ResizeLoop(number int, backing FileID) (Loop, error) {
+	loop, err := resizeLoop(number, backing)
+	if err != nil {
+		return Loop{}, fmt.Errorf("resize %s: %w", loopPath(number), err)
+	}
+	fault.Point("host.loop-resized")
+	return loop, nil
+}
+
+func resizeLoop(number int, backing FileID) (Loop, error) {
+	// For reading: newer kernels may open no mounted device for writing.
+	dev, err := open(loopPath(number), unix.O_RDONLY)
+	if isNoLoop(err) {
+		return Loop{}, ErrNoLoop
+	}
+	if err != nil {
+		return Loop{}, err
+	}
+	defer unix.Close(dev)
+	loop, err := loopOf(dev, number)
+	if err != nil {
+		return Loop{}, err
+	}
+	if loop.Backing != backing || loop.Clearing {
+		return Loop{}, ErrNoLoop
+	}
+	err = retry(func() error { return unix.IoctlSetInt(dev, unix.LOOP_SET_CAPACITY, 0) })
+	if isNoLoop(err) {
+		return Loop{}, ErrNoLoop
+	}
+	if err != nil {
+		return Loop{}, err
+	}
+	loop.Size, err = deviceSize(dev)
+	return loop, err
+}
+
 // StatLoop returns what a loop device shows; ErrNoLoop if that is nothing.
 func StatLoop(number int) (Loop, error) {
 	loop, err := statLoop(number)
@@ -179,6 +218,11 @@ func statLoop(number int) (Loop, error) {
 		return Loop{}, err
 	}
 	defer unix.Close(dev)
+	return loopOf(dev, number)
+}
+
+// loopOf returns what an open loop device shows.
+func loopOf(dev, number int) (Loop, error) {
 	info, err := loopStatus(dev)
 	if isNoLoop(err) {
 		return Loop{}, ErrNoLoop

@@ -22,12 +22,14 @@ type superblock struct {
 const (
 	extCompatJournal    = 0x4
 	extIncompatRecover  = 0x4
-	extIncompatJournal  = 0x8 // is no file system but the journal of one
+	extIncompatJournal  = 0x8  // is no file system but the journal of one
+	extIncompatGroups   = 0x10 // groups have their descriptors with them
 	extIncompat64Bit    = 0x80
 	extIncompatSeed     = 0x2000 // checksums start from a seed of their own, not from the UUID
+	extROCompatSparse   = 0x1    // only some groups have backups of the superblock
 	extROCompatChecksum = 0x400
 	extROCompatOrphans  = 0x10000 // files to be deleted were left open
-	extIncompatOfExt3   = 0x2 | extIncompatRecover | 0x10
+	extIncompatOfExt3   = 0x2 | extIncompatRecover | extIncompatGroups
 	extROCompatOfExt3   = 0x1 | 0x2 | 0x4
 	extStateValid       = 0x1
 	extStateError       = 0x2
@@ -48,10 +50,7 @@ func parseExt(head []byte) (superblock, bool) {
 	}
 	compat, incompat, roCompat := le.Uint32(b[0x5c:]), le.Uint32(b[0x60:]), le.Uint32(b[0x64:])
 	state := le.Uint16(b[0x3a:])
-	blocks := uint64(le.Uint32(b[0x4:]))
-	if incompat&extIncompat64Bit != 0 {
-		blocks |= uint64(le.Uint32(b[0x150:])) << 32
-	}
+	blocks := extBlocks(b)
 	logBlock := le.Uint32(b[0x18:])
 	sb := superblock{fs: extName(compat, incompat, roCompat), uuid: uuidText(b[0x68:0x78])}
 	sb.clean = state&extStateValid != 0 && state&extStateError == 0 &&
@@ -67,6 +66,16 @@ func parseExt(head []byte) (superblock, bool) {
 		sb.size = int64(blocks << (10 + logBlock))
 	}
 	return sb, true
+}
+
+// extBlocks returns the blocks that a superblock says its file system has.
+func extBlocks(b []byte) uint64 {
+	le := binary.LittleEndian
+	blocks := uint64(le.Uint32(b[0x4:]))
+	if le.Uint32(b[0x60:])&extIncompat64Bit != 0 {
+		blocks |= uint64(le.Uint32(b[0x150:])) << 32
+	}
+	return blocks
 }
 
 func extName(compat, incompat, roCompat uint32) string {

@@ -24,6 +24,7 @@ type Control struct {
 	mu       sync.Mutex
 	datasets map[api.DatasetID]*api.Dataset
 	states   map[api.DatasetID]api.DatasetState
+	leases   map[api.DatasetID]*api.Lease
 	revision uint64
 	streams  map[*session]bool
 	changed  chan struct{}
@@ -34,6 +35,7 @@ type Control struct {
 func NewControl() *Control {
 	return &Control{
 		datasets: map[api.DatasetID]*api.Dataset{}, states: map[api.DatasetID]api.DatasetState{},
+		leases:  map[api.DatasetID]*api.Lease{},
 		streams: map[*session]bool{}, changed: make(chan struct{}),
 	}
 }
@@ -63,6 +65,11 @@ func (c *Control) Dialer(node api.NodeID) agent.Dialer {
 		for _, d := range c.datasets {
 			if d.Concerns(node) {
 				s.pending = append(s.pending, d)
+			}
+		}
+		for _, l := range c.leases {
+			if l.HeldBy(node) {
+				s.leases = append(s.leases, l)
 			}
 		}
 		return s, nil
@@ -122,6 +129,33 @@ func (c *Control) Change(id api.DatasetID, edit func(*api.Dataset)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.put(id, edit)
+}
+
+// Lease acquires a lease of a dataset for a node, which may be unknown as may be
+// the dataset.
+func (c *Control) Lease(id api.DatasetID, node api.NodeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.revision++
+	l := &api.Lease{Dataset: id, Node: node, Revision: c.revision, Acquired: time.Now()}
+	c.leases[id] = l
+	for s := range c.streams {
+		if s.node == node {
+			s.push(func() { s.leases = append(s.leases, l) })
+		}
+	}
+}
+
+// Unlease releases the lease of a dataset.
+func (c *Control) Unlease(id api.DatasetID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for s := range c.streams {
+		if c.leases[id].HeldBy(s.node) {
+			s.push(func() { s.unleased = append(s.unleased, id) })
+		}
+	}
+	delete(c.leases, id)
 }
 
 // Await returns when cond holds of the cluster, which cond may look at through
@@ -188,14 +222,16 @@ func grant(d *api.Dataset, node api.NodeID) {
 
 // session is the stream of one agent.
 type session struct {
-	control *Control
-	node    api.NodeID
-	started bool
-	pending []*api.Dataset
-	removed []api.DatasetID
-	events  chan struct{}
-	gone    chan struct{}
-	once    sync.Once
+	control  *Control
+	node     api.NodeID
+	started  bool
+	pending  []*api.Dataset
+	removed  []api.DatasetID
+	leases   []*api.Lease
+	unleased []api.DatasetID
+	events   chan struct{}
+	gone     chan struct{}
+	once     sync.Once
 }
 
 func (s *session) push(add func()) {
@@ -226,9 +262,9 @@ func (s *session) Close() error {
 func (s *session) Next(ctx context.Context) (api.StreamEvent, error) {
 	for {
 		s.control.mu.Lock()
-		if !s.started || len(s.pending) > 0 || len(s.removed) > 0 {
-			ev := api.StreamEvent{Datasets: s.pending, Removed: s.removed}
-			s.started, s.pending, s.removed = true, nil, nil
+		if !s.started || len(s.pending)+len(s.removed)+len(s.leases)+len(s.unleased) > 0 {
+			ev := api.StreamEvent{Datasets: s.pending, Removed: s.removed, Leases: s.leases, Unleased: s.unleased}
+			s.started, s.pending, s.removed, s.leases, s.unleased = true, nil, nil, nil, nil
 			s.control.mu.Unlock()
 			return ev, nil
 		}
@@ -301,7 +337,7 @@ func (s *session) Report(_ context.Context, report api.Report) (*api.ReportReply
 			continue
 		}
 		c.states[d.ID] = r.State
-		if r.Release || r.Withdraw || (r.Volume != nil && d.Volume == nil) {
+		if r.Release || r.Withdraw || r.Volume != nil && (d.Volume == nil || d.Volume.Size < r.Volume.Size) {
 			c.put(d.ID, func(d *api.Dataset) { s.effect(d, r) })
 		}
 	}

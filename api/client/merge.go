@@ -12,10 +12,15 @@ type merge struct {
 	welcome  *api.Welcome
 	datasets map[api.DatasetID]*api.Dataset
 	removed  map[api.DatasetID]bool
+	leases   map[api.DatasetID]*api.Lease
+	unleased map[api.DatasetID]bool
 }
 
 func newMerge() *merge {
-	return &merge{datasets: map[api.DatasetID]*api.Dataset{}, removed: map[api.DatasetID]bool{}}
+	return &merge{
+		datasets: map[api.DatasetID]*api.Dataset{}, removed: map[api.DatasetID]bool{},
+		leases: map[api.DatasetID]*api.Lease{}, unleased: map[api.DatasetID]bool{},
+	}
 }
 
 // add adds a later event.
@@ -31,6 +36,14 @@ func (m *merge) add(ev api.StreamEvent) {
 		delete(m.datasets, id)
 		m.removed[id] = true
 	}
+	for _, l := range ev.Leases {
+		delete(m.unleased, l.Dataset)
+		m.leases[l.Dataset] = l
+	}
+	for _, id := range ev.Unleased {
+		delete(m.leases, id)
+		m.unleased[id] = true
+	}
 }
 
 // take returns everything as one event and begins anew.
@@ -40,6 +53,10 @@ func (m *merge) take() api.StreamEvent {
 		ev.Datasets = append(ev.Datasets, m.datasets[id])
 	}
 	ev.Removed = slices.Sorted(maps.Keys(m.removed))
+	for _, id := range slices.Sorted(maps.Keys(m.leases)) {
+		ev.Leases = append(ev.Leases, m.leases[id])
+	}
+	ev.Unleased = slices.Sorted(maps.Keys(m.unleased))
 	*m = *newMerge()
 	return ev
 }

@@ -23,6 +23,9 @@ import (
 
 const volumeSize = 64 << 20 // as testdata/driver makes them
 
+// growAttached is the operation grow on a volume that is attached.
+const growAttached = "grow attached"
+
 // buildDriver builds the program that can be killed at its fault points.
 func buildDriver(t *testing.T) string {
 	t.Helper()
@@ -133,13 +136,14 @@ func TestKilledAtAnyPointItIsFinishedByTheNextCall(t *testing.T) {
 		"loopback.named": true, // on file systems without unnamed files; see TestNamedImages
 	}
 	for _, point := range points {
-		for _, operation := range []string{"create", "attach", "detach", "destroy"} {
+		for _, operation := range []string{"create", "attach", "detach", "destroy", "grow", growAttached} {
 			t.Run(operation+" at "+point, func(t *testing.T) {
 				s := newStorage(t)
 				b := s.open(t, "alpha")
 				id := uuid.NewString()
+				command, _, _ := strings.Cut(operation, " ")
 				prepare(t, b, operation, id)
-				d := startDriver(t, program, point, s.root, "alpha", operation, id)
+				d := startDriver(t, program, point, s.root, "alpha", command, id)
 				d.begin()
 				switch result := d.end(); result {
 				case "done":
@@ -150,7 +154,7 @@ func TestKilledAtAnyPointItIsFinishedByTheNextCall(t *testing.T) {
 					t.Fatalf("killed driver: got %q", result)
 				}
 				checkBetween(t, s, id)
-				again := startDriver(t, program, "", s.root, "alpha", operation, id)
+				again := startDriver(t, program, "", s.root, "alpha", command, id)
 				again.begin()
 				if result := again.end(); result != "done" {
 					t.Fatalf("repeated %s: got %q", operation, result)
@@ -175,7 +179,7 @@ func prepare(t *testing.T, b *loopback.Backend, operation, id string) {
 	if _, err := b.Create(t.Context(), backend.CreateRequest{DatasetID: id, Size: volumeSize}); err != nil {
 		t.Fatal(err)
 	}
-	if operation == "detach" {
+	if operation == "detach" || operation == growAttached {
 		if err := b.Attach(t.Context(), id, "alpha"); err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +196,7 @@ func checkBetween(t *testing.T, s storage, id string) {
 		t.Fatal(err)
 	}
 	for _, v := range volumes {
-		if v.ID != id || v.Size != volumeSize {
+		if v.ID != id || v.Size != volumeSize && v.Size != 2*volumeSize {
 			t.Errorf("after the crash: got %+v", v)
 		}
 	}
@@ -214,24 +218,26 @@ func checkAfter(t *testing.T, s storage, operation, id string) {
 		t.Fatal(err)
 	}
 	want := map[string][]backend.Volume{
-		"create":  {{ID: id, DatasetID: id, Size: volumeSize}},
-		"attach":  {{ID: id, DatasetID: id, Size: volumeSize, AttachedTo: "alpha"}},
-		"detach":  {{ID: id, DatasetID: id, Size: volumeSize}},
-		"destroy": {},
+		"create":     {{ID: id, DatasetID: id, Size: volumeSize}},
+		"attach":     {{ID: id, DatasetID: id, Size: volumeSize, AttachedTo: "alpha"}},
+		"detach":     {{ID: id, DatasetID: id, Size: volumeSize}},
+		"destroy":    {},
+		"grow":       {{ID: id, DatasetID: id, Size: 2 * volumeSize}},
+		growAttached: {{ID: id, DatasetID: id, Size: 2 * volumeSize, AttachedTo: "alpha"}},
 	}[operation]
 	if !slices.Equal(volumes, want) {
 		t.Errorf("after the repeated %s: got %+v, want %+v", operation, volumes, want)
 	}
 	loops := loopsOf(t, s.root)
-	if operation != "attach" {
+	if operation != "attach" && operation != growAttached {
 		if len(loops) > 0 {
 			t.Errorf("loop devices after the repeated %s: got %q", operation, loops)
 		}
 		return
 	}
 	device, err := b.Device(t.Context(), id)
-	if err != nil || !slices.Equal(loops, []string{device.Path}) || device.Size != volumeSize {
-		t.Errorf("device after the repeated attach: got %+v, %v, and loops %q", device, err, loops)
+	if err != nil || !slices.Equal(loops, []string{device.Path}) || device.Size != want[0].Size {
+		t.Errorf("device after the repeated call: got %+v, %v, and loops %q", device, err, loops)
 	}
 }
 

@@ -64,6 +64,7 @@ var (
 	_ backend.Surveyor = (*Backend)(nil)
 	_ backend.Witness  = (*Backend)(nil)
 	_ backend.Guard    = (*Backend)(nil)
+	_ backend.Grower   = (*Backend)(nil)
 )
 
 // New opens the storage at a root. What is attached to this machine is found

@@ -24,7 +24,8 @@ func newControlImport() *cobra.Command {
 		Short: "Take over the datasets of ClusterHQ's Flocker from its current_configuration.json",
 		Long: "Puts the datasets of ClusterHQ's Flocker, up to 1.15, into the empty log that the settings\n" +
 			"name, from the file that its control service keeps in /var/lib/flocker, of any version.\n" +
-			"Ids, names, sizes, primaries, deleted datasets and the registered volumes are taken over.\n\n" +
+			"Ids, names, sizes, primaries, deleted datasets, the registered volumes, and the leases that\n" +
+			"have not expired are taken over.\n\n" +
 			"Stop Flocker's own control service and agents first, for good. Each dataset is held by its\n" +
 			"primary node, and no other gets it before the agent of that node has connected, or the node\n" +
 			"was declared lost. The cluster is that of the certificates here: Flocker's own serve on.",
@@ -65,6 +66,7 @@ func newControlImport() *cobra.Command {
 			p.Table(takeoverTable(t))
 		}
 		fmt.Fprintf(out, "%s is of version %d. It has %s.\n", args[0], c.Version, counts(r))
+		tellLeases(out, t)
 		tellOmissions(out, c, t)
 		return fill(cmd, settings.Control, r, filling{dryRun: dryRun, remedy: "Datasets are taken over into a new log only: name another one with --store, or see to that one first"})
 	}
@@ -126,14 +128,21 @@ func takeoverTable(t *clusterhq.Takeover) *output.Table {
 	return rows
 }
 
-// tellOmissions says what is not taken over, and what somebody should know.
-func tellOmissions(out io.Writer, c *clusterhq.Configuration, t *clusterhq.Takeover) {
-	for _, l := range c.Leases {
+// tellLeases says what stays where it is until somebody ends that.
+func tellLeases(out io.Writer, t *clusterhq.Takeover) {
+	for _, l := range t.Leases {
 		until := "for ever"
 		if !l.Expires.IsZero() {
 			until = "until " + l.Expires.Format(time.RFC3339)
 		}
-		fmt.Fprintf(out, "Not taken over: the lease of dataset %s by node %s %s. There are no leases yet.\n", l.Dataset, l.Node, until)
+		fmt.Fprintf(out, "Leased: dataset %s by node %s, %s.\n", l.Dataset, l.Node, until)
+	}
+}
+
+// tellOmissions says what is not taken over, and what somebody should know.
+func tellOmissions(out io.Writer, c *clusterhq.Configuration, t *clusterhq.Takeover) {
+	for _, l := range t.Expired {
+		fmt.Fprintf(out, "Not taken over: the lease of dataset %s by node %s, which expired at %s.\n", l.Dataset, l.Node, l.Expires.Format(time.RFC3339))
 	}
 	for _, v := range c.Strays {
 		fmt.Fprintf(out, "Not taken over: volume %s, which is registered for dataset %s, of which nothing else is known.\n", v.ID, v.Dataset)

@@ -26,7 +26,10 @@ const flockerFile = `{"$__class__$":"Configuration","version":6,"deployment":{"$
    ["bbbbbbbb-0002-4000-8000-00000000000b",{"$__class__$":"Manifestation","primary":true,"dataset":{"$__class__$":"Dataset",
     "dataset_id":"bbbbbbbb-0002-4000-8000-00000000000b","deleted":false,"maximum_size":null,"metadata":{"$__class__$":"PMap","values":[["name","db"]]}}}]]}}]]},
 "leases":{"$__class__$":"PMap","values":[[{"$__class__$":"UUID","hex":"aaaaaaaa-0001-4000-8000-000000000001"},{"$__class__$":"Lease",
- "dataset_id":{"$__class__$":"UUID","hex":"aaaaaaaa-0001-4000-8000-000000000001"},"node_id":{"$__class__$":"UUID","hex":"4b2f6f0e-5d8f-4a4a-9a52-0d7ad9e0a111"},"expiration":null}]]},
+ "dataset_id":{"$__class__$":"UUID","hex":"aaaaaaaa-0001-4000-8000-000000000001"},"node_id":{"$__class__$":"UUID","hex":"4b2f6f0e-5d8f-4a4a-9a52-0d7ad9e0a111"},"expiration":null}],
+ [{"$__class__$":"UUID","hex":"bbbbbbbb-0002-4000-8000-00000000000b"},{"$__class__$":"Lease",
+ "dataset_id":{"$__class__$":"UUID","hex":"bbbbbbbb-0002-4000-8000-00000000000b"},"node_id":{"$__class__$":"UUID","hex":"9c1d2e3f-7a6b-4c5d-8e9f-102132435465"},
+ "expiration":{"$__class__$":"datetime","seconds":1480000000}}]]},
 "persistent_state":{"$__class__$":"PersistentState","blockdevice_ownership":{"$__class__$":"PMap","values":[
  [{"$__class__$":"UUID","hex":"aaaaaaaa-0001-4000-8000-000000000001"},"vol-0a1b2c3d"]]}}}}`
 
@@ -47,8 +50,9 @@ func TestFlockersDatasetsAreTakenOver(t *testing.T) {
 		`(?m)^aaaaaaaa-0001-4000-8000-000000000001 +db +100GiB +4b2f6f0e +vol-0a1b2c3d +-$`,
 		`(?m)^bbbbbbbb-0002-4000-8000-00000000000b +db-bbbbbbbb +75GiB +9c1d2e3f +- +was called db$`,
 		`(?m)^cccccccc-0003-4000-8000-00000000000c +- +75GiB +4b2f6f0e +- +deleted$`,
-		`is of version 6\. It has datasets: 2, deleted ones: 1, nodes: 2\.`,
-		`Not taken over: the lease of dataset aaaaaaaa`,
+		`is of version 6\. It has datasets: 2, deleted ones: 1, nodes: 2, leases: 1\.`,
+		`(?m)^Leased: dataset aaaaaaaa-0001-4000-8000-000000000001 by node 4b2f6f0e-5d8f-4a4a-9a52-0d7ad9e0a111, for ever\.$`,
+		`Not taken over: the lease of dataset bbbbbbbb-0002-4000-8000-00000000000b by node .*, which expired at 2016-11-24T`,
 		`1 datasets have no volume registered`,
 		`Nothing was done`,
 	} {
@@ -71,6 +75,9 @@ func TestFlockersDatasetsAreTakenOver(t *testing.T) {
 	}
 	if d := service.Replica().State().DatasetByName("db"); d == nil || d.Volume == nil || d.Volume.ID != "vol-0a1b2c3d" || d.Volume.Backend != "aws" {
 		t.Errorf("db: got %+v", d)
+	}
+	if l := service.Replica().State().Lease("aaaaaaaa-0001-4000-8000-000000000001"); !l.HeldBy("4b2f6f0e-5d8f-4a4a-9a52-0d7ad9e0a111") || !l.Expires.IsZero() {
+		t.Errorf("lease of db: got %+v", l)
 	}
 	if err := service.Close(); err != nil {
 		t.Error(err)

@@ -62,7 +62,7 @@ func newControlRestore() *cobra.Command {
 }
 
 func counts(r control.Restorable) string {
-	return fmt.Sprintf("datasets: %d, deleted ones: %d, nodes: %d", r.Datasets, r.Deleted, r.Nodes)
+	return fmt.Sprintf("datasets: %d, deleted ones: %d, nodes: %d, leases: %d", r.Datasets, r.Deleted, r.Nodes, r.Leases)
 }
 
 func readBackup(cmd *cobra.Command, path string) (backup.Backup, error) {

@@ -93,7 +93,7 @@ func TestRecordsMoveBetweenAFileAndConsulAndBack(t *testing.T) {
 	third := filepath.Join(t.TempDir(), "third.backup")
 
 	out := succeed(t, "control", "restore", first, "--store", consulStore, "--certificates", certs)
-	if !strings.Contains(out, "It has datasets: 1, deleted ones: 0, nodes: 1.") || !strings.Contains(out, "Now start the control service.") {
+	if !strings.Contains(out, "It has datasets: 1, deleted ones: 0, nodes: 1, leases: 0.") || !strings.Contains(out, "Now start the control service.") {
 		t.Errorf("restore: got %s", out)
 	}
 	refused(t, "With --replace", "control", "restore", first, "--store", consulStore, "--certificates", certs)

@@ -22,6 +22,8 @@ type Outcome struct {
 	Changes []Change
 	Dataset *api.Dataset // the one the command is about, as the command leaves it
 	Node    *api.Node    // likewise
+	Lease   *api.Lease   // likewise; one that ends, as it was
+	New     bool         // the lease is one that there was not before
 	Refused map[api.DatasetID]*api.Error
 }
 
@@ -73,14 +75,18 @@ func (s *State) find(id api.DatasetID) (*api.Dataset, error) {
 	return nil, api.Errorf(api.CodeNotFound, "Dataset not found.")
 }
 
-// mayCreate reports why no dataset can be created: while there are datasets
-// that this version cannot read, it cannot know which names are taken.
-func (s *State) mayCreate() error {
+// mayCreate reports why no dataset can be created.
+func (s *State) mayCreate() error { return s.namesKnown("creates no datasets") }
+
+// namesKnown reports why no name can be given away, and what this control service
+// does not do for it: while there are datasets that this version cannot read, it
+// cannot know which names are taken.
+func (s *State) namesKnown(consequence string) error {
 	for key, schema := range s.Newer() {
 		if kind, _ := key.split(); kind == kindDataset {
 			newer := &NewerError{Key: key, Schema: schema}
 			return api.Errorf(api.CodeUnavailable,
-				"%v, so this control service cannot tell which names are free and creates no datasets: update it", newer)
+				"%v, so this control service cannot tell which names are free and %s: update it", newer, consequence)
 		}
 	}
 	return nil

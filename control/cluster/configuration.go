@@ -32,7 +32,7 @@ func ConfigurationOf(d *api.Dataset) Configuration {
 }
 
 // Tag identifies the configuration of all datasets: it changes whenever one is
-// created, moved, deleted or dropped, and with nothing else. It is the sum
+// created, changed, moved, deleted or dropped, and with nothing else. It is the sum
 // (exclusive or) of a hash of each, so a change costs the same whatever their
 // number, and every replica has the same tag without any record of it.
 type Tag [16]byte

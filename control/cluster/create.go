@@ -55,13 +55,23 @@ func (c Create) Apply(s *State) (Outcome, error) {
 	if d.Size == 0 {
 		d.Size = c.DefaultSize
 	}
-	if name := d.Name(); name != "" {
-		if taken := s.DatasetByName(name); taken != nil {
-			return Outcome{}, &api.Error{Code: api.CodeConflict, Field: "metadata",
-				Message: "the name \"" + name + "\" is taken by dataset " + string(taken.ID) +
-					": use that one, choose another name, or delete it first"}
-		}
+	if err := s.checkName(d); err != nil {
+		return Outcome{}, err
 	}
 	grant(d, c.Primary, c.At)
 	return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
+}
+
+// checkName reports why a live dataset cannot have the name that it has in d.
+func (s *State) checkName(d *api.Dataset) error {
+	name := d.Name()
+	if name == "" {
+		return nil
+	}
+	if taken := s.DatasetByName(name); taken != nil && taken.ID != d.ID {
+		return &api.Error{Code: api.CodeConflict, Field: fieldMetadata,
+			Message: "the name \"" + name + "\" is taken by dataset " + string(taken.ID) +
+				": use that one, choose another name, or delete it first"}
+	}
+	return nil
 }

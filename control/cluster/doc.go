@@ -10,7 +10,7 @@
 //   - Only the holder, or Delete of a dataset that nobody ever held, ends a tenure;
 //     a node that has never run an agent may be passed over.
 //   - Nobody waits for a dataset that nobody holds, and the holder does not wait.
-//   - A registered volume never changes.
+//   - A registered volume never changes, except that it may grow.
 //   - No two live datasets have the same name.
 //   - A refused command changes nothing.
 package cluster

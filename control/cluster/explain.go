@@ -27,9 +27,10 @@ const (
 
 // Explain says how a dataset is: in one word, and in sentences that tell a
 // person who waits for it what is, since when, and what happens next. State is
-// what was last reported of it, or nil. It needs nothing but its arguments.
-func Explain(d *api.Dataset, st *api.DatasetState, node func(api.NodeID) *api.Node, now time.Time) (Status, string) {
-	e := explanation{d: d, node: node, now: now}
+// what was last reported of it, and lease the lease of it; either may be nil.
+// It needs nothing but its arguments.
+func Explain(d *api.Dataset, st *api.DatasetState, lease *api.Lease, node func(api.NodeID) *api.Node, now time.Time) (Status, string) {
+	e := explanation{d: d, lease: lease, node: node, now: now}
 	if d.Holder == nil || st != nil && st.Node == d.Holder.Node && st.Epoch == d.Holder.Epoch {
 		e.st = st
 	}
@@ -41,6 +42,7 @@ func Explain(d *api.Dataset, st *api.DatasetState, node func(api.NodeID) *api.No
 type explanation struct {
 	d         *api.Dataset
 	st        *api.DatasetState // under the present token, or of the last user where nobody holds it
+	lease     *api.Lease
 	node      func(api.NodeID) *api.Node
 	now       time.Time
 	sentences []string
@@ -64,7 +66,9 @@ func (e *explanation) explain() Status {
 	}
 	e.place(holder)
 	e.uses()
+	e.growth(holder)
 	lost := e.liveness(holder)
+	e.leased(lost)
 	failing := e.failure()
 	waiting := e.queue()
 	e.outlook(holder, lost, failing, waiting)
@@ -104,7 +108,9 @@ func (e *explanation) unheld() Status {
 	default:
 		e.say("%s is not in use: its volume %s is attached nowhere.", e.name(), e.volume())
 	}
+	e.growth(nil)
 	e.failure()
+	e.leased(false)
 	e.say("The first node that asks for it gets it.")
 	return StatusDetached
 }
@@ -172,7 +178,7 @@ func (e *explanation) uses() {
 	}
 	switch len(users) {
 	case 0:
-		if e.st.Phase == api.PhaseMounted && !e.stays() {
+		if e.st.Phase == api.PhaseMounted && !e.stays() && !e.kept() {
 			e.say("Nothing uses it there any more.")
 		}
 	case 1:
@@ -191,6 +197,39 @@ func (e *explanation) uses() {
 	}
 }
 
+// growth says that the volume is to become larger, and how far that is. Whoever
+// uses it goes on to do so meanwhile. The holder is nil where there is none.
+func (e *explanation) growth(holder *api.Node) {
+	volume, action := e.d.Volume, ""
+	if e.st != nil && holder != nil {
+		action = e.st.Action
+	}
+	pending := volume != nil && volume.Size > 0 && volume.Size < e.d.Size
+	if e.d.Deleted || !pending && action != api.ActionGrow && action != api.ActionGrowFS {
+		return
+	}
+	// The volume may have grown already, and that is reported with its file system.
+	mounted := e.st != nil && e.st.Phase == api.PhaseMounted
+	what := "that is done when it is mounted next."
+	switch {
+	case action == api.ActionGrowFS:
+		what = "its volume has grown, and its file system is next."
+	case action == api.ActionGrow:
+		what = "its volume is next, and then its file system."
+	case holder != nil && !holder.NeverCame() && !canGrow(holder):
+		what = fmt.Sprintf("but the backend %s of %s, as its agent says, cannot make volumes larger.", holder.Backend, holder.Name())
+	case mounted && holder.Lost():
+		what = fmt.Sprintf("that is done when the agent of %s is back.", holder.Name())
+	case mounted && e.stays() || mounted && len(e.st.Consumers) > 0:
+		what = fmt.Sprintf("%s is about to do that.", holder.Name())
+	}
+	from := ""
+	if pending {
+		from = "from " + sizeText(volume.Size) + " "
+	}
+	e.say("It is to grow %sto %s: %s", from, sizeText(e.d.Size), what)
+}
+
 // liveness says so when the holder's agent is not there.
 func (e *explanation) liveness(holder *api.Node) (lost bool) {
 	if holder.Connected {
@@ -201,6 +240,32 @@ func (e *explanation) liveness(holder *api.Node) (lost bool) {
 		e.say("An operator gave the machine up for lost %s.", e.ago(holder.GivenUp))
 	}
 	return true
+}
+
+// leased says who has a lease of it, and what comes of that.
+func (e *explanation) leased(lost bool) {
+	if e.lease == nil {
+		return
+	}
+	who := "A lease of " + e.nodeName(e.lease.Node)
+	if e.lease.Expires.IsZero() {
+		who += " that does not expire"
+	} else {
+		who += " until " + stamp(e.lease.Expires) + in(e.lease.Expires.Sub(e.now))
+	}
+	switch {
+	case !e.kept():
+		e.say("%s has no effect: it is not mounted there.", who)
+	case lost || e.d.Revoked():
+		e.say("%s keeps no other node from fencing it.", who)
+	default:
+		e.say("%s keeps it there.", who)
+	}
+}
+
+// kept reports whether a lease keeps it mounted on its holder.
+func (e *explanation) kept() bool {
+	return e.d.Holder != nil && e.lease.HeldBy(e.d.Holder.Node) && e.st != nil && e.st.Phase == api.PhaseMounted
 }
 
 // failure says what has failed last, and when it is tried again. It reports
@@ -263,19 +328,12 @@ func (e *explanation) outlook(holder *api.Node, lost, failing, waiting bool) {
 		return
 	}
 	if lost {
-		what := "its containers may still be running and writing, so no other node gets the volume"
-		if e.d.Deleted {
-			what = "it may still be writing, so the volume is not destroyed"
-		}
-		if wantedElsewhere(e.d) {
-			e.say("No other node with the same storage system is there to keep %s from writing, and until then %s.", name, what)
-			return
-		}
-		e.say("While %s is silent %s. That goes on when its agent is back: start it, or see to the machine. "+
-			"When another node asks for it, that one fences %s first.", name, what, name)
+		e.silence(name)
 		return
 	}
 	switch {
+	case e.kept() && (e.d.Deleted || waiting):
+		e.heldUp(name, used)
 	case e.d.Deleted && used:
 		e.say("%s destroys the volume when the last of its users there has ended.", name)
 	case e.d.Deleted:
@@ -291,12 +349,44 @@ func (e *explanation) outlook(holder *api.Node, lost, failing, waiting bool) {
 		e.say("%s gets it as soon as %s.", e.nodeName(e.next()), strings.Replace(condition, "it has", name+" has", 1))
 	case failing:
 	case e.st == nil || e.st.Phase == api.PhaseMounted:
-		if e.st != nil && !used && !e.stays() {
+		if e.st != nil && !used && !e.stays() && !e.kept() {
 			e.say("%s is about to unmount and detach it.", name)
 		}
 	case e.st.Action != "":
 		e.say("%s is about to %s.", name, e.st.Action)
 	}
+}
+
+// silence says what a lost holder means that nobody fences.
+func (e *explanation) silence(holder string) {
+	what := "its containers may still be running and writing, so no other node gets the volume"
+	if e.d.Deleted {
+		what = "it may still be writing, so the volume is not destroyed"
+	}
+	if wantedElsewhere(e.d) {
+		e.say("No other node with the same storage system is there to keep %s from writing, and until then %s.", holder, what)
+		return
+	}
+	e.say("While %s is silent %s. That goes on when its agent is back: start it, or see to the machine. "+
+		"When another node asks for it, that one fences %s first.", holder, what, holder)
+}
+
+// heldUp says what a lease on the holder holds up, and how to end that.
+func (e *explanation) heldUp(holder string, used bool) {
+	ended := "the lease has"
+	if used {
+		ended = "the lease and the last of its users there have"
+	}
+	if e.d.Deleted {
+		e.say("%s destroys the volume when %s ended.", holder, ended)
+	} else {
+		e.say("%s gets it as soon as %s ended and the volume is unmounted and detached.", e.nodeName(e.next()), ended)
+	}
+	name := e.d.Name()
+	if name == "" || e.d.Deleted { // the name may be another's by now
+		name = string(e.d.ID)
+	}
+	e.say("Release it: flocker leases release %s.", name)
 }
 
 // fence says how far the fencing of the lost holder is.

@@ -32,6 +32,9 @@ func dump(s *cluster.State) map[cluster.Key]string {
 	for r := range s.Replicas() {
 		put(cluster.Change{Key: cluster.ReplicaKey(r.ID), Replica: r})
 	}
+	for l := range s.Leases() {
+		put(cluster.Change{Key: cluster.LeaseKey(l.Dataset), Lease: l})
+	}
 	return all
 }
 
@@ -79,7 +82,47 @@ func checkState(s *cluster.State) error {
 			return fmt.Errorf("dataset %s is listed for node %s, which it does not concern", d.ID, n.ID)
 		}
 	}
+	if err := checkLeases(s); err != nil {
+		return err
+	}
 	return checkTag(s)
+}
+
+// checkLeases compares the indexes of leases with the leases.
+func checkLeases(s *cluster.State) error {
+	byNode := map[api.NodeID][]*api.Lease{}
+	var next time.Time
+	count := 0
+	for l := range s.Leases() {
+		count++
+		byNode[l.Node] = append(byNode[l.Node], l)
+		if !l.Expires.IsZero() && (next.IsZero() || l.Expires.Before(next)) {
+			next = l.Expires
+		}
+		if s.Lease(l.Dataset) != l || l.Node == "" || l.Acquired.IsZero() || l.Revision == 0 {
+			return fmt.Errorf("lease %+v is incomplete, or not found", *l)
+		}
+	}
+	for node, want := range byNode {
+		if got := slices.Collect(s.LeasesOf(node)); !slices.Equal(got, want) {
+			return fmt.Errorf("node %s: leases %v are listed, want %v", node, got, want)
+		}
+		count -= len(want)
+	}
+	if at, some := s.NextExpiry(); !at.Equal(next) || some == next.IsZero() {
+		return fmt.Errorf("the next lease to end is said to do so at %s (%t), want %s", at, some, next)
+	}
+	for n := range s.Nodes() {
+		for l := range s.LeasesOf(n.ID) {
+			if l == nil || l.Node != n.ID {
+				return fmt.Errorf("node %s: lease %v is listed", n.ID, l)
+			}
+		}
+	}
+	if count != 0 {
+		return fmt.Errorf("%d leases are of no node", count)
+	}
+	return nil
 }
 
 func checkDataset(d *api.Dataset) error {
@@ -174,6 +217,15 @@ func checkStep(old, s *cluster.State) error {
 			return fmt.Errorf("dataset %s came back", was.ID)
 		case is != was && is.Revision <= was.Revision:
 			return fmt.Errorf("dataset %s changed at revision %d, was of %d", was.ID, is.Revision, was.Revision)
+		}
+	}
+	for was := range old.Leases() {
+		switch is := s.Lease(was.Dataset); {
+		case is == nil || is == was:
+		case is.Node != was.Node:
+			return fmt.Errorf("the lease of dataset %s went from node %s to %s and was not released", was.Dataset, was.Node, is.Node)
+		case is.Revision <= was.Revision:
+			return fmt.Errorf("the lease of dataset %s changed at revision %d, was of %d", was.Dataset, is.Revision, was.Revision)
 		}
 	}
 	for was := range old.Nodes() {

@@ -44,6 +44,7 @@ type modelAgent struct {
 	stream   uint64 // 0 while there is none
 	view     map[api.DatasetID]*api.Dataset
 	spent    map[api.DatasetID]uint64 // epochs whose release has been sent
+	leased   map[api.DatasetID]bool   // of which it has been told that it has a lease
 	wants    map[api.DatasetID]bool
 }
 
@@ -125,6 +126,17 @@ func (w *world) count(old, s *cluster.State) {
 		if d.Preempted() && !was.Preempted() {
 			w.seen["preempted"]++
 		}
+		if was.Revoked() && !d.HeldBy(was.Holder.Node) && s.Lease(d.ID).HeldBy(was.Holder.Node) {
+			w.seen["taken from a lost node that has a lease"]++
+		}
+	}
+	for l := range s.Leases() {
+		if old.Lease(l.Dataset) == nil {
+			w.seen["leased"]++
+		}
+	}
+	if s.Tag() != old.Tag() && s.CountLeases() != old.CountLeases() {
+		w.t.Fatalf("the configuration has another tag since there are %d leases, not %d", s.CountLeases(), old.CountLeases())
 	}
 }
 
@@ -208,6 +220,10 @@ func (w *world) connect(a *modelAgent, answered bool) {
 	}
 	a.stream = out.Node.Stream
 	a.view, a.spent = map[api.DatasetID]*api.Dataset{}, map[api.DatasetID]uint64{}
+	a.leased = map[api.DatasetID]bool{}
+	for l := range w.s.LeasesOf(a.node) {
+		a.leased[l.Dataset] = true
+	}
 	for d := range w.s.Concerning(a.node) {
 		a.view[d.ID] = d
 	}
@@ -224,6 +240,7 @@ func (w *world) see(a *modelAgent, id api.DatasetID) {
 	} else {
 		delete(a.view, id)
 	}
+	a.leased[id] = w.s.Lease(id).HeldBy(a.node)
 }
 
 // step has an agent take its next step with a dataset, by what it knows.
@@ -241,6 +258,10 @@ func (w *world) step(a *modelAgent, id api.DatasetID) {
 	stays := d != nil && d.Pinned && d.Primary == a.node && len(d.Waiting) == 0
 	attached := w.attached[id].node == a.node
 	yields := d != nil && d.Preempted()
+	if usable && attached && a.leased[id] {
+		w.keep(a, d)
+		return
+	}
 	switch {
 	case usable && !d.Deleted && (a.wants[id] && !yields || stays):
 		if !w.attach(a, id, d.Epoch) {
@@ -257,6 +278,20 @@ func (w *world) step(a *modelAgent, id api.DatasetID) {
 		w.report(a, d, api.DatasetReport{Withdraw: true})
 	case a.wants[id]:
 		w.send(a, cluster.Claim{At: w.now, Node: a.node, Stream: a.stream, ID: id})
+	}
+}
+
+// keep has an agent go on with what it has a lease of, whatever it is asked for.
+func (w *world) keep(a *modelAgent, d *api.Dataset) {
+	if len(d.Waiting) > 0 || d.Pinned && d.Primary != a.node {
+		w.seen["kept from moving by a lease"]++
+	}
+	if d.Deleted {
+		w.seen["kept from being destroyed by a lease"]++
+	}
+	if d.Volume == nil {
+		w.report(a, d, api.DatasetReport{State: api.DatasetState{Phase: api.PhaseMounted},
+			Volume: &api.Volume{ID: "vol-" + string(d.ID), Backend: "model"}})
 	}
 }
 
@@ -449,6 +484,22 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		"operator drains": func(t *rapid.T) {
 			_, _ = w.apply(cluster.DrainNode{At: w.now, Node: w.anyAgent(t).node, End: rapid.IntRange(0, 3).Draw(t, "end") > 0})
 		},
+		"user acquires a lease": func(t *rapid.T) {
+			c := cluster.AcquireLease{At: w.now, Dataset: w.anyDataset(t), Node: anyNode(t)}
+			if holder := w.s.Dataset(c.Dataset).Holder; holder != nil && rapid.Bool().Draw(t, "for the holder") {
+				c.Node = holder.Node
+			}
+			if rapid.Bool().Draw(t, "expires") {
+				c.Expires = w.now.Add(time.Duration(rapid.IntRange(-1, 60).Draw(t, "seconds")) * time.Second)
+			}
+			_, _ = w.apply(c)
+		},
+		"user releases a lease": func(t *rapid.T) {
+			_, _ = w.apply(cluster.ReleaseLease{At: w.now, Dataset: w.anyDataset(t)})
+		},
+		"leases expire": func(t *rapid.T) {
+			_, _ = w.apply(cluster.ExpireLeases{At: w.now, Limit: rapid.IntRange(1, 5).Draw(t, "limit")})
+		},
 		"upkeep": func(t *rapid.T) {
 			_, _ = w.apply(cluster.Upkeep{At: w.now, Limit: rapid.IntRange(1, 5).Draw(t, "limit")})
 		},
@@ -480,6 +531,9 @@ func (w *world) settle() {
 		w.deliver(m, false)
 	}
 	w.net = nil
+	for _, l := range slices.Collect(w.s.Leases()) {
+		_, _ = w.apply(cluster.ReleaseLease{At: w.now, Dataset: l.Dataset})
+	}
 	waiting := map[api.DatasetID][]api.NodeID{}
 	for d := range w.s.Datasets() {
 		for _, waiter := range d.Waiting {
@@ -538,7 +592,8 @@ func TestNoTwoAgentsThatFollowTheProtocolAttachADatasetAtOnce(t *testing.T) {
 	missing := func() []string {
 		events := []string{
 			"attached", "waited", "handed over", "registered", "destroyed", "revoked", "taken from a lost node", "preempted",
-			"refused by the storage",
+			"refused by the storage", "leased", "kept from moving by a lease", "kept from being destroyed by a lease",
+			"taken from a lost node that has a lease",
 		}
 		return slices.DeleteFunc(events, func(e string) bool { return seen[e] > 0 })
 	}

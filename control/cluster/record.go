@@ -24,6 +24,7 @@ const (
 	kindState   = "states"
 	kindNode    = "nodes"
 	kindReplica = "replicas"
+	kindLease   = "leases"
 )
 
 // KeyMeta names the record about the log itself.
@@ -41,6 +42,9 @@ func NodeKey(id api.NodeID) Key { return Key(kindNode + "/" + string(id)) }
 // ReplicaKey names the record of a replica.
 func ReplicaKey(id api.ReplicaID) Key { return Key(kindReplica + "/" + string(id)) }
 
+// LeaseKey names the record of the lease of a dataset.
+func LeaseKey(id api.DatasetID) Key { return Key(kindLease + "/" + string(id)) }
+
 // Dataset returns which dataset's record k names, if it names one.
 func (k Key) Dataset() (id api.DatasetID, ok bool) {
 	kind, rest := k.split()
@@ -57,6 +61,18 @@ func (k Key) State() (id api.DatasetID, ok bool) {
 func (k Key) Node() (id api.NodeID, ok bool) {
 	kind, rest := k.split()
 	return api.NodeID(rest), kind == kindNode
+}
+
+// Replica returns which replica's record k names, if it names one.
+func (k Key) Replica() (id api.ReplicaID, ok bool) {
+	kind, rest := k.split()
+	return api.ReplicaID(rest), kind == kindReplica
+}
+
+// Lease returns of which dataset k names the lease, if it does.
+func (k Key) Lease() (id api.DatasetID, ok bool) {
+	kind, rest := k.split()
+	return api.DatasetID(rest), kind == kindLease
 }
 
 func (k Key) split() (kind, id string) {
@@ -80,6 +96,7 @@ type Change struct {
 	State   *api.DatasetState
 	Node    *api.Node
 	Replica *api.Replica
+	Lease   *api.Lease
 }
 
 func putDataset(d *api.Dataset) Change { return Change{Key: DatasetKey(d.ID), Dataset: d} }
@@ -89,6 +106,8 @@ func putState(s *api.DatasetState) Change { return Change{Key: StateKey(s.ID), S
 func putNode(n *api.Node) Change { return Change{Key: NodeKey(n.ID), Node: n} }
 
 func putReplica(r *api.Replica) Change { return Change{Key: ReplicaKey(r.ID), Replica: r} }
+
+func putLease(l *api.Lease) Change { return Change{Key: LeaseKey(l.Dataset), Lease: l} }
 
 // envelope is how a record is stored.
 type envelope struct {
@@ -110,6 +129,8 @@ func Encode(c Change) ([]byte, error) {
 		record = c.Node
 	case c.Replica != nil:
 		record = c.Replica
+	case c.Lease != nil:
+		record = c.Lease
 	default:
 		return nil, nil
 	}
@@ -159,6 +180,9 @@ func Decode(key Key, value []byte) (Change, error) {
 	case kindReplica:
 		c.Replica = &api.Replica{}
 		record = c.Replica
+	case kindLease:
+		c.Lease = &api.Lease{}
+		record = c.Lease
 	default:
 		return Change{}, &NewerError{Key: key}
 	}
@@ -191,10 +215,13 @@ func (c Change) sound(id string) error {
 		c.Dataset != nil && (id == "" || string(c.Dataset.ID) != id),
 		c.State != nil && (id == "" || string(c.State.ID) != id),
 		c.Node != nil && (id == "" || string(c.Node.ID) != id),
-		c.Replica != nil && (id == "" || string(c.Replica.ID) != id):
+		c.Replica != nil && (id == "" || string(c.Replica.ID) != id),
+		c.Lease != nil && (id == "" || string(c.Lease.Dataset) != id):
 		return errors.New("it does not belong to its key")
 	case c.Dataset != nil:
 		return soundDataset(c.Dataset)
+	case c.Lease != nil && c.Lease.Node == "":
+		return errors.New("it is of no node")
 	}
 	return nil
 }

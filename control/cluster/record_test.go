@@ -17,7 +17,7 @@ func TestRecordsOfANewerVersionAreLeftAlone(t *testing.T) {
 	if !ok || newer.Schema != 7 || newer.Key != "datasets/d" {
 		t.Fatalf("got %v, want a NewerError of schema 7", err)
 	}
-	if err := s.PutStored("leases/l", []byte(`anything`)); err == nil {
+	if err := s.PutStored("grants/g", []byte(`anything`)); err == nil {
 		t.Error("a record of an unknown kind was not reported")
 	}
 	b := &bench{t: t, s: s, now: time.Now()}
@@ -53,6 +53,7 @@ func TestDamagedRecordsAreRefused(t *testing.T) {
 		"of the wrong type":   {"datasets/d", `{"schema":1,"record":{"dataset_id":"d","size":"big"}}`},
 		"holder of old epoch": {"datasets/d", `{"schema":1,"record":{"dataset_id":"d","epoch":2,"holder":{"node":"a","epoch":1}}}`},
 		"waiting for nobody":  {"datasets/d", `{"schema":1,"record":{"dataset_id":"d","waiting":[{"node":"a"}]}}`},
+		"a lease of nobody":   {"leases/d", `{"schema":3,"record":{"dataset_id":"d"}}`},
 		"no cluster":          {"meta", `{"schema":1,"record":{}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -99,7 +100,7 @@ func FuzzStoredRecordsNeverCrashAndEncodeAsTheyWere(f *testing.F) {
 		s := cluster.New()
 		s.Put(c)
 		if c.Dataset != nil {
-			cluster.Explain(c.Dataset, nil, s.Node, time.Time{})
+			cluster.Explain(c.Dataset, nil, nil, s.Node, time.Time{})
 		}
 		first, err := cluster.Encode(c)
 		if err != nil {

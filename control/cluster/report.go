@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"reflect"
 	"time"
 
@@ -105,6 +106,11 @@ func checkEffects(d *api.Dataset, r api.DatasetReport) error {
 			return &api.Error{Code: api.CodeConflict, Field: "volume", Message: "dataset " + string(d.ID) +
 				" has the volume " + d.Volume.ID + " of backend " + d.Volume.Backend +
 				"; the volume " + v.ID + " of backend " + v.Backend + " does not take its place"}
+		case d.Volume != nil && v.Size < d.Volume.Size:
+			// An older report may come late; and where the volume was really
+			// cut short, that must not become the truth.
+			return &api.Error{Code: api.CodeConflict, Field: "volume", Message: fmt.Sprintf(
+				"dataset %s has a volume of %d bytes; it has not become one of %d", d.ID, d.Volume.Size, v.Size)}
 		}
 	}
 	if r.Destroyed && !d.Deleted {
@@ -124,7 +130,8 @@ func (c Report) accept(s *State, d *api.Dataset, r api.DatasetReport) []Change {
 	var changes []Change
 	st := r.State
 	st.Node = c.Node
-	if registers := r.Volume != nil && d.Volume == nil; registers || r.Release || r.Destroyed {
+	// A volume that has grown is registered with its new size.
+	if registers := r.Volume != nil && (d.Volume == nil || d.Volume.Size < r.Volume.Size); registers || r.Release || r.Destroyed {
 		d = s.draft(d)
 		if registers {
 			v := *r.Volume

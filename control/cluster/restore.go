@@ -15,6 +15,8 @@ const (
 	// restores of the same backup not to meet. With it the numbers of a log
 	// that is restored now are about 2^47, which every reader of JSON can hold.
 	leapRate = 1 << 6
+	// renewal is how long whoever has a lease gets to renew it after a restore.
+	renewal = 5 * time.Minute
 )
 
 // Leap returns the number that takes the place of n in a log that is restored,
@@ -35,7 +37,8 @@ func Leap(n uint64, at time.Time) uint64 {
 // that may have ended since: that a replica runs, that a lost node was given up
 // or being fenced, that a holder is asked to let go of what it uses. Nodes that
 // hold datasets are taken to be there until they have had the time to come back;
-// else the first of them to return would fence the others.
+// else the first of them to return would fence the others. A lease may have been
+// renewed since, and lasts until whoever has it had the time to do so again.
 func Restored(revision uint64, records []Change, at time.Time) (uint64, []Change, error) {
 	out := make([]Change, 0, len(records))
 	datasets := map[api.DatasetID]*api.Dataset{}
@@ -63,6 +66,8 @@ func Restored(revision uint64, records []Change, at time.Time) (uint64, []Change
 			out = append(out, putState(restoredState(c.State, datasets[c.State.ID], at)))
 		case c.Node != nil:
 			out = append(out, putNode(restoredNode(c.Node, holders[c.Node.ID], at)))
+		case c.Lease != nil:
+			out = append(out, putLease(restoredLease(c.Lease, at)))
 		case c.Replica != nil: // none of them runs on this log
 		default:
 			out = append(out, c)
@@ -94,6 +99,15 @@ func restoredState(old *api.DatasetState, of *api.Dataset, at time.Time) *api.Da
 		st.Epoch = Leap(st.Epoch, at)
 	}
 	return &st
+}
+
+func restoredLease(old *api.Lease, at time.Time) *api.Lease {
+	l := *old
+	l.Revision = Leap(l.Revision, at)
+	if least := at.Add(renewal); !l.Expires.IsZero() && l.Expires.Before(least) {
+		l.Expires = least
+	}
+	return &l
 }
 
 func restoredNode(old *api.Node, holds bool, at time.Time) *api.Node {

@@ -100,6 +100,8 @@ func TestRestoredLogBelievesNothingThatMayHaveEnded(t *testing.T) {
 			ID: "e", Primary: "b", Revision: 41, Size: api.MinSize, FS: api.FSExt4, Created: ended, Epoch: 2,
 		}},
 		cluster.Change{Key: cluster.StateKey("e"), State: &api.DatasetState{ID: "e", Node: "b", Epoch: 1, Phase: api.PhaseDetached}},
+		cluster.Change{Key: cluster.LeaseKey("d"), Lease: &api.Lease{Dataset: "d", Node: "a", Revision: 42, Acquired: ended, Expires: ended}},
+		cluster.Change{Key: cluster.LeaseKey("e"), Lease: &api.Lease{Dataset: "e", Node: "b", Revision: 43, Acquired: ended}},
 	)
 	s.SetRevision(50)
 	r := restored(t, s, restoreTime)
@@ -130,6 +132,13 @@ func TestRestoredLogBelievesNothingThatMayHaveEnded(t *testing.T) {
 	}
 	if n := r.Node("new"); n.Stream != 0 || n.Connected {
 		t.Errorf("a node that never came: got %+v", n)
+	}
+	// It may have been renewed since, so whoever has it gets the time to do so again.
+	if l := r.Lease("d"); !l.HeldBy("a") || !l.Expires.After(restoreTime) || l.Revision < 1<<32 || l.Revision > r.Revision() {
+		t.Errorf("a lease that was to expire: got %+v", l)
+	}
+	if l := r.Lease("e"); !l.HeldBy("b") || !l.Expires.IsZero() {
+		t.Errorf("a lease that was not to expire: got %+v", l)
 	}
 	if r.Replica("r") != nil {
 		t.Error("a replica is still there")

@@ -3,6 +3,7 @@ package cluster
 import (
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/tidwall/btree"
 
@@ -24,6 +25,7 @@ type State struct {
 	states   *btree.Map[api.DatasetID, *api.DatasetState]
 	nodes    *btree.Map[api.NodeID, *api.Node]
 	replicas *btree.Map[api.ReplicaID, *api.Replica]
+	leases   *btree.Map[api.DatasetID, *api.Lease]
 	newer    *btree.Map[Key, int] // records that only a newer version understands, with their schema
 
 	// Indexes, kept by Put.
@@ -32,6 +34,8 @@ type State struct {
 	concerned *btree.BTreeG[concern]
 	due       *btree.Set[api.DatasetID] // that Upkeep has something to do about
 	orphans   *btree.Set[api.DatasetID] // that somebody wants and whose holder is lost
+	leased    *btree.BTreeG[concern]    // leases by their nodes
+	expiring  *btree.BTreeG[expiry]     // leases that end by themselves, the next one first
 	tag       Tag
 }
 
@@ -55,12 +59,15 @@ func New() *State {
 		states:    btree.NewMap[api.DatasetID, *api.DatasetState](0),
 		nodes:     btree.NewMap[api.NodeID, *api.Node](0),
 		replicas:  btree.NewMap[api.ReplicaID, *api.Replica](0),
+		leases:    btree.NewMap[api.DatasetID, *api.Lease](0),
 		newer:     btree.NewMap[Key, int](0),
 		names:     btree.NewMap[string, api.DatasetID](0),
 		eras:      btree.NewMap[string, api.NodeID](0),
 		concerned: btree.NewBTreeGOptions(concern.before, btree.Options{NoLocks: true}),
 		due:       &btree.Set[api.DatasetID]{},
 		orphans:   &btree.Set[api.DatasetID]{},
+		leased:    btree.NewBTreeGOptions(concern.before, btree.Options{NoLocks: true}),
+		expiring:  btree.NewBTreeGOptions(expiry.before, btree.Options{NoLocks: true}),
 	}
 }
 
@@ -72,12 +79,15 @@ func (s *State) Clone() *State {
 	c.states = s.states.Copy()
 	c.nodes = s.nodes.Copy()
 	c.replicas = s.replicas.Copy()
+	c.leases = s.leases.Copy()
 	c.newer = s.newer.Copy()
 	c.names = s.names.Copy()
 	c.eras = s.eras.Copy()
 	c.concerned = s.concerned.Copy()
 	c.due = s.due.Copy()
 	c.orphans = s.orphans.Copy()
+	c.leased = s.leased.Copy()
+	c.expiring = s.expiring.Copy()
 	return &c
 }
 
@@ -137,6 +147,13 @@ func (s *State) Datasets() iter.Seq[*api.Dataset] {
 	}
 }
 
+// DatasetsAfter yields the datasets whose ids come after one, in their order.
+func (s *State) DatasetsAfter(id api.DatasetID) iter.Seq[*api.Dataset] {
+	return func(yield func(*api.Dataset) bool) {
+		s.datasets.Ascend(id, func(at api.DatasetID, d *api.Dataset) bool { return at <= id || yield(d) })
+	}
+}
+
 // CountDatasets returns how many datasets there are, deleted ones included.
 func (s *State) CountDatasets() int { return s.datasets.Len() }
 
@@ -158,6 +175,38 @@ func (s *State) Replicas() iter.Seq[*api.Replica] {
 	return func(yield func(*api.Replica) bool) {
 		s.replicas.Scan(func(_ api.ReplicaID, r *api.Replica) bool { return yield(r) })
 	}
+}
+
+// Lease returns the lease of a dataset, nil if there is none.
+func (s *State) Lease(id api.DatasetID) *api.Lease {
+	l, _ := s.leases.Get(id)
+	return l
+}
+
+// Leases yields all leases in the order of their datasets' ids.
+func (s *State) Leases() iter.Seq[*api.Lease] {
+	return func(yield func(*api.Lease) bool) {
+		s.leases.Scan(func(_ api.DatasetID, l *api.Lease) bool { return yield(l) })
+	}
+}
+
+// CountLeases returns how many leases there are.
+func (s *State) CountLeases() int { return s.leases.Len() }
+
+// LeasesOf yields the leases that a node has, in the order of their datasets' ids.
+func (s *State) LeasesOf(node api.NodeID) iter.Seq[*api.Lease] {
+	return func(yield func(*api.Lease) bool) {
+		s.leased.Ascend(concern{node: node}, func(c concern) bool {
+			return c.node == node && yield(s.Lease(c.dataset))
+		})
+	}
+}
+
+// NextExpiry returns when the first of the leases ends, and false where none
+// ends by itself.
+func (s *State) NextExpiry() (at time.Time, ok bool) {
+	first, ok := s.expiring.Min()
+	return first.at, ok
 }
 
 // Concerning yields the datasets that concern a node, in the order of their ids.
@@ -198,6 +247,8 @@ func (s *State) Put(changes ...Change) {
 			} else {
 				s.replicas.Set(api.ReplicaID(id), c.Replica)
 			}
+		case kindLease:
+			s.putLease(api.DatasetID(id), c.Lease)
 		}
 	}
 }

@@ -258,6 +258,7 @@ func (c *Configuration) leases(v value) error {
 	if err != nil {
 		return err
 	}
+	seen := map[string]bool{}
 	for _, l := range leases {
 		id, err := l.key.id()
 		if err != nil {
@@ -270,6 +271,10 @@ func (c *Configuration) leases(v value) error {
 		if lease.Dataset != id {
 			return l.value.errorf("is the lease of dataset %s under the key %s", lease.Dataset, id)
 		}
+		if seen[id] {
+			return l.key.errorf("is dataset %s, which has a lease already", id)
+		}
+		seen[id] = true
 		c.Leases = append(c.Leases, lease)
 	}
 	return nil
@@ -299,9 +304,15 @@ func lease(v value) (Lease, error) {
 	if err != nil {
 		return Lease{}, err
 	}
+	if seconds < firstSecond || seconds > lastSecond {
+		return Lease{}, at.get("seconds").errorf("is %d, which is no date", seconds)
+	}
 	l.Expires = time.Unix(seconds, 0).UTC()
 	return l, nil
 }
+
+// What Flocker's dates are between: the years 1 and 9999.
+const firstSecond, lastSecond = -62135510400, 253402300799
 
 // ownership says which volume is a dataset's, whatever others carry its id.
 func (c *Configuration) ownership(v value) error {

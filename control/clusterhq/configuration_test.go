@@ -98,6 +98,13 @@ func TestWhatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 		"a volume without id": {with(func(d object) {
 			d["persistent_state"] = class("PersistentState", object{"blockdevice_ownership": pmap([]any{id(db), ""})})
 		}), "is no id of a volume"},
+		"two leases": {with(func(d object) {
+			lease := class("Lease", object{"dataset_id": id(db), "node_id": id(nodeA), "expiration": nil})
+			d["leases"] = pmap([]any{id(db), lease}, []any{id(db), lease})
+		}), "is dataset " + db + ", which has a lease already"},
+		"a lease after all times": {with(func(d object) {
+			d["leases"] = pmap([]any{id(db), class("Lease", object{"dataset_id": id(db), "node_id": id(nodeA), "expiration": class("datetime", object{"seconds": 1 << 40})})})
+		}), "deployment.leases.values[0][1].expiration.seconds: is 1099511627776, which is no date"},
 		"a lease's key": {with(func(d object) {
 			d["leases"] = pmap([]any{id(queue), class("Lease", object{"dataset_id": id(db), "node_id": id(nodeA), "expiration": nil})})
 		}), "is the lease of dataset " + db},

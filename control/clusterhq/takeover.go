@@ -35,6 +35,8 @@ type Options struct {
 type Takeover struct {
 	Datasets []*api.Dataset // in the order of their ids
 	Nodes    []*api.Node
+	Leases   []*api.Lease             // in the order of their datasets' ids
+	Expired  []Lease                  // that are not taken over
 	Renamed  map[api.DatasetID]string // former names
 	// Revision is that of the log with Changes. Like the epochs of the tokens
 	// it is higher than those of a takeover that was tried out before.
@@ -66,12 +68,16 @@ func (c *Configuration) TakeOver(o Options) (*Takeover, error) {
 		return nil, err
 	}
 	t.holders(o)
+	t.leases(c.Leases, o)
 	t.Changes = append(t.Changes, cluster.Change{Key: cluster.KeyMeta, Meta: &cluster.Meta{Cluster: o.Cluster, Created: o.At}})
 	for _, d := range t.Datasets {
 		t.Changes = append(t.Changes, cluster.Change{Key: cluster.DatasetKey(d.ID), Dataset: d})
 	}
 	for _, n := range t.Nodes {
 		t.Changes = append(t.Changes, cluster.Change{Key: cluster.NodeKey(n.ID), Node: n})
+	}
+	for _, l := range t.Leases {
+		t.Changes = append(t.Changes, cluster.Change{Key: cluster.LeaseKey(l.Dataset), Lease: l})
 	}
 	return t, nil
 }
@@ -104,6 +110,21 @@ func (t *Takeover) holders(o Options) {
 		}
 	}
 	slices.SortFunc(t.Nodes, func(a, b *api.Node) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// leases makes records of the leases that have not expired. Neither the dataset
+// nor the node of one need be known.
+func (t *Takeover) leases(all []Lease, o Options) {
+	for _, l := range all {
+		if !l.Expires.IsZero() && o.At.After(l.Expires) {
+			t.Expired = append(t.Expired, l)
+			continue
+		}
+		t.Leases = append(t.Leases, &api.Lease{
+			Dataset: api.DatasetID(l.Dataset), Node: api.NodeID(l.Node), Revision: cluster.Leap(1, o.At), Acquired: o.At, Expires: l.Expires,
+		})
+	}
+	slices.SortFunc(t.Leases, func(a, b *api.Lease) int { return cmp.Compare(a.Dataset, b.Dataset) })
 }
 
 // rename gives new names and reports which names are taken twice.

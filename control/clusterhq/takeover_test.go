@@ -77,6 +77,12 @@ func TestPrimariesHoldTheirDatasets(t *testing.T) {
 	if d := s.Dataset(gone); !d.Deleted || d.Destroyed || !d.HeldBy(nodeA) || d.Volume == nil || d.Pinned {
 		t.Errorf("gone: got %+v, want its node to look after what is left of it", d)
 	}
+	if l := s.Lease(queue); !l.HeldBy(nodeB) || !l.Expires.IsZero() || l.Revision > takeover.Revision || !l.Acquired.Equal(at) {
+		t.Errorf("queue's lease: got %+v", l)
+	}
+	if l := s.Lease(db); l != nil || len(takeover.Expired) != 1 || takeover.Expired[0].Dataset != db {
+		t.Errorf("db's lease: got %+v, left out %+v, want it left out since it has expired", l, takeover.Expired)
+	}
 	if n := s.Node(nodeA); n == nil || !n.NeverCame() || n.Connected {
 		t.Errorf("node: got %+v, want one that never came", n)
 	}

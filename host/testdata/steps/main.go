@@ -1,24 +1,30 @@
-// Command steps brings a device to be a volume that is mounted, and back, as
-// an agent does: steps DEVICE FILESYSTEM WRITABLE ROOT. It looks before each
-// step, so that it can be killed at any point and run again.
+// Command steps brings a device to be a volume that is mounted, makes it larger,
+// and takes it down, as an agent does: steps IMAGE DEVICE FILESYSTEM WRITABLE
+// ROOT. It looks before each step, so that it can be killed at any point and run
+// again.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/flocker-mesos/flocker/host"
 )
 
 func main() {
-	if err := run(host.Device{Path: os.Args[1]}, os.Args[2], os.Args[3], os.Args[4]); err != nil {
+	if err := run(os.Args[1], host.Device{Path: os.Args[2]}, os.Args[3], os.Args[4], os.Args[5]); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
 }
 
-func run(dev host.Device, fs, writable, path string) error {
+func run(image string, dev host.Device, fs, writable, path string) error {
 	root, err := host.OpenMountRoot(writable, path)
 	if err != nil {
 		return err
@@ -38,6 +44,9 @@ func run(dev host.Device, fs, writable, path string) error {
 		if err := host.BindReadOnly(target, view); err != nil {
 			return err
 		}
+	}
+	if err := grow(image, dev, target); err != nil {
+		return err
 	}
 	for _, target := range []string{view, target} {
 		if err := host.Unmount(target); err != nil {
@@ -70,4 +79,29 @@ func up(dev host.Device, fs, target string) error {
 		}
 	}
 	return host.FreshRoot(target)
+}
+
+// size is what the image has in the end, in bytes.
+const size = 640 << 20
+
+// grow makes the volume larger while it is mounted.
+func grow(image string, dev host.Device, target string) error {
+	if err := os.Truncate(image, size); err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(image, &st); err != nil {
+		return err
+	}
+	number, err := strconv.Atoi(strings.TrimPrefix(dev.Path, "/dev/loop"))
+	if err != nil {
+		return err
+	}
+	if _, err := host.ResizeLoop(number, host.FileID{Dev: st.Dev, Inode: st.Ino}); err != nil {
+		return err
+	}
+	if err := host.GrowFS(dev.Path, target); !errors.Is(err, host.ErrNotAllowed) {
+		return err
+	}
+	return nil
 }

@@ -37,6 +37,8 @@ func main() {
 		err = b.Detach(ctx, id, instance, backend.DetachNormal)
 	case "destroy":
 		err = b.Destroy(ctx, id)
+	case "grow":
+		_, err = b.Grow(ctx, id, 2*size)
 	default:
 		err = errors.New("no such operation")
 	}

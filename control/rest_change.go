@@ -1,0 +1,34 @@
+package control
+
+import (
+	"net/http"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/control/cluster"
+)
+
+// changeVolume makes a dataset larger, or changes its metadata, and shows it as
+// it is then.
+func (a *rest) changeVolume(w http.ResponseWriter, r *request) error {
+	var change api.VolumeChange
+	if err := r.decode(&change); err != nil {
+		return err
+	}
+	found, err := a.volume(r.path("name"))
+	if err != nil {
+		return err
+	}
+	res, err := a.replica.Do(r.Context(), cluster.ChangeDataset{
+		At: a.now(), Expect: r.expect(), ID: found.Dataset.ID, Size: change.Size, Metadata: change.Metadata,
+	})
+	if err != nil {
+		return err
+	}
+	if len(res.Changes) > 0 {
+		a.log.Info("dataset was changed", "dataset", res.Dataset.ID, "name", res.Dataset.Name(), "size", res.Dataset.Size, "by", r.who.name)
+	}
+	full := detail(res.State, res.Dataset, a.now())
+	w.Header().Set("ETag", tagOf(full))
+	reply(w, http.StatusOK, full)
+	return nil
+}
