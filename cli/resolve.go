@@ -64,22 +64,29 @@ func (s *session) dying(text string) (*api.DatasetDetail, error) {
 	if !errors.Is(err, errNoVolume) {
 		return d, err
 	}
+	found, listErr := s.volumes(api.VolumeQuery{Name: text, Gone: true})
+	if listErr != nil {
+		return nil, listErr
+	}
 	var last *api.DatasetDetail
-	for _, status := range []string{statusDestroyed, statusDeleting} { // the latter counts more
-		found, listErr := s.volumes(api.VolumeQuery{Status: status, Gone: true})
-		if listErr != nil {
-			return nil, listErr
-		}
-		for _, d := range found {
-			if d.Dataset.Name() == text && (last == nil || last.Status != d.Status || last.Dataset.DestroyedAt.Before(d.Dataset.DestroyedAt)) {
-				last = d
-			}
+	for _, d := range found {
+		if last == nil || later(d.Dataset, last.Dataset) {
+			last = d
 		}
 	}
 	if last == nil {
 		return nil, err
 	}
 	return last, nil
+}
+
+// later reports whether a dataset ends after another one: not at all, or not yet,
+// is the latest.
+func later(d, than *api.Dataset) bool {
+	if d.Destroyed != than.Destroyed {
+		return !d.Destroyed
+	}
+	return d.DestroyedAt.After(than.DestroyedAt)
 }
 
 // volumes lists datasets, sorted by name and id. What the query says is seen to

@@ -125,7 +125,7 @@ func newVolumesGrow(g *group) *cobra.Command {
 		Use:   "grow VOLUME SIZE",
 		Short: "Make a volume larger, while it is in use",
 		Long: "Makes a volume larger, up to the size that is given, such as 40GiB. It is done while the volume is in use,\n" +
-			"or else when it is attached the next time. A volume never becomes smaller.",
+			"or else when it is mounted the next time. A volume never becomes smaller.",
 		Example:           "  flocker volumes grow orders-db 40GiB --wait",
 		Args:              usage.Takes(cobra.ExactArgs(2), "a volume's name or id, and its new size"),
 		ValidArgsFunction: first(g.completeVolume),

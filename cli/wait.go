@@ -44,10 +44,11 @@ func destroyed() goal {
 }
 
 // grown is reached when the volume that is registered has the size that is
-// wanted.
+// wanted, and its file system as well.
 func grown() goal {
 	return goal{word: "grown", what: "as large as it should be", reached: func(d *api.DatasetDetail) bool {
-		return d.Dataset.Volume != nil && d.Dataset.Volume.Size >= d.Dataset.Size
+		growing := d.State != nil && (d.State.Action == api.ActionGrow || d.State.Action == api.ActionGrowFS)
+		return d.Dataset.Volume != nil && d.Dataset.Volume.Size >= d.Dataset.Size && !growing
 	}}
 }
 

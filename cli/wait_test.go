@@ -80,6 +80,10 @@ func TestWaitingEndsWhenItShould(t *testing.T) {
 	larger := func(size int64) func(*api.DatasetDetail) {
 		return func(d *api.DatasetDetail) { d.Dataset.Volume = &api.Volume{ID: "v", Size: size} }
 	}
+	growing := func(d *api.DatasetDetail) {
+		larger(20 << 30)(d)
+		d.State = &api.DatasetState{Node: node1, Action: api.ActionGrowFS}
+	}
 	for name, tt := range map[string]struct {
 		args   string
 		stages []*api.DatasetDetail
@@ -89,7 +93,7 @@ func TestWaitingEndsWhenItShould(t *testing.T) {
 		"mounted":             {"wait queue", []*api.DatasetDetail{stage("preparing", nil), stage("mounted", nil)}, "queue is mounted.\n", ""},
 		"detached":            {"wait queue --for detached", []*api.DatasetDetail{stage("releasing", nil), stage("detached", nil)}, "queue is detached.\n", ""},
 		"destroyed":           {"wait queue --for destroyed", []*api.DatasetDetail{stage("deleting", deleted), stage("destroyed", destroyed)}, "queue is destroyed.\n", ""},
-		"grown":               {"wait queue --for grown", []*api.DatasetDetail{stage("mounted", larger(1<<30)), stage("mounted", larger(20<<30))}, "queue is as large as it should be.\n", ""},
+		"grown":               {"wait queue --for grown", []*api.DatasetDetail{stage("mounted", larger(1<<30)), stage("mounted", growing), stage("mounted", larger(20<<30))}, "queue is as large as it should be.\n", ""},
 		"deleted meanwhile":   {"wait queue", []*api.DatasetDetail{stage("preparing", nil), stage("deleting", deleted)}, "", "queue was deleted, so it will not be mounted. Dataset queue is deleting."},
 		"the time is over":    {"wait queue --timeout 50ms", []*api.DatasetDetail{stage("preparing", nil)}, "", "gave up after 50ms: Dataset queue is preparing."},
 		"as it used to be":    {"move queue --to 4b2f --wait 50ms", []*api.DatasetDetail{stage("preparing", nil)}, "Moving queue to node1.example.net.\n", "gave up after 50ms: Dataset queue"},

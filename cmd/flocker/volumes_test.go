@@ -67,6 +67,7 @@ func newCluster(t *testing.T) *testCluster {
 	}
 	c.session, err = agent.Connect(t.Context(), api.Hello{
 		Hostname: "machine", Era: "5d8f4a4a-9a52-4d7a-9e0a-111111111111", Agent: "a", Instance: "i", Backend: "loopback", Version: "1",
+		AllocationUnit: 4096, Capabilities: []string{api.CapabilityGrow},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -155,6 +156,40 @@ func TestVolumesInUseAreShownWithTheirUsers(t *testing.T) {
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("show: got\n%s\nwant %q", out, want)
+		}
+	}
+}
+
+func TestVolumesAreLeasedGrownAndChanged(t *testing.T) {
+	c := newCluster(t)
+	c.mounted(t, "db")
+	steps := []struct {
+		args string
+		code int
+		want string
+	}{
+		{"leases list", exitOK, `^VOLUME +DATASET +NODE +HOSTNAME +ENDS\n$`},
+		{"leases acquire db --node machine --for 10m", exitOK, `^machine has a lease of db\. It ends in \d+m\.\n$`},
+		{"leases list", exitOK, `(?m)^db +[0-9a-f]{8} +` + string(c.node)[:8] + ` +machine +in \d+m$`},
+		{"volumes show db", exitOK, `(?m)^Lease     of node ` + string(c.node) + `, until `},
+		{"leases release db", exitOK, `^The lease of db has ended\.\n$`},
+		{"leases release db", exitFailure, `nobody has a lease of db`},
+		{"volumes grow db 64MiB", exitFailure, `a volume never becomes smaller`},
+		{"volumes grow db 20GiB", exitOK, `^Growing db to 20GiB\.\n$`},
+		{"volumes show db", exitOK, `(?m)^Size      10GiB, to be grown to 20GiB, ext4$`},
+		{"volumes wait db --for grown --timeout 300ms", exitFailure, `gave up after 300ms: Dataset db is mounted .*It is to grow from 10GiB to 20GiB`},
+		{"volumes change db --metadata team=shop --name orders", exitOK, `^Changed orders\.\n$`},
+		{"volumes list --metadata team=shop -o name", exitOK, `^orders\n$`},
+		{"volumes change orders --remove team -o yaml", exitOK, `(?m)^    name: orders$`},
+		{"volumes change orders --remove name,team --name x", exitUsage, `--remove name: it is given a new value as well`},
+		{"backends -o wide", exitOK, `(?m)^loopback +1 +10GiB +1 `},
+		{"volumes destroy orders", exitOK, `^Destroying orders\.\n$`},
+		{"volumes wait orders --for destroyed --timeout 300ms", exitFailure, `gave up after 300ms: Dataset orders was deleted`},
+	}
+	for _, step := range steps {
+		code, stdout, stderr := flocker(t, strings.Fields(step.args)...)
+		if code != step.code || !regexp.MustCompile(step.want).MatchString(stdout+stderr) {
+			t.Errorf("flocker %s: got %d and %s%s\nwant %d and %s", step.args, code, stdout, stderr, step.code, step.want)
 		}
 	}
 }
