@@ -17,8 +17,9 @@ help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build the two static binaries into bin/
+build: ## Build the two static binaries into bin/, with links to one by the names of Flocker's own programs
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	for name in flockerctl flocker-volumes flocker-ca; do ln -sf flocker bin/$$name; done
 
 .PHONY: demo
 demo: needs ## Play the whole story on two nodes made on this machine (root)

@@ -44,6 +44,12 @@ type DatasetState struct {
 	MaximumSize int64         `json:"maximum_size"` // of the volume, in bytes
 }
 
+// NodeState is a node that is there, as Flocker's API shows it.
+type NodeState struct {
+	ID   api.NodeID `json:"uuid"`
+	Host string     `json:"host"` // its address
+}
+
 // CreateRequest is what a new dataset should be.
 type CreateRequest struct {
 	ID          api.DatasetID     `json:"dataset_id,omitempty"` // "" for a new one
@@ -104,6 +110,13 @@ func (c *Client) DatasetStates(ctx context.Context) ([]DatasetState, error) {
 	var states []DatasetState
 	err := c.get(ctx, "/v1/state/datasets", &states)
 	return states, err
+}
+
+// NodeStates returns the nodes that are there.
+func (c *Client) NodeStates(ctx context.Context) ([]NodeState, error) {
+	var nodes []NodeState
+	err := c.get(ctx, "/v1/state/nodes", &nodes)
+	return nodes, err
 }
 
 // NodeByEra returns which node announced an era, its kernel's boot id.

@@ -56,7 +56,9 @@ func (c Config) dial(ctx context.Context, to endpoint) (_ *tls.Conn, err error) 
 	if rules.ServerName == "" {
 		rules.ServerName = to.host()
 	}
-	rules.NextProtos = []string{"h2"} // one connection takes a stream and any number of calls
+	// One connection of HTTP/2 takes a stream and any number of calls. An
+	// original Flocker has only the older one.
+	rules.NextProtos = []string{"h2", "http/1.1"}
 	secure := tls.Client(conn, rules)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()

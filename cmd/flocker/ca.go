@@ -33,7 +33,7 @@ const day = 24 * time.Hour
 
 func (f *caFlags) options() (pki.Options, error) {
 	if f.days < 1 || f.days > 36500 {
-		return pki.Options{}, &usageError{fmt.Errorf("--days %d: want a number from 1 to 36500", f.days)}
+		return pki.Options{}, &usageError{Err: fmt.Errorf("--days %d: want a number from 1 to 36500", f.days)}
 	}
 	return pki.Options{Key: pki.KeyType(f.key), Validity: time.Duration(f.days) * day}, nil
 }

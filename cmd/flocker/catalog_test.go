@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -50,9 +51,10 @@ func TestReplicasAreFoundInConsulsCatalogue(t *testing.T) {
 	store, service := "consul://"+address+"/log", "consul://"+address+"/flocker-control"
 	stopFirst := startReplica(t, d, store)
 	startReplica(t, d, store)
-	t.Setenv(envControl, service)
-	t.Setenv(envCerts, d.certs())
-	t.Setenv(envUser, devUser)
+	t.Setenv("FLOCKER_CONTROL_SERVICE", service)
+	t.Setenv("FLOCKER_CERTS_PATH", d.certs())
+	t.Setenv("FLOCKER_USER", devUser)
+	t.Setenv("FLOCKER_CONFIG", filepath.Join(t.TempDir(), "config.yml")) // and not whoever runs the tests
 
 	creds, err := pki.Load(d.certs(), "node", pki.RoleNode, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -9,12 +9,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flocker-mesos/flocker/cli"
 	"github.com/flocker-mesos/flocker/control"
 	"github.com/flocker-mesos/flocker/control/backup"
 )
 
 func newControlBackup() *cobra.Command {
-	var c connection
+	c := cli.NewConnection(userEnv())
 	var fromService bool
 	settings := defaultControlSettings()
 	cmd := &cobra.Command{
@@ -30,12 +31,12 @@ func newControlBackup() *cobra.Command {
 	}
 	load := logSettingsFlags(cmd, settings, "config", "store")
 	cmd.Flags().BoolVar(&fromService, "from-service", false, "ask the running control service, with the settings below")
-	c.add(cmd)
+	c.AddFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var b backup.Backup
 		var err error
 		if fromService {
-			b, err = backupOfService(cmd, &c)
+			b, err = backupOfService(cmd, c)
 		} else {
 			if _, err = load(); err != nil {
 				return err
@@ -57,8 +58,8 @@ func newControlBackup() *cobra.Command {
 	return cmd
 }
 
-func backupOfService(cmd *cobra.Command, c *connection) (backup.Backup, error) {
-	client, err := c.client(cmd)
+func backupOfService(cmd *cobra.Command, c *cli.Connection) (backup.Backup, error) {
+	client, err := c.Client()
 	if err != nil {
 		return backup.Backup{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/cli/output"
 	"github.com/flocker-mesos/flocker/control"
 	"github.com/flocker-mesos/flocker/control/clusterhq"
 )
@@ -38,7 +39,7 @@ func newControlImport() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		options := clusterhq.Options{Backend: backend, At: time.Now().UTC()}
 		if err := readRenames(renames, &options); err != nil {
-			return &usageError{err}
+			return &usageError{Err: err}
 		}
 		if _, err := load(); err != nil {
 			return err
@@ -61,7 +62,8 @@ func newControlImport() *cobra.Command {
 		}
 		out := cmd.OutOrStdout()
 		if dryRun {
-			takeoverTable(t).print(out, terminalWidth(out))
+			p := output.Printer{W: out, Screen: userEnv().Screen(out)}
+			p.Table(takeoverTable(t))
 		}
 		fmt.Fprintf(out, "%s is of version %d. It has %s.\n", args[0], c.Version, counts(r))
 		tellLeases(out, t)
@@ -105,8 +107,9 @@ func readConfiguration(cmd *cobra.Command, path string) (*clusterhq.Configuratio
 	return c, nil
 }
 
-func takeoverTable(t *clusterhq.Takeover) *table {
-	rows := &table{head: []string{"DATASET", "NAME", "SIZE", "NODE", "VOLUME", "REMARKS"}}
+func takeoverTable(t *clusterhq.Takeover) *output.Table {
+	rows := output.NewTable(output.Column{Head: "DATASET", Whole: true}, output.Column{Head: "NAME"}, output.Column{Head: "SIZE", Whole: true},
+		output.Column{Head: "NODE", Whole: true}, output.Column{Head: "VOLUME"}, output.Column{Head: "REMARKS"})
 	for _, d := range t.Datasets {
 		var remarks []string
 		if d.Deleted {
@@ -115,11 +118,12 @@ func takeoverTable(t *clusterhq.Takeover) *table {
 		if former, ok := t.Renamed[d.ID]; ok {
 			remarks = append(remarks, "was called "+former)
 		}
-		volume := "-"
+		volume := ""
 		if d.Volume != nil {
 			volume = d.Volume.ID
 		}
-		rows.add(string(d.ID), dash(d.Name()), api.FormatSize(d.Size), short(string(d.Primary)), volume, dash(strings.Join(remarks, ", ")))
+		rows.Add(string(d.ID), output.Dash(d.Name()), api.FormatSize(d.Size), output.Short(string(d.Primary)), output.Dash(volume),
+			output.Dash(strings.Join(remarks, ", ")))
 	}
 	return rows
 }

@@ -162,7 +162,7 @@ func TestDevDoesAsItSays(t *testing.T) {
 		if out := succeed("volumes", "list"); !regexp.MustCompile(`hello .* mounted`).MatchString(out) {
 			t.Errorf("volumes after a restart: got\n%s", out)
 		}
-		if out := succeed("volumes", "destroy", "hello", "--wait", "1m"); !strings.Contains(out, "It is destroyed.") {
+		if out := succeed("volumes", "destroy", "hello", "--wait", "1m"); !strings.Contains(out, "hello is destroyed.") {
 			t.Errorf("destroy: got\n%s", out)
 		}
 		if out := succeed("volumes", "list"); strings.Contains(out, "hello") {

@@ -19,15 +19,23 @@ import (
 type replicas []string
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (r *replicas) UnmarshalText(text []byte) error {
-	*r = nil
-	for part := range strings.SplitSeq(string(text), ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			*r = append(*r, part)
-		}
-	}
+func (r *replicas) UnmarshalText(text []byte) error { //nolint:unparam // the interface has the error
+	*r = readReplicas(string(text))
 	return nil
 }
+
+func readReplicas(text string) replicas {
+	var r replicas
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			r = append(r, part)
+		}
+	}
+	return r
+}
+
+// String writes them as UnmarshalText reads them.
+func (r replicas) String() string { return strings.Join(r, ",") }
 
 // catalogue returns where they are found, nil for the hosts themselves.
 func (r replicas) catalogue() (*catalog.Settings, error) {

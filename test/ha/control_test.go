@@ -79,7 +79,7 @@ func aReplicaIsKilled(w *world) {
 	w.must(w.write(n, m, "after"))
 	// Users who know all replicas notice nothing.
 	for range 5 {
-		out, err := w.Flocker(w.ctx(), "volumes")
+		out, err := w.Flocker(w.ctx(), "volumes", "list")
 		if err != nil {
 			w.t.Errorf("flocker volumes: %v %s", err, out)
 		}

@@ -1,0 +1,248 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/cli/output"
+	"github.com/flocker-mesos/flocker/cli/usage"
+)
+
+func newNodes(env *Env) *cobra.Command {
+	g := newGroup(env)
+	cmd := usage.Group(&cobra.Command{
+		Use:     "nodes",
+		Aliases: []string{"node"},
+		Short:   "List, show, drain and give up the machines of the cluster",
+		Long:    "Lists, shows, drains and gives up the machines of the cluster. A node is named by its host name,\nits address, or as much of its id as is unique.",
+	}, newNodesList(g), newNodesShow(g), newNodesDrain(g), newNodesLost(g))
+	g.conn.AddFlags(cmd)
+	return cmd
+}
+
+func newNodesList(g *group) *cobra.Command {
+	var p output.Printer
+	cmd := &cobra.Command{
+		Use:               "list",
+		Aliases:           []string{"ls"},
+		Short:             "List all nodes that have ever connected",
+		Args:              usage.Takes(cobra.NoArgs, "nothing but flags"),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: g.run(&p, func(s *session, _ []string) error {
+			nodes, err := s.Nodes(s.ctx)
+			if err != nil {
+				return err
+			}
+			slices.SortFunc(nodes, byHostname)
+			return s.List(nodes, nodesTable(s.Printer, nodes, s.now()), texts(nodes, (*api.Node).Name))
+		}),
+	}
+	p.AddListFlags(cmd.Flags())
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	return cmd
+}
+
+func byHostname(a, b *api.Node) int {
+	return cmp.Or(cmp.Compare(a.Name(), b.Name()), cmp.Compare(a.ID, b.ID))
+}
+
+func newNodesShow(g *group) *cobra.Command {
+	var p output.Printer
+	cmd := &cobra.Command{
+		Use:               "show NODE",
+		Short:             "Show a node, and what it has",
+		Args:              usage.Takes(cobra.ExactArgs(1), "a node's name, address or id"),
+		ValidArgsFunction: first(g.completeNode),
+		RunE: g.run(&p, func(s *session, args []string) error {
+			found, err := s.node(args[0])
+			if err != nil {
+				return err
+			}
+			n, err := s.Node(s.ctx, found.ID)
+			if err != nil {
+				return err
+			}
+			var all []*api.DatasetDetail
+			if !s.Machine() {
+				// It may wait for a volume that is another's, and is to stay there:
+				// so all are looked through.
+				if all, err = s.volumes(api.VolumeQuery{}); err != nil {
+					return err
+				}
+			}
+			return s.Show(n, n.Name(), func() { describeNode(s.Printer, n, all, s.now()) })
+		}),
+	}
+	p.AddFlags(cmd.Flags())
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	return cmd
+}
+
+func newNodesDrain(g *group) *cobra.Command {
+	var (
+		p   output.Printer
+		end bool
+	)
+	cmd := &cobra.Command{
+		Use:   "drain NODE",
+		Short: "Empty a node before maintenance: it gets no further volumes and gives up what nothing uses",
+		Long: "Empties a node before maintenance: it gets no further volumes, and gives up those that nothing uses.\n" +
+			"What its containers use stays until they end: have Mesos or Marathon move them.",
+		Args:              usage.Takes(cobra.ExactArgs(1), "a node's name, address or id"),
+		ValidArgsFunction: first(g.completeNode),
+		RunE: g.run(&p, func(s *session, args []string) error {
+			found, err := s.node(args[0])
+			if err != nil {
+				return err
+			}
+			n, err := s.DrainNode(s.ctx, found.ID, end)
+			if err != nil {
+				return err
+			}
+			return s.Show(n, n.Name(), func() {
+				if end {
+					s.Linef("%s gets volumes again.", n.Name())
+					return
+				}
+				s.Linef("%s gets no further volumes. It has %d now; those that nothing uses are detached. "+
+					"See the rest: flocker nodes show %s", n.Name(), n.Held, n.Name())
+			})
+		}),
+	}
+	cmd.Flags().BoolVar(&end, "end", false, "end that: the node gets volumes again")
+	p.AddFlags(cmd.Flags())
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	return cmd
+}
+
+func newNodesLost(g *group) *cobra.Command {
+	var (
+		p   output.Printer
+		yes bool
+	)
+	cmd := &cobra.Command{
+		Use:   "lost NODE",
+		Short: "Say that a silent node's machine is off, so that its volumes may go to other nodes",
+		Long: "Says, on your word, that the machine of a silent node is off or cut off from the storage for good.\n" +
+			"Its volumes are then taken without asking whether it can still write. If it runs all the same, what its\n" +
+			"containers write is lost. It ends by itself when the node's agent connects again.",
+		Args:              usage.Takes(cobra.ExactArgs(1), "a node's name, address or id"),
+		ValidArgsFunction: first(g.completeNode),
+		RunE: g.run(&p, func(s *session, args []string) error {
+			found, err := s.node(args[0])
+			if err != nil {
+				return err
+			}
+			if !yes && !s.confirmed("Is the machine of %s off, or cut off from the storage for good? Then type yes: ", found.Name()) {
+				return errNothingDone
+			}
+			n, err := s.GiveUpNode(s.ctx, found.ID)
+			if err != nil {
+				return err
+			}
+			return s.Show(n, n.Name(), func() {
+				s.Linef("%s is given up. The %d datasets that it holds go to whoever asks for them.", n.Name(), n.Held)
+			})
+		}),
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask whether the machine is really off; scripts are not asked")
+	p.AddFlags(cmd.Flags())
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	return cmd
+}
+
+// agentState says whether a node's agent is there, since when, and what an
+// operator has said about the node.
+func agentState(n *api.Node, now time.Time) string {
+	state := "lost"
+	if n.Connected {
+		state = "connected"
+	}
+	parts := []string{fmt.Sprintf("%s for %s", state, output.Age(now.Sub(n.Since)))}
+	if !n.GivenUp.IsZero() {
+		parts = append(parts, "given up")
+	}
+	if !n.Draining.IsZero() {
+		parts = append(parts, "draining")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func agentColor(state string) output.Color {
+	switch {
+	case strings.HasPrefix(state, "lost"):
+		return output.Red
+	case strings.HasSuffix(state, "draining"):
+		return output.Yellow
+	case strings.HasPrefix(state, "connected"):
+		return output.Green
+	}
+	return output.Plain
+}
+
+func nodesTable(p *output.Printer, nodes []*api.Node, now time.Time) *output.Table {
+	t := output.NewTable(
+		output.Column{Head: "NODE", Whole: true}, output.Column{Head: "HOSTNAME"}, output.Column{Head: "ADDRESS"},
+		output.Column{Head: "AGENT", Whole: true, Color: agentColor}, output.Column{Head: "BACKEND"}, output.Column{Head: "VERSION", Wide: true},
+		output.Column{Head: "INSTANCE", Wide: true}, output.Column{Head: "CAN", Wide: true}, output.Column{Head: "CERTIFICATE ENDS", Wide: true},
+	)
+	for _, n := range nodes {
+		t.Add(p.ID(string(n.ID)), output.Dash(n.Hostname), output.Dash(n.Address), agentState(n, now), output.Dash(n.Backend), output.Dash(n.Version),
+			output.Dash(n.Instance), output.Dash(strings.Join(n.Capabilities, ",")), output.Time(n.CertificateExpires))
+	}
+	return t
+}
+
+// nodeDetailsTable shows nodes with how much they have.
+func nodeDetailsTable(p *output.Printer, nodes []*api.NodeDetail, now time.Time) *output.Table {
+	t := output.NewTable(
+		output.Column{Head: "NODE", Whole: true}, output.Column{Head: "HOSTNAME"}, output.Column{Head: "ADDRESS"},
+		output.Column{Head: "AGENT", Whole: true, Color: agentColor}, output.Column{Head: "HOLDS", Whole: true}, output.Column{Head: "AWAITS", Whole: true},
+		output.Column{Head: "CERTIFICATE ENDS", Wide: true},
+	)
+	nodes = slices.SortedFunc(slices.Values(nodes), func(a, b *api.NodeDetail) int { return byHostname(a.Node, b.Node) })
+	for _, n := range nodes {
+		t.Add(p.ID(string(n.ID)), output.Dash(n.Hostname), output.Dash(n.Address), agentState(n.Node, now), fmt.Sprint(n.Held), fmt.Sprint(n.Waiting),
+			output.Time(n.CertificateExpires))
+	}
+	return t
+}
+
+// describeNode shows one node, and the datasets that it holds or waits for.
+func describeNode(p *output.Printer, n *api.NodeDetail, all []*api.DatasetDetail, now time.Time) {
+	p.Field("Node", "%s", n.ID)
+	p.Field("Hostname", "%s", output.Dash(n.Hostname))
+	p.Field("Address", "%s", output.Dash(n.Address))
+	state := agentState(n.Node, now)
+	p.Colored("Agent", agentColor(state), state+", version "+output.Dash(n.Version))
+	p.Field("Era", "%s", output.Dash(n.Era))
+	p.Field("Backend", "%s, as %s", output.Dash(n.Backend), output.Dash(n.Instance))
+	if len(n.Capabilities) > 0 {
+		p.Field("Can", "%s", strings.Join(n.Capabilities, ", "))
+	}
+	if !n.CertificateExpires.IsZero() {
+		p.Field("Cert", "ends %s", certificateEnd(n.CertificateExpires, now))
+	}
+	p.Field("Replica", "%s", output.Dash(output.Short(string(n.Replica))))
+	held := output.NewTable(
+		output.Column{Head: "VOLUME"}, output.Column{Head: "STATUS", Whole: true, Color: statusColor}, output.Column{Head: "NODE"}, output.Column{Head: "USED BY"})
+	rows := 0
+	for _, d := range all {
+		if d.Dataset.HeldBy(n.ID) || d.Dataset.AwaitedBy(n.ID) {
+			held.Add(volumeName(d), d.Status, output.Dash(holderName(d)), output.Dash(usedBy(d)))
+			rows++
+		}
+	}
+	p.Space()
+	if rows == 0 {
+		p.Linef("It holds no volume, and waits for none.")
+		return
+	}
+	p.Table(held)
+}

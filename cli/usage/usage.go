@@ -1,0 +1,75 @@
+// Package usage is how command lines are refused: in words that say what would
+// be right, and so that the program ends with an exit code of its own.
+package usage
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Error is a command line that cannot be understood.
+type Error struct{ Err error }
+
+// Errorf makes an Error.
+func Errorf(format string, args ...any) *Error { return &Error{Err: fmt.Errorf(format, args...)} }
+
+// Error implements error.
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *Error) Unwrap() error { return e.Err }
+
+// likeness is how many letters of a word may be wrong for another to be
+// suggested.
+const likeness = 2
+
+// Group makes a command that only has others below it. Cobra by itself takes a
+// mistyped one among them for a call for help, and says that all is well.
+func Group(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.SuggestionsMinimumDistance = likeness
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		err := fmt.Errorf("%s: there is no command %q", cmd.CommandPath(), args[0])
+		if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+			err = fmt.Errorf("%w; did you mean %q?", err, like[0])
+		}
+		return &Error{Err: err}
+	}
+	cmd.AddCommand(children...)
+	return cmd
+}
+
+// Takes makes the check of the number of arguments, which names say.
+func Takes(check cobra.PositionalArgs, names string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return Errorf("%s: want %s, got %d arguments", cmd.CommandPath(), names, len(args))
+		}
+		return nil
+	}
+}
+
+// FlagError refuses a flag, and names the one that was perhaps meant.
+func FlagError(cmd *cobra.Command, err error) error {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || len(unknown.GetSpecifiedName()) < 2 {
+		return &Error{Err: err}
+	}
+	// Cobra finds words that are like others only among commands.
+	words := &cobra.Command{SuggestionsMinimumDistance: likeness}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			words.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+		}
+	})
+	if like := words.SuggestionsFor(unknown.GetSpecifiedName()); len(like) > 0 {
+		return Errorf("%w; did you mean --%s?", err, like[0])
+	}
+	return &Error{Err: err}
+}

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/cli/output"
+	"github.com/flocker-mesos/flocker/cli/usage"
+)
+
+func newVolumesShow(g *group) *cobra.Command {
+	var p output.Printer
+	cmd := &cobra.Command{
+		Use:               "show VOLUME",
+		Short:             "Show a volume, and explain why it is as it is and what comes next",
+		Args:              usage.Takes(cobra.ExactArgs(1), "a volume's name or id"),
+		ValidArgsFunction: first(g.completeVolume),
+		RunE: g.run(&p, func(s *session, args []string) error {
+			d, err := s.volume(args[0])
+			if err != nil {
+				return err
+			}
+			return s.showVolume(d)
+		}),
+	}
+	p.AddFlags(cmd.Flags())
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	return cmd
+}
+
+func (s *session) showVolume(d *api.DatasetDetail) error {
+	return s.Show(d, volumeName(d), func() { describeVolume(s.Printer, d, s.now()) })
+}
+
+func describeVolume(p *output.Printer, d *api.DatasetDetail, now time.Time) {
+	p.Field("Name", "%s", output.Dash(d.Dataset.Name()))
+	p.Field("Dataset", "%s", d.Dataset.ID)
+	p.Colored("Status", statusColor(d.Status), d.Status)
+	p.Field("Size", "%s, %s", sizeText(d), d.Dataset.FS)
+	if n := d.Holder; n != nil {
+		p.Field("Node", "%s (%s, %s)", n.Name(), n.Address, n.ID)
+	}
+	if v := d.Dataset.Volume; v != nil {
+		p.Field("Volume", "%s of %s", v.ID, v.Backend)
+	}
+	if s := d.State; s != nil {
+		if s.Path != "" {
+			p.Field("Mounted", "%s from %s", s.Path, s.Device)
+		}
+		for _, c := range s.Consumers {
+			p.Field("Used by", "%s", consumer(c))
+		}
+	}
+	if l := d.Lease; l != nil {
+		p.Field("Lease", "of node %s, %s", l.Node, leaseEnd(l, now))
+	}
+	for _, key := range slices.Sorted(maps.Keys(d.Dataset.Metadata)) {
+		if key != api.MetadataName {
+			p.Field("Metadata", "%s=%s", key, d.Dataset.Metadata[key])
+		}
+	}
+	p.Field("Created", "%s", output.Time(d.Dataset.Created))
+	p.Space()
+	p.Prose(d.Why)
+}
+
+// sizeText writes a dataset's size, and what it is to become.
+func sizeText(d *api.DatasetDetail) string {
+	size := api.FormatSize(volumeSize(d))
+	if d.Dataset.Size > volumeSize(d) {
+		size += ", to be grown to " + api.FormatSize(d.Dataset.Size)
+	}
+	return size
+}
+
+func leaseEnd(l *api.Lease, now time.Time) string {
+	if l.Expires.IsZero() {
+		return "without an end"
+	}
+	return fmt.Sprintf("until %s (for %s)", output.Time(l.Expires), output.Age(l.Expires.Sub(now)))
+}
+
+func consumer(c api.Consumer) string {
+	parts := []string{fmt.Sprintf("%s container %s", c.Kind, c.ID)}
+	if c.App != "" {
+		parts = append([]string{c.App}, parts...)
+	}
+	if c.ReadOnly {
+		parts = append(parts, "read-only")
+	}
+	return strings.Join(append(parts, "since "+output.Time(c.Since)), ", ")
+}

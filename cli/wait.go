@@ -1,0 +1,291 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/cli/output"
+	"github.com/flocker-mesos/flocker/cli/progress"
+	"github.com/flocker-mesos/flocker/cli/usage"
+)
+
+// goal is what a dataset is waited to become.
+type goal struct {
+	word    string // in `flocker volumes wait --for`
+	what    string // for people
+	reached func(*api.DatasetDetail) bool
+	// gone says that a dataset of which nothing is known any more has reached it.
+	gone bool
+}
+
+func mounted() goal {
+	return goal{word: "mounted", what: "mounted", reached: func(d *api.DatasetDetail) bool { return d.Status == statusMounted }}
+}
+
+func mountedOn(n *api.Node) goal {
+	return goal{word: "mounted", what: "mounted on " + n.Name(), reached: func(d *api.DatasetDetail) bool {
+		return d.Status == statusMounted && d.Dataset.HeldBy(n.ID)
+	}}
+}
+
+func detached() goal {
+	return goal{word: "detached", what: "detached", reached: func(d *api.DatasetDetail) bool { return d.Status == statusDetached }}
+}
+
+func destroyed() goal {
+	return goal{word: "destroyed", what: "destroyed", gone: true, reached: func(d *api.DatasetDetail) bool { return d.Dataset.Destroyed }}
+}
+
+// grown is reached when the volume that is registered has the size that is
+// wanted, and its file system as well.
+func grown() goal {
+	return goal{word: "grown", what: "as large as it should be", reached: func(d *api.DatasetDetail) bool {
+		growing := d.State != nil && (d.State.Action == api.ActionGrow || d.State.Action == api.ActionGrowFS)
+		return d.Dataset.Volume != nil && d.Dataset.Volume.Size >= d.Dataset.Size && !growing
+	}}
+}
+
+func goals() []goal { return []goal{mounted(), detached(), destroyed(), grown()} }
+
+// defaultTimeout is how long it is waited for something.
+const defaultTimeout = 5 * time.Minute
+
+// waitAlone is what --wait means without a value, as its help shows it; --timeout
+// may say otherwise.
+const waitAlone = "5m"
+
+// waiting is whether a command waits for what it has asked for, and how long.
+type waiting struct {
+	wait    waitFlag
+	timeout time.Duration
+}
+
+func (w *waiting) addFlags(flags *pflag.FlagSet, what string) {
+	flags.VarPF(&w.wait, "wait", "", "wait until it is "+what+", and tell how it goes on").NoOptDefVal = waitAlone
+	w.addTimeout(flags)
+}
+
+func (w *waiting) addTimeout(flags *pflag.FlagSet) {
+	flags.DurationVar(&w.timeout, "timeout", defaultTimeout, "how long to wait")
+}
+
+// check says what is wrong with the flags.
+func (w *waiting) check(cmd *cobra.Command, _ []string) error {
+	switch timeout := cmd.Flags().Changed("timeout"); {
+	case timeout && !w.wait.on:
+		return usage.Errorf("--timeout says how long to --wait, and is of no use without it")
+	case timeout && w.wait.limit > 0:
+		return usage.Errorf("--wait=%s and --timeout %s say the same: give one of them", w.wait.limit, w.timeout)
+	}
+	w.timeout = cmp.Or(w.wait.limit, w.timeout)
+	return w.checkTimeout()
+}
+
+func (w *waiting) checkTimeout() error {
+	if w.timeout <= 0 {
+		return usage.Errorf("--timeout %s: want a duration such as 5m", w.timeout)
+	}
+	return nil
+}
+
+// waitFlag is whether to wait; a duration says how long as well.
+type waitFlag struct {
+	on    bool
+	limit time.Duration
+}
+
+// String implements pflag.Value.
+func (f *waitFlag) String() string {
+	if f.limit > 0 {
+		return f.limit.String()
+	}
+	return fmt.Sprint(f.on)
+}
+
+// Type implements pflag.Value.
+func (f *waitFlag) Type() string { return "duration" }
+
+// Set implements pflag.Value.
+func (f *waitFlag) Set(text string) error {
+	switch text {
+	case waitAlone, "true":
+		*f = waitFlag{on: true}
+		return nil
+	case "false":
+		*f = waitFlag{}
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return errors.New("want nothing, or a duration such as 30s")
+	}
+	*f = waitFlag{on: true, limit: d}
+	return nil
+}
+
+// outcome ends a command that has asked for something: it waits for it, if that
+// is wanted too, and shows to a program what has become of it.
+func (s *session) outcome(id api.DatasetID, name string, w *waiting, g goal) error {
+	if w.wait.on {
+		if err := s.await(id, name, w.timeout, g); err != nil {
+			return err
+		}
+	}
+	if !s.Machine() {
+		return nil
+	}
+	d, err := s.Volume(s.ctx, string(id))
+	if api.CodeOf(err) == api.CodeNotFound && g.gone {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.showVolume(d)
+}
+
+// redraw is how often a line on a terminal tells how long it takes.
+const redraw = time.Second
+
+// await waits until a dataset is as wanted, and tells how it goes on.
+func (s *session) await(id api.DatasetID, name string, limit time.Duration, g goal) error {
+	ctx, cancel := context.WithTimeout(s.ctx, limit)
+	defer cancel()
+	seen := make(chan *api.DatasetDetail)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.AwaitVolume(ctx, string(id), func(d *api.DatasetDetail) bool {
+			select {
+			case seen <- d:
+			case <-ctx.Done():
+			}
+			return g.reached(d) || d.Dataset.Deleted && !g.gone
+		})
+		ended <- err
+	}()
+	line := progress.New(s.errs, s.errsView)
+	tick := time.NewTicker(redraw)
+	defer tick.Stop()
+	var last *api.DatasetDetail
+	for {
+		select {
+		case last = <-seen:
+			line.Show(going(name, last, s.now()))
+		case <-tick.C:
+			if last != nil && s.errsView.Live {
+				line.Show(going(name, last, s.now()))
+			}
+		case err := <-ended:
+			line.End()
+			return s.verdict(ctx, err, name, last, limit, g)
+		}
+	}
+}
+
+// verdict says what a wait has come to.
+func (s *session) verdict(ctx context.Context, err error, name string, last *api.DatasetDetail, limit time.Duration, g goal) error {
+	switch {
+	case err == nil && last != nil && !g.reached(last):
+		return fmt.Errorf("%s was deleted, so it will not be %s. %s", name, g.what, last.Why)
+	case err == nil:
+		s.tell("%s is %s.", name, g.what)
+		return nil
+	case api.CodeOf(err) == api.CodeNotFound && g.gone:
+		s.tell("%s is %s.", name, g.what)
+		return nil
+	case s.ctx.Err() != nil:
+		return fmt.Errorf("no longer waiting; it goes on without you. To wait again: flocker volumes wait %s --for %s", name, g.word)
+	case ctx.Err() != nil && last != nil:
+		return fmt.Errorf("gave up after %s: %s", limit, last.Why)
+	case ctx.Err() != nil:
+		return fmt.Errorf("gave up after %s: the control service has not answered", limit)
+	}
+	return err
+}
+
+// going says how far a dataset is, and how long it has been at that.
+func going(name string, d *api.DatasetDetail, now time.Time) (what, howLong string) {
+	what = name + ": " + d.Status
+	st := d.State
+	if st == nil || d.Dataset.Holder != nil && st.Node != d.Dataset.Holder.Node {
+		if d.Dataset.Holder != nil {
+			howLong = ago(now.Sub(d.Dataset.Holder.Since))
+		}
+		return what, howLong
+	}
+	howLong = ago(now.Sub(st.Since))
+	if st.Action != "" {
+		what += ", " + st.Action
+	}
+	if f := st.Failure; f != nil {
+		what += fmt.Sprintf("; cannot %s: %s", f.Action, f.Cause)
+		howLong += fmt.Sprintf(", attempt %d", f.Attempts+1)
+		if !f.NextTry.IsZero() {
+			howLong += " in " + ago(f.NextTry.Sub(now))
+		}
+	}
+	return what, howLong
+}
+
+// ago writes a duration to the second, 0 for what the clocks of two machines make
+// negative.
+func ago(d time.Duration) string { return max(d, 0).Truncate(time.Second).String() }
+
+func newVolumesWait(g *group) *cobra.Command {
+	var (
+		p    output.Printer
+		word string
+		wait waiting
+	)
+	cmd := &cobra.Command{
+		Use:   "wait VOLUME",
+		Short: "Wait until a volume is mounted, detached, destroyed or grown",
+		Example: "  flocker volumes wait orders-db --for mounted\n" +
+			"  flocker volumes wait orders-db --for detached --timeout 1m && systemctl poweroff",
+		Args:              usage.Takes(cobra.ExactArgs(1), "a volume's name or id"),
+		ValidArgsFunction: first(g.completeVolume),
+		RunE: g.run(&p, func(s *session, args []string) error {
+			if err := wait.checkTimeout(); err != nil {
+				return err
+			}
+			want, err := goalNamed(word)
+			if err != nil {
+				return err
+			}
+			find := s.volume
+			if want.gone {
+				find = s.dying
+			}
+			d, err := find(args[0])
+			if err != nil {
+				return err
+			}
+			wait.wait.on = true
+			return s.outcome(d.Dataset.ID, args[0], &wait, want)
+		}),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&word, "for", mounted().word, "what it should become: mounted, detached, destroyed or grown")
+	wait.addTimeout(flags)
+	p.AddFlags(flags)
+	completeFlags(cmd, map[string]cobra.CompletionFunc{
+		"for": words(texts(goals(), func(g goal) string { return g.word })...), "output": words(formats()...),
+	})
+	return cmd
+}
+
+func goalNamed(word string) (goal, error) {
+	for _, g := range goals() {
+		if g.word == word {
+			return g, nil
+		}
+	}
+	return goal{}, usage.Errorf("--for %q: want mounted, detached, destroyed or grown", word)
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+func TestProgramIsWhatItIsCalled(t *testing.T) {
+	c := newCluster(t)
+	t.Chdir(t.TempDir())
+	for line, want := range map[string]struct {
+		code int
+		text string
+	}{
+		"flockerctl version":       {exitOK, "flocker-volumes.py prototype version 0.0.1"},
+		"flocker-volumes version":  {exitOK, "flocker-volumes.py prototype version 0.0.1"},
+		"flocker-volumes --help":   {exitOK, "Usage: flocker-volumes [options]"},
+		"flockerctl list-nodes -l": {exitOK, string(c.node) + "   127.0.0.1 \n\n"},
+		"flockerctl create":        {exitFailure, "must specify --node"},
+		"flockerctl create -n " + string(c.node)[:4] + " -m name=x -s 1G": {exitOK, "created dataset in configuration"},
+		"flockerctl nosuch":       {exitFailure, "Unknown command: nosuch\nTry --help for usage details."},
+		"flocker-ca initialize":   {exitUsage, "flocker-ca initialize: want the cluster's name"},
+		"flocker-ca --help":       {exitOK, "flocker-ca [command]"},
+		"flocker completion bash": {exitOK, "complete -o default"},
+		"flocker completion zsh":  {exitOK, "#compdef flocker"},
+		"flocker completion fish": {exitOK, "complete -c flocker"},
+		"flocker --help":          {exitOK, "  completion "},
+		"flocker volumez":         {exitUsage, `did you mean "volumes"?`},
+	} {
+		args := strings.Fields(line)
+		var out, errs bytes.Buffer
+		code := runAs(t.Context(), args[0], append([]string{}, withPort(c, args)...), &out, &errs)
+		if code != want.code || !strings.Contains(out.String()+errs.String(), want.text) {
+			t.Errorf("%s: got %d, %s%s\nwant %d, %s", line, code, out.String(), errs.String(), want.code, want.text)
+		}
+	}
+	if code, out, errs := flocker(t, "volumes", "list", "-o", "name"); code != exitOK || out != "x\n" {
+		t.Errorf("what flockerctl has made: got %d, %q, %q", code, out, errs)
+	}
+}
+
+// withPort adds the port, for which flockerctl has no variable.
+func withPort(c *testCluster, args []string) []string {
+	if strings.HasPrefix(args[0], "flockerctl") {
+		return append([]string{"--control-port", c.port}, args[1:]...)
+	}
+	return args[1:]
+}
