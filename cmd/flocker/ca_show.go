@@ -26,7 +26,7 @@ func (o *caOutput) add(cmd *cobra.Command) {
 
 func (o *caOutput) check() error {
 	if o.format != caText && o.format != caJSON {
-		return &usageError{fmt.Errorf("--output %q: want %s or %s", o.format, caText, caJSON)}
+		return &usageError{Err: fmt.Errorf("--output %q: want %s or %s", o.format, caText, caJSON)}
 	}
 	return nil
 }
