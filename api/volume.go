@@ -11,4 +11,12 @@ type VolumeRequest struct {
 	FS       string `json:"fs,omitempty"`
 	ReadOnly bool   `json:"read_only,omitempty"`
 	Preempt  bool   `json:"preempt,omitempty"` // ask a live holder to let go
+	// Each gives every instance of the app a volume of its own, a member of the
+	// volume set Name: Name.0, Name.1, and so on, as many as Each says, or as the
+	// app has instances where it is EachInstance. 0 is one volume for all.
+	Each int `json:"each,omitempty"`
 }
+
+// EachInstance stands for as many members of a volume set as the app has
+// instances, which only Marathon can say.
+const EachInstance = -1

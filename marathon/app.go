@@ -1,0 +1,144 @@
+package marathon
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// App is an app of Marathon's, as its REST API has it, as far as volumes are
+// concerned. What it does not know it leaves alone.
+type App struct {
+	ID                  string               `json:"id"`
+	Instances           *int                 `json:"instances"` // nil: Marathon's default, 1
+	Version             string               `json:"version"`
+	Labels              map[string]string    `json:"labels"`
+	Env                 map[string]any       `json:"env"` // texts, and references to secrets
+	Container           *Container           `json:"container"`
+	Constraints         [][]string           `json:"constraints"`
+	UpgradeStrategy     *UpgradeStrategy     `json:"upgradeStrategy"`
+	UnreachableStrategy *UnreachableStrategy `json:"unreachableStrategy"`
+	BackoffSeconds      *float64             `json:"backoffSeconds"`
+	MaxLaunchDelay      *float64             `json:"maxLaunchDelaySeconds"`
+	Tasks               []Task               `json:"tasks"`
+	Deployments         []struct {
+		ID string `json:"id"`
+	} `json:"deployments"`
+}
+
+// Count returns how many instances the app is to have.
+func (a *App) Count() int {
+	if a.Instances == nil {
+		return 1
+	}
+	return *a.Instances
+}
+
+// Container is the container of an app, or of a pod none.
+type Container struct {
+	Type    string            `json:"type"` // MESOS or DOCKER
+	Volumes []ContainerVolume `json:"volumes"`
+	Docker  *struct {
+		Image      string      `json:"image"`
+		Parameters []Parameter `json:"parameters"`
+	} `json:"docker"`
+}
+
+// Parameter is one that goes to docker run.
+type Parameter struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+// ContainerVolume is an entry of container.volumes.
+type ContainerVolume struct {
+	ContainerPath string    `json:"containerPath"`
+	Mode          string    `json:"mode"` // RW or RO
+	External      *External `json:"external"`
+}
+
+// External is a volume of a provider that is not Marathon's own.
+type External struct {
+	Provider string         `json:"provider"` // dvdi or csi
+	Name     string         `json:"name"`
+	Size     *int64         `json:"size"` // GiB
+	Shared   bool           `json:"shared"`
+	Options  map[string]any `json:"options"`
+}
+
+// UpgradeStrategy says how many instances there may be during a deployment.
+type UpgradeStrategy struct {
+	MinimumHealthCapacity *float64 `json:"minimumHealthCapacity"`
+	MaximumOverCapacity   *float64 `json:"maximumOverCapacity"`
+}
+
+// UnreachableStrategy says when a task on a silent machine is replaced.
+type UnreachableStrategy struct {
+	Disabled      bool
+	InactiveAfter time.Duration
+	ExpungeAfter  time.Duration
+}
+
+// UnmarshalJSON implements json.Unmarshaler: "disabled", or an object.
+func (s *UnreachableStrategy) UnmarshalJSON(text []byte) error {
+	if bytes.Equal(text, []byte(`"disabled"`)) {
+		*s = UnreachableStrategy{Disabled: true}
+		return nil
+	}
+	var o struct {
+		Inactive float64 `json:"inactiveAfterSeconds"`
+		Expunge  float64 `json:"expungeAfterSeconds"`
+	}
+	if err := json.Unmarshal(text, &o); err != nil {
+		return fmt.Errorf("unreachableStrategy: want \"disabled\" or an object: %w", err)
+	}
+	*s = UnreachableStrategy{
+		InactiveAfter: time.Duration(o.Inactive * float64(time.Second)), ExpungeAfter: time.Duration(o.Expunge * float64(time.Second)),
+	}
+	return nil
+}
+
+// Task is a task of an app.
+type Task struct {
+	ID        string    `json:"id"`
+	AppID     string    `json:"appId"`
+	Host      string    `json:"host"`    // the agent's --hostname
+	AgentID   string    `json:"slaveId"` // Mesos' id of the agent
+	State     string    `json:"state"`   // TASK_...
+	Version   string    `json:"version"` // of the app, as it was launched
+	StagedAt  time.Time `json:"stagedAt"`
+	StartedAt time.Time `json:"startedAt"`
+}
+
+// Pod is a pod of Marathon's, as far as volumes are concerned.
+type Pod struct {
+	ID          string            `json:"id"`
+	Version     string            `json:"version"`
+	Labels      map[string]string `json:"labels"`
+	Environment map[string]any    `json:"environment"`
+	Containers  []PodContainer    `json:"containers"`
+	Scaling     *struct {
+		Kind      string `json:"kind"`
+		Instances int    `json:"instances"`
+	} `json:"scaling"`
+	Scheduling *struct {
+		Upgrade             *UpgradeStrategy     `json:"upgrade"`
+		UnreachableStrategy *UnreachableStrategy `json:"unreachableStrategy"`
+	} `json:"scheduling"`
+}
+
+// Count returns how many instances the pod is to have.
+func (p *Pod) Count() int {
+	if p.Scaling == nil {
+		return 1
+	}
+	return p.Scaling.Instances
+}
+
+// PodContainer is one container of a pod.
+type PodContainer struct {
+	Name        string            `json:"name"`
+	Labels      map[string]string `json:"labels"`
+	Environment map[string]any    `json:"environment"`
+}
