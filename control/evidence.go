@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"slices"
 	"sync"
 
@@ -10,10 +11,14 @@ import (
 
 // Mesos is what the masters of Mesos say; isolator/masters has it. It is shown to
 // people who have to find out what became of a machine, and no command looks at
-// it. Its methods return at once, with what is known.
+// it.
 type Mesos interface {
+	// Run asks the masters until the context ends. The service runs it beside
+	// itself; what goes wrong with the masters is no error.
+	Run(ctx context.Context) error
 	// Agents returns what the masters say of the agents on nodes' machines. Nodes
-	// of which they say nothing that is certain are missing.
+	// of which they say nothing that is certain are missing. It returns at once,
+	// with what is known.
 	Agents(nodes []*api.Node) map[api.NodeID]*api.MesosAgent
 	// Masters says how the masters themselves are.
 	Masters() *api.MesosMasters

@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,6 +13,11 @@ import (
 
 // mesos says the same of every node that it is asked about.
 type mesos struct{ agent api.MesosAgent }
+
+func (m *mesos) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
 
 func (m *mesos) Agents(nodes []*api.Node) map[api.NodeID]*api.MesosAgent {
 	all := map[api.NodeID]*api.MesosAgent{}

@@ -283,6 +283,9 @@ func (s *Service) Run(ctx context.Context) (err error) {
 			return nil
 		})
 	}
+	if s.deps.Mesos != nil {
+		g.Go(func() error { return s.deps.Mesos.Run(gctx) })
+	}
 	g.Go(func() error {
 		upkeep(gctx, s.replica, s.members.self.ID, s.cfg.Heartbeat, s.deps.Now, s.log)
 		return nil

@@ -49,7 +49,9 @@ func TestExplanationTellsWhatMesosSaysOfALostHolder(t *testing.T) {
 		"a word of later": {false, &api.MesosAgent{State: "asleep"}, "Mesos calls its agent there asleep."},
 	} {
 		t.Run(name, func(t *testing.T) {
-			node := func(api.NodeID) *api.Node { return &api.Node{ID: "x", Hostname: "node-x", Connected: tt.connected, Since: since, Stream: 1} }
+			node := func(api.NodeID) *api.Node {
+				return &api.Node{ID: "x", Hostname: "node-x", Connected: tt.connected, Since: since, Stream: 1}
+			}
 			mesos := func(api.NodeID) *api.MesosAgent { return tt.mesos }
 			status, why := cluster.Explain(d, nil, nil, node, mesos, now)
 			if tt.want == "" && strings.Contains(why, "Mesos") || !strings.Contains(why, tt.want) {
