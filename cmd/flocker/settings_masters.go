@@ -16,7 +16,7 @@ import (
 
 // mastersSettings say where the masters of Mesos are, and who asks them.
 type mastersSettings struct {
-	URLs         []string      `yaml:"mesos-masters"`
+	URLs         commaList     `yaml:"mesos-masters"`
 	User         string        `yaml:"mesos-user"`
 	PasswordFile string        `yaml:"mesos-password-file"`
 	CAFile       string        `yaml:"mesos-ca-file"`
@@ -25,6 +25,18 @@ type mastersSettings struct {
 	Interval     time.Duration `yaml:"mesos-interval"`
 	MaxAnswer    string        `yaml:"mesos-max-answer"`
 }
+
+// commaList is a list that may be written as one text, with commas.
+type commaList []string
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *commaList) UnmarshalText(text []byte) error { //nolint:unparam // the interface has the error
+	*l = commaList(readReplicas(string(text)))
+	return nil
+}
+
+// String writes it as UnmarshalText reads it.
+func (l commaList) String() string { return strings.Join(l, ",") }
 
 func defaultMastersSettings() mastersSettings {
 	return mastersSettings{Interval: masters.DefaultInterval, MaxAnswer: api.FormatSize(masters.DefaultMaxAnswer)}

@@ -9,11 +9,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/config"
 	"github.com/flocker-mesos/flocker/test/mesos/master"
 )
 
@@ -82,6 +84,23 @@ func TestMastersAreAskedAsTheSettingsSay(t *testing.T) {
 	await("the password is refused", func() bool { return strings.Contains(watcher.Masters().Cause, "401") })
 	write("password", "second")
 	await("the password is accepted", func() bool { return watcher.Masters().Cause == "" })
+}
+
+func TestMastersAreAListOrATextWithCommas(t *testing.T) {
+	want := commaList{"http://a:5050", "http://b:5050"}
+	for _, text := range []string{"mesos-masters: http://a:5050, http://b:5050\n", "mesos-masters: [http://a:5050, 'http://b:5050']\n"} {
+		s := defaultControlSettings()
+		if err := config.New(s).Load(settingsFile(t, text), os.LookupEnv); err != nil || !slices.Equal(s.Masters.URLs, want) {
+			t.Errorf("%q: got %v, %v", text, s.Masters.URLs, err)
+		}
+	}
+	s := defaultControlSettings()
+	env := func(name string) (string, bool) {
+		return "http://a:5050,http://b:5050", name == "FLOCKER_MESOS_MASTERS"
+	}
+	if err := config.New(s).Load("", env); err != nil || !slices.Equal(s.Masters.URLs, want) {
+		t.Errorf("the environment: got %v, %v", s.Masters.URLs, err)
+	}
 }
 
 func TestBadFilesOfMastersAreNamed(t *testing.T) {
