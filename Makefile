@@ -28,7 +28,7 @@ demo: needs ## Play the whole story on two nodes made on this machine (root)
 # One package at a time: a mount namespace that one test makes keeps a copy of
 # what another has mounted, and its device busy.
 .PHONY: test
-test: needs build consul ## Run all tests with the race detector (root: they use real devices)
+test: needs build consul flocker-go ## Run all tests with the race detector (root: they use real devices)
 	$(GO) test -race -p 1 -timeout 20m $(TESTS)
 
 .PHONY: lint
@@ -69,6 +69,17 @@ $(LINTER): tools/go.mod tools/go.sum
 consul: .cache/bin/consul ## Build the Consul server that tests start
 .cache/bin/consul: tools/consul/go.mod tools/consul/go.sum
 	cd tools/consul && CGO_ENABLED=0 nice $(GO) build -trimpath -ldflags '-s -w' -o ../../$@ github.com/hashicorp/consul
+
+# The Flocker client that Kubernetes had, as Debian ships its source: a test uses
+# it. The package is unpacked, not installed: it wants another Go.
+.PHONY: flocker-go
+flocker-go: .cache/flocker-go/client.go ## Get the client of Kubernetes that a test uses
+CLIENT := golang-github-clusterhq-flocker-go-dev
+.cache/flocker-go/client.go:
+	rm -rf .cache/flocker-go.new && mkdir -p .cache/flocker-go.new
+	cd .cache/flocker-go.new && { apt-get download -q $(CLIENT) || { apt-get update -q && apt-get download -q $(CLIENT); }; } && dpkg -x $(CLIENT)_*.deb .
+	rm -rf .cache/flocker-go && mv .cache/flocker-go.new/usr/share/gocode/src/github.com/ClusterHQ/flocker-go .cache/flocker-go
+	rm -rf .cache/flocker-go.new
 
 # What the tests call of the machine; nothing is installed behind anybody's back.
 .PHONY: needs

@@ -156,6 +156,17 @@ func (n *node) release(consumer string) {
 	}
 }
 
+// hears waits until the agent has heard all that its stream has for it: the last
+// of that has it destroy a volume.
+func (n *node) hears() {
+	n.t.Helper()
+	n.use("hearing", volume("last"))
+	id := n.san.control.Dataset("last").ID
+	n.san.control.Change(id, func(d *api.Dataset) { d.Deleted = true })
+	n.release("hearing")
+	n.san.await("the agent has heard all", func(c *agenttest.Control) bool { return c.Get(id).Destroyed })
+}
+
 // await waits for a condition of the cluster.
 func (s *san) await(what string, cond func(c *agenttest.Control) bool) {
 	s.t.Helper()
@@ -388,8 +399,8 @@ func TestALeaseKeepsAVolumeUntilItGoes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSAN(t)
 			var releases atomic.Int32
-			s.control.Observe = func(_ api.NodeID, _ api.Dataset, r api.DatasetReport) {
-				if r.Release {
+			s.control.Observe = func(_ api.NodeID, d api.Dataset, r api.DatasetReport) {
+				if r.Release && d.Name() == "db" {
 					releases.Add(1)
 				}
 			}
@@ -400,15 +411,16 @@ func TestALeaseKeepsAVolumeUntilItGoes(t *testing.T) {
 			id := s.control.Dataset("db").ID
 			s.control.Lease(id, "node-a")
 			s.control.Change(id, c.ask)
+			n.hears()
 			n.release("c1")
 			// Whatever else happens to the agent: it is out of contact, begins a
 			// new stream, is started again, has other things to do.
 			s.control.SetDown(true)
 			s.control.SetDown(false)
-			n.use("c2", volume("another"))
+			n.hears()
 			n.stop()
 			n.start()
-			n.use("c3", volume("another"))
+			n.hears()
 			if got := read(t, filepath.Join(m.Source, "row")); got != "hello" || releases.Load() > 0 {
 				t.Errorf("read %q, and it was released %d times, while there is a lease", got, releases.Load())
 			}

@@ -267,7 +267,7 @@ func (e *engine) plan(d *dataset) (task, bool) {
 			bound:      d.seen.bound,
 			grows:      e.stepper.grows(d.record, d.seen),
 			behind:     e.stepper.behind(d.seen),
-			unfilled:   d.seen.unfilled,
+			filled:     d.seen.filled,
 			unreported: d.registered() && d.seen.volume.Size > d.record.Volume.Size,
 		})
 	}

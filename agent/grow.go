@@ -13,7 +13,8 @@ import (
 // How a volume becomes larger under those who use it. What has to be done is
 // told from what is there: the volume, its device, its file system and the
 // control service's record each have a size, and each step brings one of them
-// up to the one before. So it goes on from wherever an agent was killed.
+// up to the one before, in this order. So it goes on from wherever an agent was
+// killed; and where the record has the volume's size, so has all in between.
 
 // wanted returns the size that a dataset's volume should have, in bytes.
 func (s *stepper) wanted(record *api.Dataset) int64 {
@@ -32,23 +33,16 @@ func (s *stepper) behind(seen sight) bool {
 	return s.grower != nil && seen.device.Path != "" && seen.device.Size < seen.volume.Size
 }
 
-// unfilled reports whether what is mounted is smaller than its device. A file
-// system that does not tell may have shut itself down: then there is nothing to
-// grow.
-func (s *stepper) unfilled(id api.DatasetID, seen sight) bool {
-	fills, err := host.Fills(seen.device.Path, s.path(id))
-	if err != nil {
-		s.log.Warn("cannot tell whether a file system fills its volume", "dataset", id, "volume", seen.volume.ID, "cause", err)
-		return false
-	}
-	return !fills
-}
-
 // grow makes the volume as large as it should be while it is mounted. One that
 // is not mounted yet only has its device brought up to it.
 func (s *stepper) grow(ctx context.Context, id api.DatasetID, record *api.Dataset, seen sight) (sight, error) {
 	size := seen.volume.Size
 	if s.grows(record, seen) && seen.phase == api.PhaseMounted {
+		// What could not be brought to its end is not begun: then it can still
+		// be taken back.
+		if err := host.MayGrow(s.path(id)); err != nil {
+			return seen, err
+		}
 		size = s.wanted(record)
 	}
 	v, err := s.grower.Grow(ctx, seen.volume.ID, size)
@@ -65,23 +59,17 @@ func (s *stepper) grow(ctx context.Context, id api.DatasetID, record *api.Datase
 	if s.behind(seen) {
 		return seen, fmt.Errorf("device %s has %d bytes, and volume %s has grown to %d: %w", device.Path, device.Size, v.ID, v.Size, backend.ErrNotReady)
 	}
-	if seen.phase != api.PhaseMounted {
-		return seen, nil
-	}
-	fills, err := host.Fills(device.Path, s.path(id))
-	if err != nil {
-		return seen, err
-	}
-	seen.unfilled = !fills
+	seen.filled = false
 	return seen, nil
 }
 
-// growFS makes the file system as large as the volume.
+// growFS makes the file system as large as the volume. It may be that already: then
+// it costs a look at it.
 func (s *stepper) growFS(id api.DatasetID, seen sight) (sight, error) {
 	if err := host.GrowFS(seen.device.Path, s.path(id)); err != nil {
 		return seen, err
 	}
 	fault.Point("agent.file-system-grown")
-	seen.unfilled = false
+	seen.filled = true
 	return seen, nil
 }

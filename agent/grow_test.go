@@ -107,8 +107,11 @@ func TestAnExt4GrowsWhileItIsUsed(t *testing.T) {
 	} else {
 		s.await("the agent says which capability it has not", func(c *agenttest.Control) bool {
 			f := c.State(c.Dataset("db").ID).Failure
-			return f != nil && f.Action == api.ActionGrowFS && strings.Contains(f.Cause, "CAP_SYS_RESOURCE")
+			return f != nil && f.Action == api.ActionGrow && strings.Contains(f.Cause, "CAP_SYS_RESOURCE")
 		})
+		if v := s.control.Dataset("db").Volume; v.Size != 64<<20 {
+			t.Errorf("volume: got %+v, want nothing begun", v)
+		}
 		if again := n.use("another", volume("db"))[0]; !again.Ready {
 			t.Error("the volume is not usable any more")
 		}

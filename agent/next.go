@@ -52,7 +52,7 @@ type facts struct {
 	bound      bool // the read-only view is there
 	grows      bool // the volume is smaller than it should be, and the backend can grow it
 	behind     bool // the device does not show yet that the volume has grown
-	unfilled   bool // the file system is smaller than its device
+	filled     bool // the file system is known to be as large as its device
 	unreported bool // the control service does not know yet that the volume has grown
 }
 
@@ -64,10 +64,11 @@ type facts struct {
 //	      └── destroy ─────┘  └─ detach┴──────────────┘◄─ unmount ┘
 //
 // A volume grows while it is mounted: the volume, then the file system, then the
-// control service hears of it. Nobody who wants to use it waits for that, so it
-// comes after everything else. Only a device that an agent has left behind its
-// volume is brought up to it before anything is done with it: a device that has
-// another size than its volume could be something else.
+// control service hears of it. So what the control service knows of is done, and
+// nobody has to look at a file system that has grown long ago. Nobody who wants to
+// use it waits for that, so it comes after everything else. Only a device that an
+// agent has left behind its volume is brought up to it before anything is done
+// with it: a device that has another size than its volume could be something else.
 //
 // A volume that is registered has been formatted: if it is blank now, its data
 // is gone, and formatting it would hide that. Such a device, and every other
@@ -157,7 +158,7 @@ func mounted(f facts) action {
 		return actBind
 	case f.grows || f.behind:
 		return actGrow
-	case f.unfilled:
+	case f.unreported && !f.filled:
 		return actGrowFS
 	case f.unreported:
 		return actRegister

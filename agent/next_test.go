@@ -89,6 +89,18 @@ func TestNextHeedsTheFacts(t *testing.T) {
 		{"registration comes before the read-only view", api.PhaseMounted, goalMounted, facts{wantBind: true}, actRegister},
 		{"a read-only consumer gets its view", api.PhaseMounted, goalMounted, facts{registered: true, wantBind: true}, actBind},
 		{"the view is made once", api.PhaseMounted, goalMounted, facts{registered: true, wantBind: true, bound: true}, actNone},
+		{"a volume that is too small grows", api.PhaseMounted, goalMounted, facts{registered: true, grows: true}, actGrow},
+		{"registration comes before growing", api.PhaseMounted, goalMounted, facts{grows: true, behind: true}, actRegister},
+		{"a read-only consumer does not wait for growing", api.PhaseMounted, goalMounted,
+			facts{registered: true, wantBind: true, grows: true, unreported: true}, actBind},
+		{"the volume grows before its file system", api.PhaseMounted, goalMounted,
+			facts{registered: true, grows: true, unreported: true}, actGrow},
+		{"a device that shows less than its volume is brought up to it", api.PhaseMounted, goalMounted,
+			facts{registered: true, behind: true}, actGrow},
+		{"the file system grows before that is told", api.PhaseMounted, goalMounted,
+			facts{registered: true, unreported: true}, actGrowFS},
+		{"what has grown is told", api.PhaseMounted, goalMounted, facts{registered: true, unreported: true, filled: true}, actRegister},
+		{"what was told needs no look", api.PhaseMounted, goalMounted, facts{registered: true}, actNone},
 		{"who waits claims no more", api.PhaseDetached, goalToken, facts{waiting: true}, actWait},
 		{"who lost the token takes down first", api.PhaseMounted, goalToken, facts{waiting: true}, actUnmount},
 		{"who still has it in use keeps it and asks", api.PhaseMounted, goalToken, facts{used: true}, actClaim},
@@ -180,6 +192,42 @@ func TestMustLook(t *testing.T) {
 	} {
 		if got := mustLook(c.phase, c.doubt, c.sameEpoch, c.goal); got != c.want {
 			t.Errorf("%s: mustLook = %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// TestNothingGrowsThatIsNotInUseHere has all reasons to grow at once, in every
+// phase and with every goal.
+func TestNothingGrowsThatIsNotInUseHere(t *testing.T) {
+	all := facts{registered: true, grows: true, behind: true, unreported: true}
+	phases := []api.Phase{
+		api.PhaseNonExistent, api.PhaseVanished, api.PhaseDetached, api.PhaseElsewhere, api.PhaseAttaching, api.PhaseBlank,
+		api.PhaseForeign, api.PhaseAttached, api.PhaseMounted, api.PhaseCut,
+	}
+	goals := []goal{goalLeave, goalMounted, goalToken, goalReleased, goalGone, goalDestroyed, goalFenced, goalYielded}
+	for _, phase := range phases {
+		for _, g := range goals {
+			for _, used := range []bool{false, true} {
+				f := all
+				f.used = used
+				got := next(phase, g, f)
+				grows := got == actGrow || got == actGrowFS
+				// Where it is not mounted, its device is brought up to the volume.
+				want := g == goalMounted && (phase == api.PhaseMounted || phase == api.PhaseAttached || phase == api.PhaseBlank)
+				if grows != want {
+					t.Errorf("next(%s, %s) with all reasons to grow = %q, want growing: %t", phase, g, got, want)
+				}
+				if plain := next(phase, g, facts{registered: true, used: used}); !want && got != plain {
+					t.Errorf("next(%s, %s) with all reasons to grow = %q, without %q", phase, g, got, plain)
+				}
+			}
+		}
+	}
+	for _, phase := range []api.Phase{api.PhaseAttached, api.PhaseBlank} {
+		f := all
+		f.behind = false
+		if got := next(phase, goalMounted, f); got != actMount && got != actFormat {
+			t.Errorf("%s: next = %q before those who wait for the volume have it", phase, got)
 		}
 	}
 }

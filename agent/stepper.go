@@ -22,12 +22,11 @@ type sight struct {
 	device  backend.Device // zero where it is not attached here
 	mounted uint64         // st_dev of what is mounted, 0 where nothing is
 	bound   bool           // the read-only view is there
-	// unfilled is set where the mounted file system is smaller than its device.
-	unfilled bool
-	clean    bool   // the file system was cleanly unmounted
-	cause    string // of a phase from which the agent does not go on by itself
-	epoch    uint64 // of the dataset when this was seen
-	doubt    bool   // a step failed since: look before the next one
+	filled  bool           // the mounted file system is known to be as large as its device
+	clean   bool           // the file system was cleanly unmounted
+	cause   string         // of a phase from which the agent does not go on by itself
+	epoch   uint64         // of the dataset when this was seen
+	doubt   bool           // a step failed since: look before the next one
 }
 
 func (s sight) hostDevice() host.Device {
@@ -247,7 +246,6 @@ func (s *stepper) judgeMounted(id api.DatasetID, seen sight, mounted uint64) (si
 	}
 	seen.phase, seen.mounted = api.PhaseMounted, mounted
 	seen.bound = ok && view.Device == mounted && view.ReadOnly
-	seen.unfilled = s.unfilled(id, seen)
 	return seen, nil
 }
 
@@ -362,7 +360,6 @@ func (s *stepper) mount(ctx context.Context, id api.DatasetID, record *api.Datas
 		return seen, err
 	}
 	seen.phase, seen.mounted = api.PhaseMounted, number
-	seen.unfilled = s.unfilled(id, seen)
 	return seen, nil
 }
 
@@ -393,7 +390,7 @@ func (s *stepper) unmount(id api.DatasetID, seen sight) (sight, error) {
 	if seen.phase == api.PhaseCut {
 		return sight{phase: api.PhaseUnknown}, nil // where it is now has to be looked up
 	}
-	seen.phase, seen.mounted, seen.bound, seen.unfilled, seen.clean = api.PhaseAttached, 0, false, false, true
+	seen.phase, seen.mounted, seen.bound, seen.filled, seen.clean = api.PhaseAttached, 0, false, false, true
 	return seen, nil
 }
 

@@ -38,7 +38,7 @@ func (a *Agent) Survey(ctx context.Context) (int, error) {
 	mounted := 0
 	for id, v := range attached {
 		d := e.track(id)
-		d.seen = surveyOne(id, v, device, mounts, a.root.Path(string(id)))
+		d.seen = surveyOne(id, v, device, mounts)
 		if d.seen.phase == api.PhaseMounted {
 			mounted++
 		}
@@ -105,7 +105,7 @@ func (a *Agent) devices(ctx context.Context) func(volumeID string) (backend.Devi
 
 // surveyOne tells the phase of an attached volume if it is mounted as it
 // should be. Anything else is left to a closer look.
-func surveyOne(id api.DatasetID, v backend.Volume, find func(string) (backend.Device, error), mounts map[string]uint64, path string) sight {
+func surveyOne(id api.DatasetID, v backend.Volume, find func(string) (backend.Device, error), mounts map[string]uint64) sight {
 	unsure := sight{phase: api.PhaseUnknown, volume: v}
 	mounted, ok := mounts[string(id)]
 	if !ok {
@@ -119,12 +119,8 @@ func surveyOne(id api.DatasetID, v backend.Volume, find func(string) (backend.De
 	if err != nil || number != mounted {
 		return unsure
 	}
-	fills, err := host.Fills(device.Path, path)
-	if err != nil {
-		return unsure
-	}
 	return sight{
 		phase: api.PhaseMounted, volume: v, device: device, mounted: mounted,
-		bound: mounts[readOnlyName(id)] == mounted, unfilled: !fills,
+		bound: mounts[readOnlyName(id)] == mounted,
 	}
 }

@@ -35,7 +35,7 @@ type Hello struct {
 }
 
 // StreamEvent is one line of a stream. The first is Welcome with all datasets
-// that concern the node; each later one carries what has changed since, or
+// that concern the node and all its leases; each later one carries what has changed since, or
 // answers a beat.
 type StreamEvent struct {
 	Welcome  *Welcome    `json:"welcome,omitempty"`

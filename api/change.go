@@ -4,7 +4,7 @@ package api
 // (RFC 7396) of what of it can be changed. What is not named stays.
 type VolumeChange struct {
 	// Size is what the volume must at least have from now on, in bytes. It is
-	// never less than before.
+	// never less than the volume has; a growth that has not happened can be taken back.
 	Size int64 `json:"size,omitempty"`
 	// Metadata has new values for keys, nil for one that goes away.
 	Metadata map[string]*string `json:"metadata,omitempty"`

@@ -27,6 +27,7 @@ type settings struct {
 var benchmarks = []benchmark{
 	{"volume", "P1, P4: a volume up and down through the agent, against system calls and the shell", benchVolume},
 	{"parallel", "P8: volumes a second with several workers", benchParallel},
+	{"grow", "a volume in use becomes larger, against the programs by hand", benchGrow},
 	{"look", "P6: a look at one volume beside many", benchLook},
 	{"restart", "P7: an agent finds everything again", benchRestart},
 	{"hook", "the isolator's prepare against /bin/true", benchHook},
@@ -34,6 +35,7 @@ var benchmarks = []benchmark{
 	{"p9", "P9: a change beside many agents and volumes; what they cost at rest and after a restart", benchScale},
 	{"p10", "P10: durable changes a second through REST, against puts to Consul", benchRate},
 	{"p11", "P11: the whole configuration, and that it is unchanged", benchConfiguration},
+	{"rest", "creating and listing datasets through REST, beside few and beside many", benchREST},
 	{"p2", "P2, P14: a volume through the whole stack, and from one agent to another", benchStack},
 	{"p12", "P12: a replica is killed, Consul's leader is killed", benchOutage},
 	{"p13", "P13: a node's power is cut, and its volume follows", benchLost},

@@ -83,11 +83,16 @@ func (m *machine) close() error {
 
 // up acquires a volume and waits until a container could use it.
 func (m *machine) up(name string, size int64) error {
+	return m.upAs(api.VolumeRequest{Key: "data", Name: name, Size: size})
+}
+
+func (m *machine) upAs(want api.VolumeRequest) error {
+	name := want.Name
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	v := m.agent.Volumes()
 	if _, err := v.Acquire(ctx, api.AcquireRequest{
-		Consumer: name, Kind: api.ConsumerMesos, Volumes: []api.VolumeRequest{{Key: "data", Name: name, Size: size}},
+		Consumer: name, Kind: api.ConsumerMesos, Volumes: []api.VolumeRequest{want},
 	}); err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ type agents struct {
 
 // serve returns the server of the agent protocol.
 func (a *agents) serve(log *slog.Logger, m *metrics) http.Handler {
-	s := newServer(pki.RoleNode, slog.LevelDebug, log, m)
+	s := newServer(slog.LevelDebug, log, m, pki.RoleNode)
 	s.handleStream(pathStream, methods{http.MethodPost: a.stream})
 	s.handle("/agent/v1/claim", methods{http.MethodPost: a.claim})
 	s.handle("/agent/v1/report", methods{http.MethodPost: a.report})

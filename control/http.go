@@ -48,10 +48,10 @@ type handler func(w http.ResponseWriter, r *http.Request, who caller) error
 // methods are the handlers of a path. What answers GET answers HEAD as well.
 type methods map[string]handler
 
-// server answers the requests of callers of one role.
+// server answers the requests of callers of some roles.
 type server struct {
 	router  *mux.Router
-	role    pki.Role
+	roles   []pki.Role
 	log     *slog.Logger
 	metrics *metrics
 	// access is the level of the log line that every write leaves.
@@ -60,8 +60,8 @@ type server struct {
 	stale func() (since time.Time, stale bool)
 }
 
-func newServer(role pki.Role, access slog.Level, log *slog.Logger, m *metrics) *server {
-	s := &server{router: mux.NewRouter().SkipClean(true), role: role, log: log, metrics: m, access: access}
+func newServer(access slog.Level, log *slog.Logger, m *metrics, roles ...pki.Role) *server {
+	s := &server{router: mux.NewRouter().SkipClean(true), roles: roles, log: log, metrics: m, access: access}
 	s.router.NotFoundHandler = s.wrap("", maxBody, func(http.ResponseWriter, *http.Request, caller) error {
 		return api.Errorf(api.CodeNotFound, "There is nothing at this path.")
 	})
@@ -143,8 +143,8 @@ func (s *server) call(h handler, w http.ResponseWriter, r *http.Request, who cal
 			err = api.Errorf(api.CodeInternal, "%v", p)
 		}
 	}()
-	if who.role != s.role {
-		return api.Errorf(api.CodeForbidden, "this port is for certificates of the role %q, not %q", s.role, who.role)
+	if err := s.admit(who, r); err != nil {
+		return err
 	}
 	return h(w, r, who)
 }
@@ -175,7 +175,7 @@ func (s *server) logged(r *http.Request, who caller, status int, took time.Durat
 	}
 	args := []any{
 		"method", r.Method, "path", r.URL.Path, "status", status, "took", took.Round(time.Microsecond),
-		"caller", who.name, "from", r.RemoteAddr,
+		"caller", who.name, "role", who.role, "from", r.RemoteAddr,
 	}
 	if err != nil {
 		args = append(args, "cause", err.Error(), "reference", reference)

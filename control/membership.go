@@ -25,6 +25,7 @@ type membership struct {
 	now      func() time.Time
 	log      *slog.Logger
 	metrics  *metrics
+	expires  func() time.Time // when the certificate ends, nil where that is not known
 
 	seen   sightings[api.ReplicaID]
 	beaten atomic.Int64 // when the last beat that was committed was sent, in nanoseconds since origin
@@ -43,7 +44,7 @@ func newMembership(r *Replica, self api.Replica, settings api.Settings, now func
 func (m *membership) join(ctx context.Context) error {
 	sent := time.Since(m.origin)
 	err := m.replica.doAlone(ctx, cluster.StartReplica{
-		At: m.now(), Replica: m.self, Settings: m.settings, Alone: m.alone,
+		At: m.now(), Replica: m.record(), Settings: m.settings, Alone: m.alone,
 	})
 	if err == nil {
 		m.beaten.Store(int64(sent))
@@ -68,11 +69,26 @@ func (m *membership) leave(ctx context.Context) {
 	}
 }
 
+// record is this replica's record as it is now.
+func (m *membership) record() api.Replica {
+	r := m.self
+	if m.expires != nil {
+		r.CertificateExpires = m.expires()
+	}
+	return r
+}
+
+// quiet reports whether there is nobody to beat for and nothing new to say.
+func (m *membership) quiet() bool {
+	if !m.alone {
+		return false
+	}
+	known := m.replica.State().Replica(m.self.ID)
+	return m.expires == nil || known != nil && known.CertificateExpires.Equal(m.expires())
+}
+
 // beat beats until ctx ends.
 func (m *membership) beat(ctx context.Context) {
-	if m.alone {
-		return
-	}
 	tick := time.NewTicker(m.settings.Heartbeat)
 	defer tick.Stop()
 	for {
@@ -81,8 +97,11 @@ func (m *membership) beat(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		if m.quiet() {
+			continue
+		}
 		sent := time.Since(m.origin)
-		switch _, err := m.replica.Do(ctx, cluster.BeatReplica{Replica: m.self}); {
+		switch _, err := m.replica.Do(ctx, cluster.BeatReplica{Replica: m.record()}); {
 		case err == nil:
 			m.beaten.Store(int64(sent))
 		case ctx.Err() == nil:

@@ -24,6 +24,7 @@ type metrics struct {
 	streams  prometheus.Gauge
 	events   prometheus.Counter
 	lost     prometheus.Counter
+	refused  *prometheus.CounterVec
 
 	replicasLost prometheus.Counter
 }
@@ -46,10 +47,13 @@ func newMetrics(registry *prometheus.Registry) *metrics {
 			Name: "flocker_control_stream_events_total", Help: "Events sent to agents, heartbeats left out."}),
 		lost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flocker_control_nodes_lost_total", Help: "Nodes that this replica noted as lost."}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flocker_control_tls_refusals_total", Help: "Connections that ended in the TLS handshake, by listener. The log says why."},
+			[]string{"listener"}),
 		replicasLost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flocker_control_replicas_lost_total", Help: "Replicas that this one noted as lost."}),
 	}
-	registry.MustRegister(m.requests, m.seconds, m.panics, m.streams, m.events, m.lost, m.replicasLost,
+	registry.MustRegister(m.requests, m.seconds, m.panics, m.streams, m.events, m.lost, m.refused, m.replicasLost,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -72,7 +72,7 @@ func (a *rest) operations() map[string]operation {
 
 // serve returns the server of all operations.
 func (a *rest) serve(log *slog.Logger, m *metrics) (http.Handler, error) {
-	s := newServer(pki.RoleUser, slog.LevelInfo, log, m)
+	s := newServer(slog.LevelInfo, log, m, pki.RoleUser, pki.RoleReader)
 	s.stale = func() (time.Time, bool) {
 		since, _ := a.replica.outage.state()
 		return since, !since.IsZero()

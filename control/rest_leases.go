@@ -20,6 +20,14 @@ type lease struct {
 	Expires *seconds      `json:"expires"` // still to go, null for ever
 }
 
+// expiryText says when a lease ends.
+func expiryText(l *api.Lease) string {
+	if l.Expires.IsZero() {
+		return "never"
+	}
+	return l.Expires.Format(time.RFC3339)
+}
+
 func leaseAt(l *api.Lease, now time.Time) lease {
 	shown := lease{Dataset: l.Dataset, Node: l.Node}
 	if !l.Expires.IsZero() {
@@ -71,7 +79,7 @@ func (a *rest) acquireLease(w http.ResponseWriter, r *request) error {
 	status := http.StatusOK
 	if res.New {
 		status = http.StatusCreated
-		a.log.Info("lease was acquired", "dataset", c.Dataset, "node", nodeName(res.State, c.Node), "expires", res.Lease.Expires, "by", r.who.name)
+		a.log.Info("lease was acquired", "dataset", c.Dataset, "node", nodeName(res.State, c.Node), "expires", expiryText(res.Lease), "by", r.who.name)
 	}
 	reply(w, status, leaseAt(res.Lease, c.At))
 	return nil

@@ -14,21 +14,26 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/control/openapi"
 	"github.com/flocker-mesos/flocker/control/store"
+	"github.com/flocker-mesos/flocker/pki"
 )
 
 // Deps is what the service needs from outside.
 type Deps struct {
 	Cluster  string      // UUID of the cluster, from the service's certificate
-	UserTLS  *tls.Config // admits users' certificates only
+	UserTLS  *tls.Config // admits users' and readers' certificates only
 	AgentTLS *tls.Config // admits nodes' certificates only
-	Version  string
-	Log      *slog.Logger
-	Now      func() time.Time // nil for time.Now
+	// Credentials are what UserTLS and AgentTLS were made of, nil where that is
+	// not known: then nobody is told when the certificate expires.
+	Credentials *pki.Credentials
+	Version     string
+	Log         *slog.Logger
+	Now         func() time.Time // nil for time.Now
 	// Registry takes the metrics; nil for one of the service's own.
 	Registry *prometheus.Registry
 	// Store is used instead of what the configuration names, if not nil. The
@@ -46,6 +51,8 @@ type Service struct {
 	members *membership
 	live    *liveness
 
+	refusals *refusals
+
 	servers  []*listening
 	stopping chan struct{} // closed when streams have to end
 }
@@ -59,9 +66,12 @@ type listening struct {
 
 // Time limits of connections. Streams have limits of their own.
 const (
-	headerTimeout   = 10 * time.Second
-	requestTimeout  = 30 * time.Second
-	idleTimeout     = 2 * time.Minute
+	headerTimeout  = 10 * time.Second
+	requestTimeout = 30 * time.Second
+	idleTimeout    = 2 * time.Minute
+	// maxConnections bounds those of a listener. Further ones wait in the kernel's
+	// queue until one ends.
+	maxConnections  = 16384
 	maxHeaderBytes  = 64 << 10
 	openTimeout     = time.Minute
 	shutdownTimeout = 5 * time.Second
@@ -99,6 +109,10 @@ func (s *Service) open() error {
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
 	m := newMetrics(s.deps.Registry)
+	s.refusals = newRefusals(s.log, m.refused)
+	if s.deps.Credentials != nil {
+		s.deps.Registry.MustRegister(s.deps.Credentials)
+	}
 	replica, err := openReplica(ctx, s.store, s.deps.Cluster, s.deps.Now(), s.log, m.replica)
 	if err != nil {
 		return err
@@ -138,6 +152,9 @@ func (s *Service) open() error {
 	}
 	self.Users, self.Agents = s.advertised(name, s.UserAddr()), s.advertised(name, s.AgentAddr())
 	s.members = newMembership(replica, self, settings, s.deps.Now, s.log, m)
+	if s.deps.Credentials != nil {
+		s.members.expires = s.deps.Credentials.Expires
+	}
 	s.live = newLiveness(replica, s.members, s.deps.Now, s.cfg.Heartbeat, s.log, m)
 	nodes.live, nodes.members = s.live, s.members
 	if err := s.members.join(ctx); err != nil {
@@ -184,6 +201,7 @@ func (s *Service) listen(name, address string, tls *tls.Config, handler http.Han
 	if err != nil {
 		return fmt.Errorf("listen for %s: %w", name, err)
 	}
+	l = netutil.LimitListener(l, maxConnections)
 	s.servers = append(s.servers, &listening{name: name, listener: l, server: &http.Server{
 		Handler:           handler,
 		TLSConfig:         tls,
@@ -192,7 +210,7 @@ func (s *Service) listen(name, address string, tls *tls.Config, handler http.Han
 		WriteTimeout:      requestTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.log.With("listener", name).Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(s.refusals.of(name), slog.LevelWarn),
 	}})
 	return nil
 }
@@ -256,6 +274,12 @@ func (s *Service) Run(ctx context.Context) (err error) {
 		s.members.beat(gctx)
 		return nil
 	})
+	if s.deps.Credentials != nil {
+		g.Go(func() error {
+			s.deps.Credentials.Watch(gctx)
+			return nil
+		})
+	}
 	g.Go(func() error {
 		upkeep(gctx, s.replica, s.members.self.ID, s.cfg.Heartbeat, s.deps.Now, s.log)
 		return nil

@@ -16,7 +16,7 @@ import (
 // xfs_growfs do no more than that on-line. So no program that could outlive
 // the agent works on a volume in use, and the errors are the kernel's.
 
-// ErrNotAllowed says that the kernel lets this process not grow a file system.
+// ErrNotAllowed says that the kernel does not let this process grow a file system.
 var ErrNotAllowed = errors.New("the kernel grows a mounted ext4 only for who has CAP_SYS_RESOURCE, and this process has not: " +
 	"allow it that capability, as systemd's CapabilityBoundingSet= or the container's settings do")
 
@@ -33,6 +33,19 @@ func Fills(device, target string) (bool, error) {
 	}
 	defer fs.close()
 	return fs.fills(), nil
+}
+
+// MayGrow returns ErrNotAllowed where GrowFS would, for the file system that is
+// mounted at target, before anything has grown.
+func MayGrow(target string) error {
+	var fs unix.Statfs_t
+	if err := retry(func() error { return unix.Statfs(target, &fs) }); err != nil {
+		return fmt.Errorf("look at the file system at %s: %w", target, err)
+	}
+	if fs.Type == unix.EXT4_SUPER_MAGIC && !mayResizeExt4() {
+		return ErrNotAllowed
+	}
+	return nil
 }
 
 // GrowFS makes the file system that is mounted at target as large as its device,

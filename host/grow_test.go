@@ -83,8 +83,7 @@ func TestMountedFileSystemGrows(t *testing.T) {
 					}
 					continue
 				}
-				err := host.GrowFS(dev.Path, target)
-				if err != nil {
+				if err := errors.Join(host.MayGrow(target), host.GrowFS(dev.Path, target)); err != nil {
 					t.Fatal(err)
 				}
 				wantFills(t, dev.Path, target, true)
@@ -98,6 +97,9 @@ func TestMountedFileSystemGrows(t *testing.T) {
 			}
 			if !mayGrow(t, test.fs) {
 				before := sizeOf(t, target)
+				if err := host.MayGrow(target); !errors.Is(err, host.ErrNotAllowed) {
+					t.Errorf("ask without the capability: got %v, want %v", err, host.ErrNotAllowed)
+				}
 				if err := host.GrowFS(dev.Path, target); !errors.Is(err, host.ErrNotAllowed) {
 					t.Errorf("grow without the capability: got %v, want %v", err, host.ErrNotAllowed)
 				}

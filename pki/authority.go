@@ -6,10 +6,16 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -60,9 +66,11 @@ func (o Options) withDefaults(validity time.Duration) Options {
 
 // Authority signs the certificates of one cluster.
 type Authority struct {
-	cert *x509.Certificate
-	key  crypto.Signer
-	opts Options
+	dir    string
+	cert   *x509.Certificate
+	key    crypto.Signer
+	others []*x509.Certificate // trusted as well, while one authority replaces another
+	opts   Options
 }
 
 // Names of the authority's files.
@@ -83,9 +91,26 @@ func Initialize(dir, name string, opts Options) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
+	template := authorityTemplate(opts)
+	template.Subject = pkix.Name{CommonName: name, OrganizationalUnit: []string{uuid.NewString()}}
+	cert, err := selfSign(template, key)
+	if err != nil {
+		return nil, err
+	}
+	if err := writePair(authorityFiles(dir), cert.Raw, key); err != nil {
+		return nil, err
+	}
+	return &Authority{dir: dir, cert: cert, key: key, opts: Options{Now: opts.Now}}, nil
+}
+
+func authorityFiles(dir string) Files {
+	return Files{Cert: filepath.Join(dir, AuthorityCert), Key: filepath.Join(dir, AuthorityKey)}
+}
+
+// authorityTemplate is an authority's certificate without a name.
+func authorityTemplate(opts Options) *x509.Certificate {
 	now := opts.Now()
-	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: name, OrganizationalUnit: []string{uuid.NewString()}},
+	return &x509.Certificate{
 		NotBefore:             now.Add(-clockSkew),
 		NotAfter:              now.Add(opts.Validity),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
@@ -93,42 +118,91 @@ func Initialize(dir, name string, opts Options) (*Authority, error) {
 		IsCA:                  true,
 		MaxPathLenZero:        true,
 	}
+}
+
+// selfSign signs an authority's certificate with its own key.
+func selfSign(template *x509.Certificate, key crypto.Signer) (*x509.Certificate, error) {
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, fmt.Errorf("sign the authority of cluster %s: %w", name, err)
-	}
-	if err := writePair(filepath.Join(dir, AuthorityCert), filepath.Join(dir, AuthorityKey), der, key); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("sign the authority %s: %w", template.Subject.CommonName, err)
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("read back the authority of cluster %s: %w", name, err)
+		return nil, fmt.Errorf("read back the authority %s: %w", template.Subject.CommonName, err)
 	}
-	return &Authority{cert: cert, key: key, opts: Options{Now: opts.Now}}, nil
+	return cert, nil
 }
 
-// OpenAuthority reads the authority in dir. The options are for what it signs.
+// MissingAuthorityError says that there is no authority where one was looked
+// for. Its first two sentences are those of Flocker's flocker-ca.
+type MissingAuthorityError struct {
+	File string
+	Err  error
+}
+
+// Error implements error.
+func (e *MissingAuthorityError) Error() string {
+	return fmt.Sprintf("Unable to load certificate authority file. Please run `flocker-ca initialize` to generate a new certificate "+
+		"authority. No such file or directory %s; -i says where one is", e.File)
+}
+
+func (e *MissingAuthorityError) Unwrap() error { return e.Err }
+
+// OpenAuthority reads the authority in dir, even if it has expired: see Check.
+// Where cluster.crt has several, the one whose key is in cluster.key signs. The
+// options are for what it signs.
 func OpenAuthority(dir string, opts Options) (*Authority, error) {
-	certFile, keyFile := filepath.Join(dir, AuthorityCert), filepath.Join(dir, AuthorityKey)
-	pair, err := readPair(certFile, keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("%w\n`flocker ca initialize` makes a new authority, -i says where one is", err)
+	files := authorityFiles(dir)
+	for _, file := range []string{files.Cert, files.Key} {
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			return nil, &MissingAuthorityError{file, err}
+		}
 	}
-	opts.Now = opts.withDefaults(0).Now
-	if err := checkDates(certFile, pair.Leaf, opts.Now()); err != nil {
+	all, err := readCerts(files.Cert)
+	if err != nil {
 		return nil, err
 	}
-	key, ok := pair.PrivateKey.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("key %s: %T cannot sign", keyFile, pair.PrivateKey)
+	keys, err := readKeys(files.Key)
+	if err != nil {
+		return nil, err
 	}
-	return &Authority{cert: pair.Leaf, key: key, opts: opts}, nil
+	opts.Now = opts.withDefaults(0).Now
+	for i, cert := range all {
+		for _, block := range keys {
+			pair, err := tls.X509KeyPair(pem.EncodeToMemory(certBlock(cert.Raw)), pem.EncodeToMemory(block))
+			if err != nil {
+				continue
+			}
+			key, ok := pair.PrivateKey.(crypto.Signer)
+			if !ok {
+				return nil, fmt.Errorf("key %s: %T cannot sign", files.Key, pair.PrivateKey)
+			}
+			if !uuidText.MatchString(clusterOf(cert)) {
+				return nil, fmt.Errorf("authority %s: has no cluster's UUID as its only organizational unit, so `flocker ca` can "+
+					"make nothing with it; see docs/certificates.md on a PKI of your own", files.Cert)
+			}
+			return &Authority{dir: dir, cert: cert, key: key, others: slices.Delete(slices.Clone(all), i, i+1), opts: opts}, nil
+		}
+	}
+	return nil, fmt.Errorf("key %s does not fit the authority %s (%s)", files.Key, files.Cert, all[0].Subject.CommonName)
 }
 
 // Cluster returns the UUID of the authority's cluster.
-func (a *Authority) Cluster() string {
-	_, _, cluster := Identity(a.cert)
-	return cluster
+func (a *Authority) Cluster() string { return clusterOf(a.cert) }
+
+// Name returns what the authority is called.
+func (a *Authority) Name() string { return a.cert.Subject.CommonName }
+
+// Ends returns when the authority, and with it all that it signs, ends.
+func (a *Authority) Ends() time.Time { return a.cert.NotAfter }
+
+// valid says why nothing can be signed now.
+func (a *Authority) valid() error {
+	if file := authorityFiles(a.dir).Cert; a.opts.Now().After(a.cert.NotAfter) {
+		return fmt.Errorf("authority %s of %q expired on %s; `flocker ca renew-authority` gives it a longer life, with the same key, "+
+			"and all that it has signed serves on", file, a.cert.Subject.CommonName, day(a.cert.NotAfter))
+	}
+	return checkDates(authorityFiles(a.dir).Cert, a.cert, a.opts.Now())
 }
 
 func newKey(kind KeyType) (crypto.Signer, error) {

@@ -241,13 +241,13 @@ func TestFilesAreThereUnderTheirNamesAndPrivate(t *testing.T) {
 func TestNothingIsOverwritten(t *testing.T) {
 	dir, authority := newCluster(t, pki.Options{})
 	before := readCert(t, filepath.Join(dir, "alice.crt"))
-	if _, err := authority.UserCertificate(dir, "alice"); err == nil || !strings.Contains(err.Error(), "alice.key exists already") {
+	if _, err := authority.UserCertificate(dir, "alice"); err == nil || !strings.Contains(err.Error(), "File exists "+filepath.Join(dir, "alice.crt")) {
 		t.Errorf("second certificate of a user: got %v, want a refusal that names the file", err)
 	}
 	if err := os.Remove(filepath.Join(dir, "alice.key")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := authority.UserCertificate(dir, "alice"); err == nil || !strings.Contains(err.Error(), "alice.crt exists already") {
+	if _, err := authority.UserCertificate(dir, "alice"); err == nil || !strings.Contains(err.Error(), "Unable to write certificate file. File exists "+filepath.Join(dir, "alice.crt")) {
 		t.Errorf("second certificate without the first's key: got %v, want a refusal that names the file", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "alice.key")); err == nil {
@@ -256,7 +256,12 @@ func TestNothingIsOverwritten(t *testing.T) {
 	if !readCert(t, filepath.Join(dir, "alice.crt")).Equal(before) {
 		t.Error("the certificate was changed")
 	}
-	if _, err := pki.Initialize(dir, "again", pki.Options{}); err == nil || !strings.Contains(err.Error(), "cluster.key exists already") {
+	remove(t, filepath.Join(dir, "alice.crt"))
+	write(t, filepath.Join(dir, "alice.key"), []byte("precious"))
+	if _, err := authority.UserCertificate(dir, "alice"); err == nil || !strings.Contains(err.Error(), "Unable to write private key file. File exists "+filepath.Join(dir, "alice.key")) {
+		t.Errorf("second key without the first's certificate: got %v, want a refusal that names the file", err)
+	}
+	if _, err := pki.Initialize(dir, "again", pki.Options{}); err == nil || !strings.Contains(err.Error(), "File exists "+filepath.Join(dir, "cluster.crt")) {
 		t.Errorf("second authority: got %v, want a refusal that names the file", err)
 	}
 }
@@ -307,7 +312,8 @@ func TestCertificateDoesNotOutliveItsAuthority(t *testing.T) {
 
 func TestMissingAuthorityIsExplained(t *testing.T) {
 	_, err := pki.OpenAuthority(t.TempDir(), pki.Options{})
-	if err == nil || !strings.Contains(err.Error(), "cluster.crt") || !strings.Contains(err.Error(), "flocker ca initialize") {
+	if err == nil || !strings.Contains(err.Error(), "cluster.crt") ||
+		!strings.Contains(err.Error(), "Unable to load certificate authority file. Please run `flocker-ca initialize` to generate a new certificate authority.") {
 		t.Errorf("got %v, want the file and the command that makes it", err)
 	}
 }

@@ -8,11 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
-// Credentials are a program's certificate and key and the authority that it
+// Credentials are a program's certificate and key and the authorities that it
 // trusts. They are read anew when the files change, so a renewed certificate
 // needs no restart; while new files do not fit together the old ones serve on.
 type Credentials struct {
@@ -28,13 +30,18 @@ type Credentials struct {
 
 // material is one consistent reading of the files.
 type material struct {
-	pair      tls.Certificate
+	pair        tls.Certificate
+	authorities []*x509.Certificate // all of cluster.crt
+	roots       *x509.CertPool      // the same
+	cluster     string              // UUID, as the program's own certificate has it
+	// authority is the one of those above the program's certificate that ends
+	// first, and so ends it too.
 	authority *x509.Certificate
-	roots     *x509.CertPool
 }
 
 // Paths are where a program's certificate, its key and the authority's
-// certificate are.
+// certificate are. The certificate's file may have intermediates behind it, the
+// authority's several authorities.
 type Paths struct{ Authority, Cert, Key string }
 
 // PathsIn returns cluster.crt, base.crt and base.key in dir.
@@ -56,8 +63,7 @@ func LoadFiles(files Paths, log *slog.Logger, roles ...Role) (*Credentials, erro
 
 func load(files Paths, log *slog.Logger, now func() time.Time, roles ...Role) (*Credentials, error) {
 	c := &Credentials{roles: roles, files: files, now: now, log: log}
-	tried := c.stamp()
-	m, err := c.read()
+	m, tried, err := c.settled()
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +85,23 @@ func (c *Credentials) Expires() time.Time {
 	return m.pair.Leaf.NotAfter
 }
 
+// readings is how often files are read that change while they are.
+const readings = 10
+
+// settled reads the files and returns what they were then. Where they have
+// changed meanwhile, what was read may be of before and after: it reads again.
+func (c *Credentials) settled() (m *material, tried stamp, err error) {
+	for range readings {
+		tried = c.stamp()
+		if m, err = c.read(); err == nil || tried == c.stamp() {
+			return m, tried, err
+		}
+	}
+	return m, tried, err
+}
+
 func (c *Credentials) read() (*material, error) {
-	authority, err := readCert(c.files.Authority)
+	authorities, err := readCerts(c.files.Authority)
 	if err != nil {
 		return nil, err
 	}
@@ -88,41 +109,127 @@ func (c *Credentials) read() (*material, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &material{pair: pair, authority: authority, roots: x509.NewCertPool()}
-	m.roots.AddCert(authority)
-	now := c.now()
-	if err := checkDates(c.files.Authority, authority, now); err != nil {
-		return nil, err
+	m := &material{pair: pair, authorities: authorities, roots: x509.NewCertPool(), cluster: clusterOf(pair.Leaf)}
+	for _, authority := range authorities {
+		m.roots.AddCert(authority)
 	}
+	now := c.now()
 	if err := checkDates(c.files.Cert, pair.Leaf, now); err != nil {
 		return nil, err
 	}
 	if role, _, _ := Identity(pair.Leaf); !slices.Contains(c.roles, role) {
 		return nil, fmt.Errorf("certificate %s is for %q; this program needs %s", c.files.Cert, pair.Leaf.Subject.CommonName, wantedAny(c.roles))
 	}
-	if err := m.trusts(pair.Leaf, nil, x509.ExtKeyUsageAny, now); err != nil {
+	if !uuidText.MatchString(m.cluster) {
+		return nil, fmt.Errorf("certificate %s of %q: its organizational units are %q; want exactly one, the cluster's UUID",
+			c.files.Cert, pair.Leaf.Subject.CommonName, pair.Leaf.Subject.OrganizationalUnit)
+	}
+	chains, err := m.chains(pair.Leaf, between(pair), x509.ExtKeyUsageAny, now)
+	if err != nil {
+		// Where they all have expired that is the reason, and says more.
+		if dated := m.anyValid(c.files.Authority, now); dated != nil {
+			return nil, dated
+		}
 		return nil, fmt.Errorf("certificate %s does not come from the authority %s: %w", c.files.Cert, c.files.Authority, err)
 	}
+	if err := m.checkCluster(); err != nil {
+		return nil, fmt.Errorf("certificate %s does not fit the authority %s: %w", c.files.Cert, c.files.Authority, err)
+	}
+	m.authority = lastToEnd(chains)
 	return m, nil
+}
+
+// anyValid says why no authority can be used now, nil if one can.
+func (m *material) anyValid(file string, now time.Time) (err error) {
+	for _, authority := range m.authorities {
+		if err = checkDates(file, authority, now); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// checkCluster compares the cluster with that of the authorities. Those that
+// flocker ca makes are for one cluster and name it; others may name none.
+func (m *material) checkCluster() error {
+	named := ""
+	for _, authority := range m.authorities {
+		switch cluster := clusterOf(authority); {
+		case cluster == m.cluster:
+			return nil
+		case uuidText.MatchString(cluster):
+			named = cluster
+		}
+	}
+	if named == "" {
+		return nil
+	}
+	return fmt.Errorf("it belongs to cluster %q, and this is cluster %q", m.cluster, named)
+}
+
+// between returns the intermediates that a certificate's file has.
+func between(pair tls.Certificate) []*x509.Certificate {
+	var certs []*x509.Certificate
+	for _, der := range pair.Certificate[1:] {
+		if cert, err := x509.ParseCertificate(der); err == nil { // they were read once already
+			certs = append(certs, cert)
+		}
+	}
+	return certs
+}
+
+// lastToEnd returns, of the chain that lives longest, what ends first above the
+// certificate itself.
+func lastToEnd(chains [][]*x509.Certificate) *x509.Certificate {
+	var best *x509.Certificate
+	for _, chain := range chains {
+		above := chain[1:]
+		if len(above) == 0 {
+			above = chain // it is trusted itself
+		}
+		first := slices.MinFunc(above, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
+		if best == nil || first.NotAfter.After(best.NotAfter) {
+			best = first
+		}
+	}
+	return best
 }
 
 // current returns the newest good reading of the files.
 func (c *Credentials) current() *material {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.stamp()
-	if s == c.tried {
+	if c.stamp() == c.tried {
 		return c.good
 	}
-	c.tried = s
-	m, err := c.read()
+	m, tried, err := c.settled()
+	c.tried = tried
 	if err != nil {
-		c.log.Error("changed certificate files are not usable, the ones read before serve on", "error", err)
+		c.log.Error("changed certificate files are not usable, the ones read before serve on", "error", err,
+			"expires", c.good.pair.Leaf.NotAfter)
 		return c.good
 	}
-	c.log.Info("certificate files read anew", "file", c.files.Cert, "expires", m.pair.Leaf.NotAfter)
+	if !m.same(c.good) {
+		c.log.Info("certificate files read anew", "file", c.files.Cert, "serial", fmt.Sprintf("%x", m.pair.Leaf.SerialNumber),
+			"expires", m.pair.Leaf.NotAfter, "authorities", names(m.authorities))
+	}
 	c.good = m
 	return m
+}
+
+// same reports whether another reading found the same certificates.
+func (m *material) same(other *material) bool {
+	return m.pair.Leaf.Equal(other.pair.Leaf) &&
+		slices.EqualFunc(m.authorities, other.authorities, func(a, b *x509.Certificate) bool { return a.Equal(b) })
+}
+
+// names returns the common names of certificates, separated by commas.
+func names(certs []*x509.Certificate) string {
+	all := make([]string, len(certs))
+	for i, cert := range certs {
+		all[i] = cert.Subject.CommonName
+	}
+	return strings.Join(all, ", ")
 }
 
 // own returns the program's certificate unless it has expired meanwhile: the
@@ -135,17 +242,24 @@ func (c *Credentials) own() (*tls.Certificate, error) {
 	return &m.pair, nil
 }
 
-// stamp tells one state of the three files from another.
+// stamp tells one state of the three files from another. A new file may have
+// size and time of the old one, but not its number.
 type stamp [3]struct {
 	size  int64
+	inode uint64
 	mtime time.Time
 }
 
 func (c *Credentials) stamp() stamp {
 	var s stamp
 	for i, file := range []string{c.files.Authority, c.files.Cert, c.files.Key} {
-		if info, err := os.Stat(file); err == nil {
-			s[i].size, s[i].mtime = info.Size(), info.ModTime()
+		info, err := os.Stat(file)
+		if err != nil {
+			continue
+		}
+		s[i].size, s[i].mtime = info.Size(), info.ModTime()
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			s[i].inode = stat.Ino
 		}
 	}
 	return s

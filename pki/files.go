@@ -2,7 +2,6 @@ package pki
 
 import (
 	"crypto"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -10,46 +9,142 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
+	"syscall"
 )
+
+// ExistsError refuses to overwrite a file. Its first two sentences are those
+// of Flocker's flocker-ca.
+type ExistsError struct{ File string }
+
+// Error implements error.
+func (e *ExistsError) Error() string {
+	what := "certificate"
+	if filepath.Ext(e.File) == ".key" {
+		what = "private key"
+	}
+	return fmt.Sprintf("Unable to write %s file. File exists %s: it is never overwritten; move it away or write elsewhere with -o", what, e.File)
+}
+
+// keyBlock encodes a key.
+func keyBlock(key crypto.Signer) (*pem.Block, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encode key: %w", err)
+	}
+	return &pem.Block{Type: pemKey, Bytes: der}, nil
+}
+
+func certBlock(der []byte) *pem.Block { return &pem.Block{Type: pemCertificate, Bytes: der} }
 
 // writePair writes a certificate and its key, both or neither, and never over
 // a file that exists.
-func writePair(certFile, keyFile string, der []byte, key crypto.Signer) error {
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return fmt.Errorf("encode key %s: %w", keyFile, err)
+func writePair(files Files, der []byte, key crypto.Signer) error {
+	if _, err := os.Lstat(files.Cert); err == nil {
+		return &ExistsError{files.Cert}
 	}
-	if err := writeNew(keyFile, "PRIVATE KEY", keyDER); err != nil {
+	block, err := keyBlock(key)
+	if err != nil {
 		return err
 	}
-	if err := writeNew(certFile, "CERTIFICATE", der); err != nil {
-		return errors.Join(err, os.Remove(keyFile))
+	if err := writeNew(files.Key, block); err != nil {
+		return err
+	}
+	if err := writeNew(files.Cert, certBlock(der)); err != nil {
+		return errors.Join(err, os.Remove(files.Key))
 	}
 	return nil
 }
 
 // writeNew makes a file that nobody but its owner can read and that is there
 // whole or not at all.
-func writeNew(path, kind string, der []byte) error {
-	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, ".flocker-ca-*") // made with mode 0600
+func writeNew(path string, blocks ...*pem.Block) error {
+	tmp, err := writeTemp(path, blocks)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return err
 	}
-	defer os.Remove(tmp.Name()) // the content lives on under its own name
-	err = pem.Encode(tmp, &pem.Block{Type: kind, Bytes: der})
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
+	defer os.Remove(tmp) // the content lives on under its own name
 	// A link, unlike a rename, fails where something has the name already.
-	if err := os.Link(tmp.Name(), path); err != nil {
+	if err := os.Link(tmp, path); err != nil {
 		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%s exists already and is never overwritten; move it away or write elsewhere with -o", path)
+			return &ExistsError{path}
 		}
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(path))
+}
+
+// replace puts new content in a file's place, in one step for whoever reads it.
+// The owner and the mode stay.
+func replace(path string, blocks ...*pem.Block) error {
+	old, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("replace %s: %w", path, err)
+	}
+	tmp, err := writeTemp(path, blocks)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp) // where it did not get its name
+	if err := sameOwner(tmp, old); err != nil {
+		return fmt.Errorf("replace %s: %w", path, err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("replace %s: %w", path, err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// sameOwner gives a file the owner and the mode of another: a service that does
+// not run as root must still be able to read what was renewed by root.
+func sameOwner(path string, other os.FileInfo) error {
+	if owner, ok := other.Sys().(*syscall.Stat_t); ok {
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		if own, ok := info.Sys().(*syscall.Stat_t); !ok || own.Uid != owner.Uid || own.Gid != owner.Gid {
+			if err := os.Chown(path, int(owner.Uid), int(owner.Gid)); err != nil {
+				return err
+			}
+		}
+	}
+	return os.Chmod(path, other.Mode().Perm())
+}
+
+// keepOld gives a file that is about to be replaced a second name, which is its
+// name with .old, and returns that. What was kept under it before is forgotten.
+func keepOld(path string) (old string, err error) {
+	old = path + ".old"
+	tmp := old + ".tmp"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("keep %s: %w", path, err)
+	}
+	if err := os.Link(path, tmp); err != nil {
+		return "", fmt.Errorf("keep %s: %w", path, err)
+	}
+	if err := os.Rename(tmp, old); err != nil {
+		return "", fmt.Errorf("keep %s: %w", path, err)
+	}
+	// Of two names of one file a rename does nothing.
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("keep %s: %w", path, err)
+	}
+	return old, nil
+}
+
+// writeTemp writes a file with mode 0600 beside path and returns its name.
+func writeTemp(path string, blocks []*pem.Block) (string, error) {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".flocker-ca-*") // made with mode 0600
+	if err != nil {
+		return "", fmt.Errorf("write %s: %w", path, err)
+	}
+	for _, block := range blocks {
+		err = errors.Join(err, pem.Encode(tmp, block))
+	}
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return "", errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(tmp.Name()))
+	}
+	return tmp.Name(), nil
 }
 
 func syncDir(dir string) error {
@@ -63,63 +158,3 @@ func syncDir(dir string) error {
 	}
 	return nil
 }
-
-// readPair reads a certificate and its key and sees that they belong together.
-func readPair(certFile, keyFile string) (tls.Certificate, error) {
-	certPEM, err := os.ReadFile(certFile)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("read certificate: %w", err)
-	}
-	cert, err := parseCert(certFile, certPEM)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	keyPEM, err := os.ReadFile(keyFile)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("read key: %w", err)
-	}
-	pair, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("key %s does not fit certificate %s (%s): %w",
-			keyFile, certFile, cert.Subject.CommonName, err)
-	}
-	return pair, nil
-}
-
-func readCert(file string) (*x509.Certificate, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read certificate: %w", err)
-	}
-	return parseCert(file, text)
-}
-
-func parseCert(file string, text []byte) (*x509.Certificate, error) {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("certificate %s: holds no PEM text (%d bytes)", file, len(text))
-	}
-	if block.Type != "CERTIFICATE" {
-		return nil, fmt.Errorf("certificate %s: holds a %q instead", file, block.Type)
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("certificate %s: %w", file, err)
-	}
-	return cert, nil
-}
-
-// checkDates says, with the dates, why a certificate is not valid at a time.
-func checkDates(file string, cert *x509.Certificate, now time.Time) error {
-	switch {
-	case now.After(cert.NotAfter):
-		return fmt.Errorf("certificate %s of %q expired on %s (it was valid from %s); make a new one with `flocker ca`",
-			file, cert.Subject.CommonName, day(cert.NotAfter), day(cert.NotBefore))
-	case now.Before(cert.NotBefore):
-		return fmt.Errorf("certificate %s of %q is valid only from %s on (to %s) and it is %s here; is the clock right?",
-			file, cert.Subject.CommonName, day(cert.NotBefore), day(cert.NotAfter), day(now))
-	}
-	return nil
-}
-
-func day(t time.Time) string { return t.UTC().Format(time.RFC3339) }

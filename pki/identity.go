@@ -36,9 +36,7 @@ var uuidText = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 // the UUID of the cluster. It trusts the certificate; see Credentials for
 // whether to.
 func Identity(cert *x509.Certificate) (role Role, name, cluster string) {
-	if units := cert.Subject.OrganizationalUnit; len(units) == 1 {
-		cluster = units[0]
-	}
+	cluster = clusterOf(cert)
 	cn := cert.Subject.CommonName
 	if cn == ControlName {
 		return RoleControl, cn, cluster
@@ -55,6 +53,15 @@ func Identity(cert *x509.Certificate) (role Role, name, cluster string) {
 		return RoleReader, user, cluster
 	}
 	return "", cn, cluster
+}
+
+// clusterOf returns the UUID of a certificate's cluster in lower case, "" where
+// it does not have exactly one organizational unit.
+func clusterOf(cert *x509.Certificate) string {
+	if units := cert.Subject.OrganizationalUnit; len(units) == 1 {
+		return strings.ToLower(units[0])
+	}
+	return ""
 }
 
 // describe names a certificate so that a person finds it again.

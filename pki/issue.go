@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -73,11 +75,21 @@ func (a *Authority) RenewNodeCertificate(dir, node string) (Files, error) {
 // UserCertificate makes a certificate for a user of the REST API. The files
 // are <user>.crt and .key in dir.
 func (a *Authority) UserCertificate(dir, user string) (Files, error) {
+	return a.apiCertificate(dir, user, userPrefix)
+}
+
+// ReaderCertificate makes a certificate for a user who may see everything and
+// change nothing. The files are <user>.crt and .key in dir.
+func (a *Authority) ReaderCertificate(dir, user string) (Files, error) {
+	return a.apiCertificate(dir, user, readerPrefix)
+}
+
+func (a *Authority) apiCertificate(dir, user, prefix string) (Files, error) {
 	if !userName.MatchString(user) {
 		return Files{}, fmt.Errorf("user name %q: want letters, digits and ._@-, not beginning with a dot", user)
 	}
 	return a.issue(dir, user, &x509.Certificate{
-		Subject:     pkix.Name{CommonName: userPrefix + user},
+		Subject:     pkix.Name{CommonName: prefix + user},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 }
@@ -88,18 +100,33 @@ var (
 	userName = regexp.MustCompile(`^[\p{L}\p{N}_@-][\p{L}\p{N}._@-]*$`)
 )
 
-// issue completes the template, signs it, and writes base.crt and base.key.
+// issue completes the template, signs it for a new key, and writes base.crt and
+// base.key.
 func (a *Authority) issue(dir, base string, template *x509.Certificate) (Files, error) {
 	if err := checkCommonName("name", template.Subject.CommonName); err != nil {
 		return Files{}, err
 	}
-	opts := a.opts.withDefaults(CertificateValidity)
-	key, err := newKey(opts.Key)
+	key, err := newKey(a.opts.withDefaults(0).Key)
 	if err != nil {
 		return Files{}, err
 	}
-	now := opts.Now()
 	template.Subject.OrganizationalUnit = a.cert.Subject.OrganizationalUnit
+	der, err := a.sign(template, key.Public())
+	if err != nil {
+		return Files{}, err
+	}
+	base = strings.ReplaceAll(base, "*", "_")
+	files := Files{Cert: filepath.Join(dir, base+".crt"), Key: filepath.Join(dir, base+".key")}
+	return files, writePair(files, der, key)
+}
+
+// sign completes a template that has its subject, names and extended usage.
+func (a *Authority) sign(template *x509.Certificate, key crypto.PublicKey) ([]byte, error) {
+	if err := a.valid(); err != nil {
+		return nil, err
+	}
+	opts := a.opts.withDefaults(CertificateValidity)
+	now := opts.Now().Truncate(time.Second) // as a certificate has it
 	template.NotBefore = now.Add(-clockSkew)
 	template.NotAfter = now.Add(opts.Validity)
 	if template.NotAfter.After(a.cert.NotAfter) {
@@ -107,14 +134,12 @@ func (a *Authority) issue(dir, base string, template *x509.Certificate) (Files, 
 	}
 	template.BasicConstraintsValid = true
 	template.KeyUsage = x509.KeyUsageDigitalSignature
-	if _, ok := key.(*rsa.PrivateKey); ok {
+	if _, ok := key.(*rsa.PublicKey); ok {
 		template.KeyUsage |= x509.KeyUsageKeyEncipherment
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key, a.key)
 	if err != nil {
-		return Files{}, fmt.Errorf("sign certificate of %s: %w", template.Subject.CommonName, err)
+		return nil, fmt.Errorf("sign certificate of %s: %w", template.Subject.CommonName, err)
 	}
-	base = strings.ReplaceAll(base, "*", "_")
-	files := Files{Cert: filepath.Join(dir, base+".crt"), Key: filepath.Join(dir, base+".key")}
-	return files, writePair(files.Cert, files.Key, der, key)
+	return der, nil
 }

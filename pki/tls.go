@@ -89,22 +89,37 @@ func (c *Credentials) verify(state tls.ConnectionState, usage x509.ExtKeyUsage, 
 
 // trusts reports why a certificate is none of this cluster's.
 func (m *material) trusts(cert *x509.Certificate, chain []*x509.Certificate, usage x509.ExtKeyUsage, now time.Time) error {
+	_, err := m.chains(cert, chain, usage, now)
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		err = outOfDate(invalid.Cert, now)
+	}
+	if theirs := clusterOf(cert); theirs != m.cluster {
+		err = errors.Join(err, fmt.Errorf("belongs to cluster %q, this is cluster %q", theirs, m.cluster))
+	}
+	return err
+}
+
+// outOfDate says what is wrong with a certificate's dates, in the same words at
+// all times: who tries again and again is recognized by that.
+func outOfDate(cert *x509.Certificate, now time.Time) error {
+	if now.Before(cert.NotBefore) {
+		return fmt.Errorf("the certificate of %q is not valid before %s: are the clocks right?", cert.Subject.CommonName, day(cert.NotBefore))
+	}
+	return fmt.Errorf("the certificate of %q has expired on %s", cert.Subject.CommonName, day(cert.NotAfter))
+}
+
+// chains returns the ways from a certificate to the authorities.
+func (m *material) chains(cert *x509.Certificate, chain []*x509.Certificate, usage x509.ExtKeyUsage, now time.Time) ([][]*x509.Certificate, error) {
 	between := x509.NewCertPool()
 	for _, c := range chain {
 		between.AddCert(c)
 	}
-	_, err := cert.Verify(x509.VerifyOptions{
+	return cert.Verify(x509.VerifyOptions{
 		Roots:         m.roots,
 		Intermediates: between,
 		CurrentTime:   now,
 		KeyUsages:     []x509.ExtKeyUsage{usage},
 	})
-	_, _, ours := Identity(m.authority)
-	_, _, theirs := Identity(cert)
-	if theirs != ours {
-		err = errors.Join(err, fmt.Errorf("belongs to cluster %q, this is cluster %q", theirs, ours))
-	}
-	return err
 }
 
 // checkHost accepts a control service's certificate for the dialled host (""

@@ -43,7 +43,13 @@ func TestOpenSSLVersion1CertificatesServe(t *testing.T) {
 // TestFlockersVersion1CertificatesServe uses what flocker-ca made: version 1
 // and extensions all the same.
 func TestFlockersVersion1CertificatesServe(t *testing.T) {
-	dir := newRSACluster(t)
+	testVersion1(t, newVersion1Cluster(t))
+}
+
+// newVersion1Cluster is a cluster whose certificates flocker-ca has made.
+func newVersion1Cluster(t *testing.T) (dir string) {
+	t.Helper()
+	dir = newRSACluster(t)
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "cluster.crt"), filepath.Join(dir, "cluster.key"))
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +67,7 @@ func TestFlockersVersion1CertificatesServe(t *testing.T) {
 			t.Fatalf("%s has lost its extensions", base)
 		}
 	}
-	testVersion1(t, dir)
+	return dir
 }
 
 func testVersion1(t *testing.T, dir string) {

@@ -77,7 +77,7 @@ func (a *Agent) Connect(ctx context.Context, hello api.Hello) (*Session, error) 
 func (a *Agent) connect(ctx context.Context, ch *channel, hello api.Hello) (_ *Session, err error) {
 	life, end := context.WithCancelCause(context.Background())
 	s := &Session{
-		agent: a, cfg: a.cfg, channel: ch, identity: hello.Agent,
+		agent: a, cfg: a.cfg, channel: ch, identity: hello.Agent, shown: a.cfg.certificate(),
 		life: life, end: end, ready: make(chan struct{}, 1), origin: time.Now(),
 	}
 	body, up := io.Pipe()
@@ -85,7 +85,8 @@ func (a *Agent) connect(ctx context.Context, ch *channel, hello api.Hello) (_ *S
 	context.AfterFunc(life, func() { _ = up.CloseWithError(context.Cause(life)) })
 	s.workers.Go(func() {
 		// Read by the connection, once there is one.
-		if err := json.NewEncoder(up).Encode(hello); err != nil {
+		// Where it closes the body instead, send says why.
+		if err := json.NewEncoder(up).Encode(hello); err != nil && !errors.Is(err, io.ErrClosedPipe) {
 			s.fail(fmt.Errorf("say hello: %w", err))
 		}
 	})
@@ -140,6 +141,7 @@ type Session struct {
 	cfg      Config
 	channel  *channel
 	identity string // of the agent, by which it prefers replicas
+	shown    []byte // the certificate that it was opened with
 	welcome  *api.Welcome
 	workers  sync.WaitGroup
 	calls    atomic.Int64 // that are under way

@@ -62,7 +62,7 @@ func (c Config) dial(ctx context.Context, to endpoint) (_ *tls.Conn, err error) 
 	secure := tls.Client(conn, rules)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, explain(ctx, err)
+		return nil, explainRefusal(explain(ctx, err))
 	}
 	return secure, nil
 }
@@ -138,7 +138,7 @@ type channel struct {
 func (c Config) channel(first *tls.Conn, at endpoint, pings *http.HTTP2Config) *channel {
 	ch := &channel{at: at}
 	ch.first.Store(first)
-	ch.http = &http.Client{Transport: &http.Transport{
+	ch.http = &http.Client{Transport: &admission{next: &http.Transport{
 		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			if conn := ch.first.Swap(nil); conn != nil {
 				return conn, nil
@@ -155,7 +155,7 @@ func (c Config) channel(first *tls.Conn, at endpoint, pings *http.HTTP2Config) *
 		MaxConnsPerHost: 1,
 		IdleConnTimeout: idleTimeout,
 		HTTP2:           pings,
-	}}
+	}}}
 	return ch
 }
 

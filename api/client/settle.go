@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"time"
@@ -10,7 +11,12 @@ import (
 // agent belongs.
 var errSettled = errors.New("the agent goes to the replica where it belongs, which is back")
 
-// settle ends the session when it is not with the replica that the agent
+// errRenewed is the end of a session so that the next one shows the new
+// certificate.
+var errRenewed = errors.New("the agent's certificate was renewed, and the next stream shows the new one")
+
+// settle ends the session when the agent's certificate is another one by now, so
+// that the control service knows until when it is valid, and when it is not with the replica that the agent
 // prefers, which can be reached again: else whoever was away would stay idle
 // after it is back. It takes its time, another time for every agent, and
 // disturbs no call.
@@ -22,6 +28,11 @@ func (s *Session) settle() {
 			wait.Stop()
 			return
 		case <-wait.C:
+		}
+		// None is one that cannot be used: then the stream that is there is the last.
+		if now := s.cfg.certificate(); now != nil && s.calls.Load() == 0 && !bytes.Equal(s.shown, now) {
+			s.end(errRenewed)
+			return
 		}
 		if s.calls.Load() == 0 && s.belongsElsewhere() && s.calls.Load() == 0 {
 			s.end(errSettled)

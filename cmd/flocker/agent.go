@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -46,7 +45,6 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 	if err != nil {
 		return err
 	}
-	warnOfExpiry(creds, log)
 	_, name, _ := creds.Identity()
 	node := api.NodeID(name)
 	cfg, err := settings.Control.Hostname.config(catalog.Agents, settings.Control.Port)
@@ -63,8 +61,9 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 		return err
 	}
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(creds)
 	deps := agent.Deps{
-		Node: node, Backend: volumes, Dial: dialer(control),
+		Node: node, Backend: volumes, Dial: dialer(control, creds),
 		Mesos: settings.Mesos.Agent, Version: version, Log: log, Metrics: registry, Now: fault.Now,
 	}
 	if settings.Stop != "" {
@@ -85,6 +84,7 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.Run(ctx) })
+	group.Go(func() error { creds.Watch(ctx); return nil })
 	if mesos != nil {
 		r := &reconcile.Reconciler{
 			Volumes: a.Volumes(), Containers: mesos, Alive: reconcile.DefaultCgroups().Alive, Log: log,
@@ -98,21 +98,13 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 }
 
 // dialer makes the client's sessions the agent's.
-func dialer(control *client.Agent) agent.Dialer {
+func dialer(control *client.Agent, creds *pki.Credentials) agent.Dialer {
 	return func(ctx context.Context, hello api.Hello) (agent.Session, error) {
+		hello.CertificateExpires = creds.Expires() // which a renewal changes
 		session, err := control.Connect(ctx, hello)
 		if err != nil {
 			return nil, err // and not a Session that is no nil
 		}
 		return session, nil
-	}
-}
-
-// expiryWarning is how long before the end of a certificate its owner says so.
-const expiryWarning = 30 * day
-
-func warnOfExpiry(creds *pki.Credentials, log *slog.Logger) {
-	if end := creds.Expires(); time.Until(end) < expiryWarning {
-		log.Warn("the certificate expires soon; put a new one in its place, a restart is not needed", "expires", end)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,13 +47,25 @@ func (f *caFlags) authority() (*pki.Authority, error) {
 	return pki.OpenAuthority(f.in, opts)
 }
 
+// newCA makes the command of the certificate authority. It is one of flocker's,
+// and by the name flocker-ca a whole program, as it was in Flocker.
 func newCA() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "ca",
-		Short: "Make the certificates of a cluster",
+		Short: "Make, renew and check the certificates of a cluster",
 		Long: "Makes the certificate authority of a cluster and certificates for the control service, the\n" +
-			"nodes and the users. Files are written with mode 0600 and never overwritten.",
-	}, newCAInitialize(), newCAControl(), newCANode(), newCAUser())
+			"nodes and the users; renews them, and the authority; and checks those of any other PKI. New\n" +
+			"files have mode 0600, and none is overwritten: a renewal keeps the old one as .old.",
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true}, // for when it is a program of its own
+	}, newCAInitialize(), newCAControl(), newCANode(), newCAUser(), newCARenew(), newCARenewAuthority(), newCAReplaceAuthority(),
+		newCARetireAuthority(), newCAShow(), newCACheck())
+}
+
+// made says what was made. The one line on standard output is Flocker's: scripts
+// read the name out of it. What else helps goes to standard error.
+func made(cmd *cobra.Command, line, hint string, args ...any) {
+	fmt.Fprintln(cmd.OutOrStdout(), line)
+	fmt.Fprintf(cmd.ErrOrStderr(), hint+"\n", args...)
 }
 
 func newCAInitialize() *cobra.Command {
@@ -71,9 +84,10 @@ func newCAInitialize() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "Created %s and %s for cluster %s (%s).\n"+
-				"Keep %[2]s secret and safe: whoever has it can make certificates that open the whole cluster.\n",
-				pki.AuthorityCert, pki.AuthorityKey, args[0], authority.Cluster())
+			made(cmd, "Created cluster.key and cluster.crt. Please keep cluster.key secret, as anyone who can access it will be able to "+
+				"control your cluster.",
+				"They are in %s, for cluster %s (%s), until %s. Every machine of the cluster gets cluster.crt, and none cluster.key.",
+				f.out, args[0], authority.Cluster(), dayOf(authority.Ends()))
 			return nil
 		},
 	}
@@ -99,7 +113,8 @@ func newCAControl() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			f.created(cmd, files, "the control service", "control-service")
+			made(cmd, "Created "+filepath.Base(files.Cert)+". Copy it over to /etc/flocker/control-service.crt on your control service "+
+				"machine, and make sure to chmod 0600 it.", installHint, files.Key, "control-service", until(files))
 			return nil
 		},
 	}
@@ -131,18 +146,22 @@ func newCANode() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			f.created(cmd, files, "node "+node, "node")
+			made(cmd, "Created "+filepath.Base(files.Cert)+". Copy it over to /etc/flocker/node.crt on your node machine, and make sure to "+
+				"chmod 0600 it.", installHint, files.Key, "node", until(files))
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&node, "node", "", "UUID of a node whose certificate is renewed; a new node's by default")
+	cmd.Flags().StringVar(&node, "node", "", "UUID of a node that has lost its certificate; a new node's by default")
 	f.addInput(cmd.Flags())
 	f.add(cmd.Flags(), pki.CertificateValidity)
 	return cmd
 }
 
 func newCAUser() *cobra.Command {
-	var f caFlags
+	var (
+		f        caFlags
+		readOnly bool
+	)
 	cmd := &cobra.Command{
 		Use:     "create-api-certificate NAME",
 		Aliases: []string{"create-user-certificate"},
@@ -153,23 +172,35 @@ func newCAUser() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			files, err := authority.UserCertificate(f.out, args[0])
+			create, may := authority.UserCertificate, "do everything"
+			if readOnly {
+				create, may = authority.ReaderCertificate, "see everything and change nothing"
+			}
+			files, err := create(f.out, args[0])
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "Created %s and %s. %s calls the REST API with them and %s.\n",
-				files.Cert, files.Key, args[0], pki.AuthorityCert)
+			made(cmd, "Created "+filepath.Base(files.Cert)+". You can now give it to your API enduser so they can access the control service API.",
+				"Its key is %s; %s needs both, and cluster.crt. It lets them %s, until %s.", files.Key, args[0], may, until(files))
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&readOnly, "read-only", false, "for a user who may see everything and change nothing")
 	f.addInput(cmd.Flags())
 	f.add(cmd.Flags(), pki.CertificateValidity)
 	return cmd
 }
 
-// created says what was made and where it belongs.
-func (f *caFlags) created(cmd *cobra.Command, files pki.Files, owner, base string) {
-	fmt.Fprintf(cmd.OutOrStdout(), "Created %s and %s for %s.\n"+
-		"Install them there as /etc/flocker/%s.crt and /etc/flocker/%[4]s.key, beside %s, readable by root alone.\n",
-		files.Cert, files.Key, owner, base, pki.AuthorityCert)
+// installHint says what Flocker's own text leaves out.
+const installHint = "Its key %s goes beside it as /etc/flocker/%s.key, readable by root alone, and so does cluster.crt. It is valid until %s."
+
+// until returns the day on which a new certificate ends.
+func until(files pki.Files) string {
+	all, err := pki.Show(files.Cert)
+	if err != nil {
+		return "an unknown day" // it was only just written
+	}
+	return dayOf(all[0].To)
 }
+
+func dayOf(t time.Time) string { return t.UTC().Format(time.DateOnly) }

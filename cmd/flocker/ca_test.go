@@ -20,21 +20,51 @@ func flocker(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 func TestCAMakesAClustersCertificates(t *testing.T) {
 	dir := t.TempDir()
+	// The lines are Flocker's own, which scripts take apart.
 	for _, tt := range []struct {
 		args []string
 		says string
+		hint string
 	}{
-		{[]string{"initialize", "mycluster", "-o", dir}, "Keep cluster.key secret"},
-		{[]string{"create-control-certificate", "10.0.0.5", "flocker.example.net", "-i", dir, "-o", dir}, "/etc/flocker/control-service.key"},
-		{[]string{"create-node-certificate", "--inputpath", dir, "--outputpath", dir, "--key=rsa"}, "/etc/flocker/node.crt"},
-		{[]string{"create-node-certificate", "-i", dir, "-o", dir, "--node", "9c1d2e3f-7a6b-4c5d-8e9f-102132435465"},
-			"for node 9c1d2e3f-7a6b-4c5d-8e9f-102132435465"},
-		{[]string{"create-api-certificate", "alice", "-i", dir, "-o", dir, "--days=10"}, "alice.crt"},
+		{
+			[]string{"initialize", "mycluster", "-o", dir},
+			"Created cluster.key and cluster.crt. Please keep cluster.key secret, as anyone who can access it will be able to control your cluster.\n",
+			"none cluster.key",
+		},
+		{
+			[]string{"create-control-certificate", "10.0.0.5", "flocker.example.net", "-i", dir, "-o", dir},
+			"Created control-10.0.0.5.crt. Copy it over to /etc/flocker/control-service.crt on your control service machine, and make sure to chmod 0600 it.\n",
+			"/etc/flocker/control-service.key",
+		},
+		{
+			[]string{"create-node-certificate", "-i", dir, "-o", dir, "--node", "9c1d2e3f-7a6b-4c5d-8e9f-102132435465"},
+			"Created 9c1d2e3f-7a6b-4c5d-8e9f-102132435465.crt. Copy it over to /etc/flocker/node.crt on your node machine, and make sure to chmod 0600 it.\n",
+			"/etc/flocker/node.key",
+		},
+		{
+			[]string{"create-api-certificate", "alice", "-i", dir, "-o", dir, "--days=10"},
+			"Created alice.crt. You can now give it to your API enduser so they can access the control service API.\n",
+			"do everything",
+		},
+		{
+			[]string{"create-api-certificate", "dashboard", "--read-only", "-i", dir, "-o", dir},
+			"Created dashboard.crt. You can now give it to your API enduser so they can access the control service API.\n",
+			"change nothing",
+		},
 	} {
 		code, stdout, stderr := flocker(t, append([]string{"ca"}, tt.args...)...)
-		if code != exitOK || !strings.Contains(stdout, tt.says) {
-			t.Fatalf("%v: got %d, %q, %q; want %q", tt.args, code, stdout, stderr, tt.says)
+		if code != exitOK || stdout != tt.says || !strings.Contains(stderr, tt.hint) {
+			t.Fatalf("%v: got %d, %q, %q; want %q and %q", tt.args, code, stdout, stderr, tt.says, tt.hint)
 		}
+	}
+	code, stdout, stderr := flocker(t, "ca", "create-node-certificate", "--inputpath", dir, "--outputpath", dir, "--key=rsa")
+	if code != exitOK {
+		t.Fatal(stderr)
+	}
+	// As ClusterHQ's deploy.py takes it apart.
+	node := strings.Split(strings.Split(stdout, ".")[0], " ")[1]
+	if _, err := os.Stat(filepath.Join(dir, node+".key")); err != nil {
+		t.Error(err)
 	}
 	control, err := tls.LoadX509KeyPair(filepath.Join(dir, "control-10.0.0.5.crt"), filepath.Join(dir, "control-10.0.0.5.key"))
 	if err != nil {
@@ -56,7 +86,7 @@ func TestCAMakesAClustersCertificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := len(entries), 10; got != want {
+	if got, want := len(entries), 12; got != want {
 		t.Errorf("files: got %d, want %d", got, want)
 	}
 }
@@ -71,7 +101,7 @@ func TestCASaysWhatIsWrong(t *testing.T) {
 		code int
 		want string
 	}{
-		"no authority":         {"ca create-node-certificate -i " + dir, exitFailure, "flocker ca initialize"},
+		"no authority":         {"ca create-node-certificate -i " + dir, exitFailure, "Error: Unable to load certificate authority file. Please run `flocker-ca initialize` to generate a new certificate authority."},
 		"no name":              {"ca initialize", exitUsage, "want the cluster's name, got 0 arguments"},
 		"no host":              {"ca create-control-certificate", exitUsage, "want the host names"},
 		"no such directory":    {"ca initialize x -o " + dir + "/none", exitFailure, dir + "/none"},

@@ -80,10 +80,9 @@ func openControl(settings *controlSettings, log *slog.Logger) (*control.Service,
 	if err != nil {
 		return nil, err
 	}
-	warnOfExpiry(creds, log)
 	_, _, cluster := creds.Identity()
 	return control.New(settings.Control, control.Deps{
-		Cluster: cluster, UserTLS: creds.Server(pki.RoleUser), AgentTLS: creds.Server(pki.RoleNode),
-		Version: version, Log: log, Now: fault.Now,
+		Cluster: cluster, UserTLS: creds.Server(pki.RoleUser, pki.RoleReader), AgentTLS: creds.Server(pki.RoleNode),
+		Credentials: creds, Version: version, Log: log, Now: fault.Now,
 	})
 }

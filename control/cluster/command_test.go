@@ -114,6 +114,14 @@ func (b *bench) release(n api.NodeID, id api.DatasetID) {
 	}
 }
 
+// unpin has a dataset mounted only while it is used, since another node has
+// asked for it for a moment.
+func (b *bench) unpin(id api.DatasetID, asks api.NodeID) {
+	b.t.Helper()
+	b.claim(asks, id)
+	b.say(asks, id, api.DatasetReport{Withdraw: true})
+}
+
 // wantHolder checks who holds a dataset, where it should be, and who waits.
 func (b *bench) wantHolder(id api.DatasetID, holder, primary api.NodeID, waiting ...api.NodeID) {
 	b.t.Helper()
@@ -295,6 +303,7 @@ func TestMoveWaitsForTheHolder(t *testing.T) {
 	if !b.s.Dataset("d").Pinned {
 		t.Error("a moved dataset is not pinned")
 	}
+	b.unpin("d", "a")
 	b.release("b", "d")
 	b.wantHolder("d", "", "b")
 	b.do(cluster.Move{At: b.now, ID: "d", Primary: "c"})
@@ -407,7 +416,9 @@ func TestReportAcceptsAPartAndRefusesAnother(t *testing.T) {
 	if len(out.Refused) != 2 || out.Refused["e"].Code != api.CodeStale || out.Refused["unknown"].Code != api.CodeNotFound {
 		t.Errorf("refused: got %v, want e as stale and unknown as not found", out.Refused)
 	}
-	b.wantHolder("d", "", "a")
+	if b.wantHolder("d", "a", "a"); b.s.Dataset("d").Epoch != 2 {
+		t.Errorf("got epoch %d, want the release to have counted", b.s.Dataset("d").Epoch)
+	}
 	if st := b.s.DatasetState("d"); st.Phase != api.PhaseDetached || st.Node != "a" {
 		t.Errorf("got state %+v, want the last that node a reported", *st)
 	}
@@ -461,6 +472,7 @@ func TestDeleteOfAnUnheldDatasetFindsSomebodyToDestroyIt(t *testing.T) {
 			b := newBench(t, "a", "b")
 			b.create("d", "b", "db")
 			b.say("b", "d", api.DatasetReport{Volume: &api.Volume{ID: "vol-1"}})
+			b.unpin("d", "a")
 			b.release("b", "d")
 			for _, n := range tc.disconnected {
 				b.do(cluster.NodeDisconnect{At: b.now, Node: n, Stream: 1})
@@ -580,5 +592,19 @@ func TestTagChangesWithTheConfigurationOnly(t *testing.T) {
 		if len(after) != 32 {
 			t.Errorf("got tag %q, want 32 hex digits", after)
 		}
+	}
+}
+
+func TestDatasetThatIsMovedAwayAndBackComesBack(t *testing.T) {
+	b := newBench(t, "a", "b")
+	d := b.create("d", "a", "db")
+	b.do(cluster.Move{At: b.now, ID: d.ID, Primary: "b"})
+	// The agent of a lets go, and before that is heard a user changes his mind.
+	b.do(cluster.Move{At: b.now, ID: d.ID, Primary: "a"})
+	b.do(cluster.Report{At: b.now, Node: "a", Stream: 1, Datasets: []api.DatasetReport{{
+		State: api.DatasetState{ID: d.ID, Epoch: d.Epoch, Phase: api.PhaseDetached}, Release: true,
+	}}})
+	if got := b.s.Dataset(d.ID); !got.HeldBy("a") || got.Epoch != d.Epoch+1 {
+		t.Errorf("got holder %+v, want node a with a new epoch", got.Holder)
 	}
 }

@@ -210,24 +210,26 @@ func (e *explanation) growth(holder *api.Node) {
 	}
 	// The volume may have grown already, and that is reported with its file system.
 	mounted := e.st != nil && e.st.Phase == api.PhaseMounted
-	what := "that is done when it is mounted next."
+	what := ": that is done when it is mounted next."
 	switch {
 	case action == api.ActionGrowFS:
-		what = "its volume has grown, and its file system is next."
+		what = ": its volume has grown, and its file system is next."
 	case action == api.ActionGrow:
-		what = "its volume is next, and then its file system."
+		what = ": its volume is next, and then its file system."
 	case holder != nil && !holder.NeverCame() && !canGrow(holder):
-		what = fmt.Sprintf("but the backend %s of %s, as its agent says, cannot make volumes larger.", holder.Backend, holder.Name())
+		what = fmt.Sprintf(", but the backend %s of %s, as its agent says, cannot make volumes larger.", holder.Backend, holder.Name())
 	case mounted && holder.Lost():
-		what = fmt.Sprintf("that is done when the agent of %s is back.", holder.Name())
+		what = fmt.Sprintf(": that is done when the agent of %s is back.", holder.Name())
 	case mounted && e.stays() || mounted && len(e.st.Consumers) > 0:
-		what = fmt.Sprintf("%s is about to do that.", holder.Name())
+		what = fmt.Sprintf(": %s is about to do that.", holder.Name())
 	}
-	from := ""
+	from, to := "", e.d.Size
 	if pending {
 		from = "from " + sizeText(volume.Size) + " "
+	} else {
+		to = max(to, e.st.Size) // somebody made it larger by other means
 	}
-	e.say("It is to grow %sto %s: %s", from, sizeText(e.d.Size), what)
+	e.say("It is to grow %sto %s%s", from, sizeText(to), what)
 }
 
 // liveness says so when the holder's agent is not there.
@@ -339,14 +341,7 @@ func (e *explanation) outlook(holder *api.Node, lost, failing, waiting bool) {
 	case e.d.Deleted:
 		e.say("%s is about to unmount, detach and destroy the volume.", name)
 	case waiting:
-		if e.d.Preempted() && used {
-			e.say("%s preempts: the users on %s are asked to end, and are killed when they take too long.", e.nodeName(e.next()), name)
-		}
-		condition := "it has unmounted and detached the volume, which it is about to do"
-		if used {
-			condition = "the last of its users there has ended and the volume is unmounted and detached"
-		}
-		e.say("%s gets it as soon as %s.", e.nodeName(e.next()), strings.Replace(condition, "it has", name+" has", 1))
+		e.handOver(name, used)
 	case failing:
 	case e.st == nil || e.st.Phase == api.PhaseMounted:
 		if e.st != nil && !used && !e.stays() && !e.kept() {
@@ -355,6 +350,19 @@ func (e *explanation) outlook(holder *api.Node, lost, failing, waiting bool) {
 	case e.st.Action != "":
 		e.say("%s is about to %s.", name, e.st.Action)
 	}
+}
+
+// handOver says when the next node gets it.
+func (e *explanation) handOver(holder string, used bool) {
+	next := e.nodeName(e.next())
+	if e.d.Preempted() && used {
+		e.say("%s preempts: the users on %s are asked to end, and are killed when they take too long.", next, holder)
+	}
+	condition := holder + " has unmounted and detached the volume, which it is about to do"
+	if used {
+		condition = "the last of its users there has ended and the volume is unmounted and detached"
+	}
+	e.say("%s gets it as soon as %s.", next, condition)
 }
 
 // silence says what a lost holder means that nobody fences.

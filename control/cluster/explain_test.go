@@ -13,10 +13,12 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 		now    = time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 		before = func(d time.Duration) time.Time { return now.Add(-d) }
 		nodes  = map[api.NodeID]*api.Node{
-			"a": {ID: "a", Hostname: "node-a", Address: "192.0.2.10", Connected: true, Since: before(time.Hour)},
-			"b": {ID: "b", Hostname: "node-b", Address: "192.0.2.11", Connected: true, Since: before(time.Hour)},
-			"c": {ID: "c", Hostname: "node-c", Address: "192.0.2.12", Connected: true, Since: before(time.Hour)},
-			"x": {ID: "x", Hostname: "node-x", Address: "192.0.2.99", Since: before(5 * time.Minute)},
+			"a": {ID: "a", Hostname: "node-a", Address: "192.0.2.10", Connected: true, Since: before(time.Hour), Stream: 1,
+				Backend: "ebs", Capabilities: []string{api.CapabilityGrow}},
+			"old": {ID: "old", Hostname: "node-old", Address: "192.0.2.13", Connected: true, Since: before(time.Hour), Stream: 1, Backend: "ebs"},
+			"b":   {ID: "b", Hostname: "node-b", Address: "192.0.2.11", Connected: true, Since: before(time.Hour)},
+			"c":   {ID: "c", Hostname: "node-c", Address: "192.0.2.12", Connected: true, Since: before(time.Hour)},
+			"x":   {ID: "x", Hostname: "node-x", Address: "192.0.2.99", Since: before(5 * time.Minute)},
 		}
 		user = api.Consumer{ID: "web.4711", Kind: api.ConsumerMesos, App: "/postgres", Since: before(3 * time.Minute)}
 	)
@@ -49,6 +51,8 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 	held := func(by api.NodeID) func(*api.Dataset) {
 		return func(d *api.Dataset) { d.Holder.Node, d.Primary = by, by }
 	}
+	larger := func(d *api.Dataset) { d.Volume.Size = 1 << 30 }
+	doing := func(act string) func(*api.DatasetState) { return func(st *api.DatasetState) { st.Action = act } }
 	unheld := func(d *api.Dataset) { d.Holder = nil }
 	deleted := func(d *api.Dataset) { d.Deleted = true }
 	awaited := func(by ...api.NodeID) func(*api.Dataset) {
@@ -128,6 +132,43 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 				"It is waited for by node-b since 2026-03-01T09:59:50Z (10s). " +
 				"node-b preempts: the users on node-a are asked to end, and are killed when they take too long. " +
 				"node-b gets it as soon as the last of its users there has ended and the volume is unmounted and detached."},
+		{"to grow while used", dataset(larger), state(api.PhaseMounted, used), cluster.StatusMounted,
+			"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
+				"It is to grow from 1GiB to 10GiB: node-a is about to do that."},
+		{"growing", dataset(larger), state(api.PhaseMounted, used, doing(api.ActionGrow)), cluster.StatusMounted,
+			"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
+				"It is to grow from 1GiB to 10GiB: its volume is next, and then its file system."},
+		{"growing its file system", dataset(larger), state(api.PhaseMounted, used, doing(api.ActionGrowFS)), cluster.StatusMounted,
+			"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
+				"It is to grow from 1GiB to 10GiB: its volume has grown, and its file system is next."},
+		{"growing its file system alone", dataset(), state(api.PhaseMounted, used, doing(api.ActionGrowFS)), cluster.StatusMounted,
+			"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
+				"It is to grow to 10GiB: its volume has grown, and its file system is next."},
+		{"cannot grow", dataset(larger), state(api.PhaseMounted, used, doing(api.ActionGrow), func(st *api.DatasetState) {
+			st.Failure = &api.Failure{Action: api.ActionGrow, Cause: "no space or quota left", Since: before(2 * time.Minute), Attempts: 5, NextTry: now.Add(8 * time.Second)}
+		}), cluster.StatusFailing,
+			"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
+				"It is to grow from 1GiB to 10GiB: its volume is next, and then its file system. " +
+				"Its next step there, to grow the volume, has failed 5 times since 2026-03-01T09:58:00Z (2m0s): no space or quota left. " +
+				"The next try is at 2026-03-01T10:00:08Z (in 8s)."},
+		{"to grow where the backend cannot", dataset(larger, held("old")), state(api.PhaseMounted, used, func(st *api.DatasetState) { st.Node = "old" }),
+			cluster.StatusMounted,
+			"Dataset db is mounted on node-old (192.0.2.13) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
+				"It is to grow from 1GiB to 10GiB, but the backend ebs of node-old, as its agent says, cannot make volumes larger."},
+		{"to grow while detached", dataset(larger, unheld), state(api.PhaseDetached), cluster.StatusDetached,
+			"Dataset db is not in use: its volume vol-1 is attached nowhere. node-a used it last and gave it up at 2026-03-01T09:56:50Z (3m10s ago). " +
+				"It is to grow from 1GiB to 10GiB: that is done when it is mounted next. " +
+				"The first node that asks for it gets it."},
+		{"deleted while it was to grow", dataset(larger, deleted), state(api.PhaseMounted, used), cluster.StatusDeleting,
+			"Dataset db was deleted. It is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
+				"node-a destroys the volume when the last of its users there has ended."},
 		{"failing", dataset(), state(api.PhaseDetached, failed, used), cluster.StatusFailing,
 			"Dataset db belongs to node-a (192.0.2.10) since 2026-03-01T09:56:00Z (4m0s); its volume vol-1 is not attached. " +
 				"It is wanted there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +

@@ -207,7 +207,8 @@ func checkStep(old, s *cluster.State) error {
 			return fmt.Errorf("dataset %s: epoch fell from %d to %d", was.ID, was.Epoch, is.Epoch)
 		case was.Holder != nil && is.Holder != nil && was.Holder.Node != is.Holder.Node && is.Epoch == was.Epoch:
 			return fmt.Errorf("dataset %s changed hands within epoch %d", was.ID, is.Epoch)
-		case was.Volume != nil && (is.Volume == nil || *is.Volume != *was.Volume):
+		case was.Volume != nil && (is.Volume == nil || is.Volume.ID != was.Volume.ID || is.Volume.Backend != was.Volume.Backend ||
+			is.Volume.Size < was.Volume.Size):
 			return fmt.Errorf("dataset %s: volume changed from %v to %v", was.ID, was.Volume, is.Volume)
 		case was.Revoked() && !is.Revoked() && is.Holder != nil && is.Epoch == was.Epoch:
 			return fmt.Errorf("dataset %s: a tenure that was ended goes on", was.ID)

@@ -25,6 +25,7 @@ type world struct {
 	net      []message
 	attached map[api.DatasetID]attachment // by the storage system
 	sealed   map[api.DatasetID]uint64     // the lowest epoch that the storage admits
+	sizes    map[api.DatasetID]int64      // of the volumes, as the storage has them
 	dead     map[api.NodeID]bool          // machines without power
 	nextID   int
 	seen     map[string]int // what has happened, to see that the model gets anywhere
@@ -95,6 +96,11 @@ func (w *world) apply(cmd cluster.Command) (cluster.Outcome, error) {
 	if err := checkUpkeep(w.s, w.now); err != nil {
 		w.t.Fatalf("after %T: %v", cmd, err)
 	}
+	for d := range w.s.Datasets() {
+		if d.Volume != nil && d.Volume.Size > w.sizes[d.ID] {
+			w.t.Fatalf("after %T: dataset %s has a volume of %d bytes registered, the storage has one of %d", cmd, d.ID, d.Volume.Size, w.sizes[d.ID])
+		}
+	}
 	return out, nil
 }
 
@@ -113,6 +119,15 @@ func (w *world) count(old, s *cluster.State) {
 		}
 		if was.Volume == nil && d.Volume != nil {
 			w.seen["registered"]++
+		}
+		if was.Volume != nil && d.Volume != nil && was.Volume.Size < d.Volume.Size {
+			w.seen["grown"]++
+		}
+		if d.Size < was.Size {
+			w.seen["told to grow no more"]++
+		}
+		if was.Name() != d.Name() {
+			w.seen["renamed"]++
 		}
 		if d.Destroyed && d.Volume != nil {
 			w.seen["destroyed"]++
@@ -210,7 +225,7 @@ func (w *world) connect(a *modelAgent, answered bool) {
 		return
 	}
 	out, err := w.apply(cluster.NodeConnect{At: w.now, Node: a.node, Address: "192.0.2.1",
-		Hello: api.Hello{Hostname: "host-" + string(a.node), Agent: a.identity, Era: "era-" + string(a.node)}})
+		Hello: api.Hello{Hostname: "host-" + string(a.node), Agent: a.identity, Era: "era-" + string(a.node), Capabilities: a.capabilities()}})
 	if err != nil {
 		w.t.Fatalf("a restarted agent was refused: %v", err)
 	}
@@ -267,8 +282,9 @@ func (w *world) step(a *modelAgent, id api.DatasetID) {
 		if !w.attach(a, id, d.Epoch) {
 			return
 		}
+		w.grow(a, d)
 		w.report(a, d, api.DatasetReport{State: api.DatasetState{Phase: api.PhaseMounted},
-			Volume: &api.Volume{ID: "vol-" + string(id), Backend: "model"}})
+			Volume: &api.Volume{ID: "vol-" + string(id), Backend: "model", Size: w.sizes[id]}})
 	case attached && (d == nil || !a.wants[id] || !usable || d.Deleted || yields):
 		delete(w.attached, id)
 	case holder && !attached:
@@ -278,6 +294,22 @@ func (w *world) step(a *modelAgent, id api.DatasetID) {
 		w.report(a, d, api.DatasetReport{Withdraw: true})
 	case a.wants[id]:
 		w.send(a, cluster.Claim{At: w.now, Node: a.node, Stream: a.stream, ID: id})
+	}
+}
+
+// capabilities are of all nodes but one.
+func (a *modelAgent) capabilities() []string {
+	if a.node == modelNodes[0] {
+		return nil
+	}
+	return []string{api.CapabilityGrow}
+}
+
+// grow has the storage make a new volume, or a larger one, as the agent knows
+// that it should be.
+func (w *world) grow(a *modelAgent, d *api.Dataset) {
+	if w.sizes[d.ID] == 0 || len(a.capabilities()) > 0 {
+		w.sizes[d.ID] = max(w.sizes[d.ID], d.Size)
 	}
 }
 
@@ -291,7 +323,7 @@ func (w *world) keep(a *modelAgent, d *api.Dataset) {
 	}
 	if d.Volume == nil {
 		w.report(a, d, api.DatasetReport{State: api.DatasetState{Phase: api.PhaseMounted},
-			Volume: &api.Volume{ID: "vol-" + string(d.ID), Backend: "model"}})
+			Volume: &api.Volume{ID: "vol-" + string(d.ID), Backend: "model", Size: w.sizes[d.ID]}})
 	}
 }
 
@@ -333,6 +365,34 @@ func (w *world) actLate(late, other *modelAgent, id api.DatasetID) {
 		w.net = nil
 	}
 	w.step(late, id)
+}
+
+// tellLate has a dataset's holder report, then grow and report again, and the
+// second report arrive before the first.
+func (w *world) tellLate(id api.DatasetID) {
+	d := w.s.Dataset(id)
+	if d.Holder == nil || w.agents[d.Holder.Node] == nil || w.attached[id].node != d.Holder.Node {
+		return
+	}
+	a := w.agents[d.Holder.Node]
+	tell := func() *message {
+		w.see(a, id)
+		before := len(w.net)
+		if w.step(a, id); len(w.net) == before {
+			return nil
+		}
+		m := w.net[before]
+		w.net = w.net[:before]
+		return &m
+	}
+	first := tell()
+	_, _ = w.apply(cluster.ChangeDataset{At: w.now, ID: id, Size: d.Size + api.MinSize})
+	second := tell()
+	for _, m := range []*message{second, first} {
+		if m != nil {
+			w.deliver(*m, true)
+		}
+	}
 }
 
 func (w *world) newID() api.DatasetID {
@@ -399,6 +459,23 @@ func (w *world) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"create": func(t *rapid.T) {
 			_, _ = w.apply(cluster.Create{At: w.now, ID: w.newID(), Primary: anyNode(t), DefaultSize: api.MinSize, Metadata: metadata(t)})
+		},
+		"change size": func(t *rapid.T) {
+			id := w.anyDataset(t)
+			to := max(api.MinSize, w.s.Dataset(id).Size+rapid.Int64Range(-1, 3).Draw(t, "further")*api.MinSize)
+			out, err := w.apply(cluster.ChangeDataset{At: w.now, ID: id, Size: to})
+			if v := w.s.Dataset(id).Volume; err == nil && (out.Dataset.Size != to || v != nil && to < v.Size && to < w.s.Dataset(id).Size) {
+				w.t.Fatalf("size of dataset %s with volume %v: got %d, asked for %d", id, v, out.Dataset.Size, to)
+			}
+		},
+		"holder tells late": func(t *rapid.T) { w.tellLate(w.anyDataset(t)) },
+		"rename": func(t *rapid.T) {
+			var name *string
+			if n := rapid.SampledFrom(append(modelNames, "")).Draw(t, "name"); n != "" {
+				name = &n
+			}
+			key := rapid.SampledFrom([]string{api.MetadataName, api.MetadataFlockerID}).Draw(t, "key")
+			_, _ = w.apply(cluster.ChangeDataset{At: w.now, ID: w.anyDataset(t), Metadata: map[string]*string{key: name}})
 		},
 		"move": func(t *rapid.T) {
 			_, _ = w.apply(cluster.Move{At: w.now, ID: w.anyDataset(t), Primary: anyNode(t)})
@@ -578,6 +655,9 @@ func (w *world) settle() {
 		if d.Deleted {
 			continue
 		}
+		if d.Pinned && w.agents[d.Primary] != nil && !d.HeldBy(d.Primary) {
+			w.t.Fatalf("dataset %s was put on node %s, and %+v holds it", d.ID, d.Primary, d.Holder)
+		}
 		for _, node := range waiting[d.ID] {
 			if !slices.Contains(turns[d.ID], node) {
 				w.t.Fatalf("node %s waited for dataset %s and never had its turn: %v", node, d.ID, turns[d.ID])
@@ -592,8 +672,8 @@ func TestNoTwoAgentsThatFollowTheProtocolAttachADatasetAtOnce(t *testing.T) {
 	missing := func() []string {
 		events := []string{
 			"attached", "waited", "handed over", "registered", "destroyed", "revoked", "taken from a lost node", "preempted",
-			"refused by the storage", "leased", "kept from moving by a lease", "kept from being destroyed by a lease",
-			"taken from a lost node that has a lease",
+			"refused by the storage", "grown", "told to grow no more", "renamed",
+			"leased", "kept from moving by a lease", "kept from being destroyed by a lease", "taken from a lost node that has a lease",
 		}
 		return slices.DeleteFunc(events, func(e string) bool { return seen[e] > 0 })
 	}
@@ -610,7 +690,7 @@ func TestNoTwoAgentsThatFollowTheProtocolAttachADatasetAtOnce(t *testing.T) {
 func liveThrough(t *rapid.T, seen map[string]int) {
 	w := &world{
 		t: t, s: cluster.New(), now: time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC),
-		agents: map[api.NodeID]*modelAgent{}, attached: map[api.DatasetID]attachment{}, sealed: map[api.DatasetID]uint64{},
+		agents: map[api.NodeID]*modelAgent{}, attached: map[api.DatasetID]attachment{}, sealed: map[api.DatasetID]uint64{}, sizes: map[api.DatasetID]int64{},
 		dead: map[api.NodeID]bool{}, seen: seen,
 	}
 	for _, node := range modelNodes[:3] {

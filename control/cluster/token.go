@@ -57,7 +57,9 @@ func stopWaiting(d *api.Dataset, node api.NodeID) {
 // passOn gives a token that its holder has just given up, or that was taken
 // from it, to who comes next: the first that waits, else the node that a user
 // has moved the dataset to, else nobody. Who waits and has fallen silent since
-// asks again when it is back. A deleted dataset is assignDestruction's.
+// asks again when it is back. That node may be the one which gives the token up:
+// a user has moved the dataset away and back. A deleted dataset is
+// assignDestruction's.
 func (s *State) passOn(d *api.Dataset, from api.NodeID, at time.Time) {
 	take(d)
 	d.Waiting = slices.DeleteFunc(d.Waiting, func(w api.Waiter) bool {
@@ -76,9 +78,15 @@ func (s *State) passOn(d *api.Dataset, from api.NodeID, at time.Time) {
 		}
 		// Else a user has moved it to Primary after next began to wait (a
 		// claim would have ended the pin): Primary's turn comes after next's.
-	case d.Pinned && d.Primary != from:
+	case d.Pinned && (d.Primary != from || s.there(from)):
 		grant(d, d.Primary, at)
 	}
+}
+
+// there reports whether a node's agent is connected.
+func (s *State) there(id api.NodeID) bool {
+	n := s.Node(id)
+	return n != nil && n.Connected
 }
 
 // assignDestruction sees that somebody destroys a deleted dataset's volume:

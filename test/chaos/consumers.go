@@ -142,9 +142,7 @@ func (s *consumers) move(ctx context.Context, client *http.Client, seed uint64) 
 	for sleep(ctx, time.Duration(r.Int64N(int64(2*time.Second)))) {
 		l, to := s.ledgers[r.IntN(len(s.ledgers))], s.cluster.Nodes[r.IntN(len(s.cluster.Nodes))]
 		replica := s.cluster.Controls[r.IntN(len(s.cluster.Controls))]
-		l.mu.Lock()
-		id := l.id
-		l.mu.Unlock()
+		id := l.dataset()
 		if id == "" {
 			continue
 		}

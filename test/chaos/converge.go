@@ -50,6 +50,10 @@ func (r *run) converge(ctx context.Context) error {
 	if err := r.users.finish(ctx); err != nil {
 		return err
 	}
+	// Most have expired by now; a wrong clock may have given one for a day.
+	if err := until(ctx, "all leases are released", func() error { return r.unlease(ctx) }); err != nil {
+		return err
+	}
 	for i, l := range r.consumers.ledgers {
 		n := r.cluster.Nodes[i%len(r.cluster.Nodes)]
 		if err := r.lastLook(ctx, n, l); err != nil {

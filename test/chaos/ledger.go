@@ -28,6 +28,13 @@ type ledger struct {
 	id        api.DatasetID
 }
 
+// dataset returns which dataset it is, "" before its first use.
+func (l *ledger) dataset() api.DatasetID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.id
+}
+
 // errTakenAway says that what a consumer uses is not mounted any more.
 var errTakenAway = errors.New("the volume is not mounted")
 

@@ -156,6 +156,7 @@ func (r *run) trouble(ctx context.Context) error {
 		work.Go(func() { r.consumers.run(ctx, r.seed, r.cluster.Nodes[i%nodeCount], i) })
 	}
 	work.Go(func() { r.consumers.move(ctx, r.http, r.seed) })
+	work.Go(func() { r.consumers.lease(ctx, r.http, r.seed) })
 	for _, c := range r.cluster.Controls {
 		work.Go(func() {
 			n := readAlong(ctx, r.http, c, r.report)

@@ -109,7 +109,7 @@ var unreachable = map[string]string{
 
 // TestCrashAtEveryFaultPoint lets every program die, or fail, once at one
 // point of its source, and runs the life of a volume over it: created, written,
-// shared, moved, left unclean by a power failure, waited for, deleted. Whatever dies
+// shared, grown, moved, left unclean by a power failure, waited for, deleted. Whatever dies
 // is started again. At the end the data is whole and nothing is left.
 func TestCrashAtEveryFaultPoint(t *testing.T) {
 	t.Parallel()
@@ -160,6 +160,8 @@ func (w *world) lifeOfAVolume() {
 	id := w.dataset("app")
 	dirty := w.copyOfAttached(id)
 	other := w.ready(one, ledger("other", labels("flocker.volume.data", "path=data,name=other,size=300MiB,fs=xfs")...))
+	w.grow("other", 600<<20)
+	w.awaitGrown(one, "other", 600<<20)
 	w.end(other)
 	w.end(first)
 	w.end(reading)

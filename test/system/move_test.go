@@ -1,7 +1,6 @@
 package system
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -136,35 +135,16 @@ func TestDatasetOfAUserIsMountedWhereTheUserSays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, cluster.Options{})
 	one, two := w.Nodes[0], w.Nodes[1]
-	data, err := w.Control.Call(t.Context(), http.MethodPost, "/v1/configuration/datasets", map[string]any{
-		"primary": one.ID, "maximum_size": 64 << 20, "metadata": map[string]string{"name": "app"},
-	})
-	w.must(err)
-	var made struct {
-		ID string `json:"dataset_id"`
-	}
-	w.must(json.Unmarshal(data, &made))
+	id := w.create(one, "app")
 	mounted := func(n *cluster.Node) {
 		t.Helper()
-		w.until("the dataset is mounted on "+n.Name+" alone", func() error {
-			for _, each := range w.Nodes {
-				out, err := each.Command(t.Context(), "sh", "-c", "mountpoint -q /flocker/"+made.ID+" && echo yes || echo no").Output()
-				if err != nil {
-					return err
-				}
-				if is := out == "yes\n"; is != (each == n) {
-					return fmt.Errorf("on %s: %s", each.Name, out)
-				}
-			}
-			return nil
-		})
+		w.until("the dataset is mounted on "+n.Name+" alone", func() error { return w.mountedOn(id, n) })
 	}
 	mounted(one)
 	// Apps of that node share it; when they have ended it stays.
 	r := w.launch(one, ledger("app"))
 	w.says(r, "ready")
-	_, err = w.Control.Call(t.Context(), http.MethodPost, "/v1/configuration/datasets/"+made.ID, map[string]any{"primary": two.ID})
-	w.must(err)
+	w.call(http.MethodPost, "/v1/configuration/datasets/"+id, map[string]any{"primary": two.ID})
 	// It moves when its last user has gone, not before.
 	mounted(one)
 	w.end(r)
@@ -173,8 +153,7 @@ func TestDatasetOfAUserIsMountedWhereTheUserSays(t *testing.T) {
 	w.says(r, "verified 1")
 	w.end(r)
 	mounted(two)
-	_, err = w.Control.Call(t.Context(), http.MethodDelete, "/v1/configuration/datasets/"+made.ID, nil)
-	w.must(err)
+	w.call(http.MethodDelete, "/v1/configuration/datasets/"+id, nil)
 	w.idle()
 }
 

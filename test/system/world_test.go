@@ -2,9 +2,11 @@ package system
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -135,6 +137,41 @@ func (w *world) launch(n *cluster.Node, task *mesos.Task) *mesos.Run {
 	r, err := n.Mesos.Launch(task)
 	w.must(err)
 	return r
+}
+
+// call calls the REST API as the user.
+func (w *world) call(method, path string, body any) []byte {
+	w.t.Helper()
+	data, err := w.Control.Call(w.ctx(), method, path, body)
+	w.must(err)
+	return data
+}
+
+// create makes a dataset as a user does, on a node, and returns its id.
+func (w *world) create(on *cluster.Node, name string) string {
+	w.t.Helper()
+	data := w.call(http.MethodPost, "/v1/configuration/datasets", map[string]any{
+		"primary": on.ID, "maximum_size": 64 << 20, "metadata": map[string]string{"name": name},
+	})
+	var made struct {
+		ID string `json:"dataset_id"`
+	}
+	w.must(json.Unmarshal(data, &made))
+	return made.ID
+}
+
+// mountedOn reports why a dataset is not mounted on a node alone, nil for nowhere.
+func (w *world) mountedOn(id string, n *cluster.Node) error {
+	for _, each := range w.Nodes {
+		out, err := each.Command(w.t.Context(), "sh", "-c", "mountpoint -q /flocker/"+id+" && echo yes || echo no").Output()
+		if err != nil {
+			return err
+		}
+		if is := out == "yes\n"; is != (each == n) {
+			return fmt.Errorf("on %s: %s", each.Name, out)
+		}
+	}
+	return nil
 }
 
 // says waits until a task has printed a line.
