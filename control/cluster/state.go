@@ -26,6 +26,7 @@ type State struct {
 	nodes    *btree.Map[api.NodeID, *api.Node]
 	replicas *btree.Map[api.ReplicaID, *api.Replica]
 	leases   *btree.Map[api.DatasetID, *api.Lease]
+	barred   *Barred              // nil while there are none
 	newer    *btree.Map[Key, int] // records that only a newer version understands, with their schema
 
 	// Indexes, kept by Put.
@@ -239,6 +240,8 @@ func (s *State) Put(changes ...Change) {
 			} else {
 				s.states.Set(api.DatasetID(id), c.State)
 			}
+		case kindBarred:
+			s.barred = c.Barred
 		case kindNode:
 			s.putNode(api.NodeID(id), c.Node)
 		case kindReplica:
