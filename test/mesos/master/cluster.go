@@ -58,7 +58,9 @@ type Cluster struct {
 	agents      []*agent
 	tasks       []*task
 	subscribers map[*subscriber]bool
+	subscribed  int // how often somebody has
 	noStream    bool
+	mute        bool
 	noRegistry  bool
 	padding     int
 	user        string
@@ -214,11 +216,18 @@ func (c *Cluster) Want(user, password string) {
 	c.user, c.password = user, password
 }
 
-// Subscribers returns how many streams there are.
-func (c *Cluster) Subscribers() int {
+// Mute has streams neither beat nor tell of anything, after what they begin with.
+func (c *Cluster) Mute(mute bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.subscribers)
+	c.mute = mute
+}
+
+// Subscriptions returns how many streams there have been.
+func (c *Cluster) Subscriptions() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.subscribed
 }
 
 // agent returns an agent. The caller has the mutex.
@@ -279,8 +288,20 @@ func (t *task) newStatus(state mesos.TaskState) mesos.TaskStatus {
 
 // tell sends an event to all subscribers. The caller has the mutex.
 func (c *Cluster) tell(ev *master.Event) {
+	if c.mute {
+		return
+	}
 	for s := range c.subscribers {
 		s.send(ev)
+	}
+}
+
+// tellBeat tells one subscriber that the stream is alive.
+func (c *Cluster) tellBeat(s *subscriber) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.mute {
+		s.send(&master.Event{Type: master.Event_HEARTBEAT})
 	}
 }
 

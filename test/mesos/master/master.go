@@ -237,6 +237,7 @@ func (m *Master) subscribe(w http.ResponseWriter, r *http.Request) {
 		GetState: c.getState(), HeartbeatIntervalSeconds: &seconds,
 	}})
 	c.subscribers[s] = true
+	c.subscribed++
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
@@ -251,7 +252,7 @@ func (m *Master) subscribe(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-s.wake:
 		case <-tick.C:
-			s.send(&master.Event{Type: master.Event_HEARTBEAT})
+			c.tellBeat(s)
 		case <-s.ended:
 			return
 		case <-r.Context().Done():
