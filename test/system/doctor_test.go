@@ -1,6 +1,7 @@
 package system
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -91,7 +92,14 @@ func TestDoctorComputesTimeoutsFromTheNodesOwnVolumes(t *testing.T) {
 	w.idle()
 	w.end(w.ready(n, ledger("app")))
 	w.idle()
-	// What was counted outlives the agent.
+	// What was counted outlives the agent, once it is written: within a second.
+	w.until("the times are on disk", func() error {
+		data, err := os.ReadFile(n.Path("/var/lib/flocker/agent/times.json"))
+		if err == nil && !strings.Contains(string(data), `"attach"`) {
+			err = fmt.Errorf("there is %s", data)
+		}
+		return err
+	})
 	n.Agent.Kill()
 	w.must(n.Start(w.ctx()))
 	w.must(n.AwaitConnected(w.ctx()))
