@@ -61,6 +61,12 @@ func (r *Replica) WriteOf(ctx context.Context, cmds ...cluster.Command) ([]error
 // Waiting returns how many commands wait for the writer.
 func (r *Replica) Waiting() int { return len(r.commands) }
 
+// Told returns of which volumes and leases a watch tells when records have changed.
+func Told(s *cluster.State, keys ...cluster.Key) (volumes, leases []api.DatasetID) {
+	at := told(s, keys)
+	return at.volumes, at.leases
+}
+
 // Watchers returns how many users wait for datasets.
 func (r *Replica) Watchers() int {
 	r.watchers.mu.Lock()

@@ -175,6 +175,16 @@ func (st *watchStream) everything() (uint64, error) {
 // changes sends what has become of records up to a revision.
 func (st *watchStream) changes(keys []cluster.Key, to uint64) error {
 	s := st.replica.State()
+	at := told(s, keys)
+	if st.only != "" {
+		other := func(id api.DatasetID) bool { return id != st.only }
+		at = cursor{leases: slices.DeleteFunc(at.leases, other), volumes: slices.DeleteFunc(at.volumes, other)}
+	}
+	return st.events(s, st.now(), at, strconv.FormatUint(to, 10))
+}
+
+// told returns what there is to tell of when records have changed.
+func told(s *cluster.State, keys []cluster.Key) cursor {
 	volumes, nodes, leases := map[api.DatasetID]bool{}, map[api.NodeID]bool{}, map[api.DatasetID]bool{}
 	for _, key := range keys {
 		if id, ok := key.Dataset(); ok {
@@ -184,22 +194,23 @@ func (st *watchStream) changes(keys []cluster.Key, to uint64) error {
 			volumes[id] = true
 		}
 		if id, ok := key.Lease(); ok {
-			volumes[id], leases[id] = s.Dataset(id) != nil, true
+			leases[id] = true
+			if s.Dataset(id) != nil { // a lease needs none
+				volumes[id] = true
+			}
 		}
 		if id, ok := key.Node(); ok {
-			nodes[id] = st.only == ""
-			for d := range s.Concerning(id) { // what it holds is explained by it
-				volumes[d.ID] = volumes[d.ID] || d.HeldBy(id)
+			nodes[id] = true
+			for d := range s.Concerning(id) {
+				if d.HeldBy(id) { // what it holds is explained by it
+					volumes[d.ID] = true
+				}
 			}
 		}
 	}
-	other := func(id api.DatasetID, changed bool) bool { return !changed || !st.concerns(id) }
-	maps.DeleteFunc(volumes, other)
-	maps.DeleteFunc(leases, other)
-	maps.DeleteFunc(nodes, func(_ api.NodeID, changed bool) bool { return !changed })
-	return st.events(s, st.now(), cursor{
+	return cursor{
 		nodes: slices.Sorted(maps.Keys(nodes)), leases: slices.Sorted(maps.Keys(leases)), volumes: slices.Sorted(maps.Keys(volumes)),
-	}, strconv.FormatUint(to, 10))
+	}
 }
 
 func (st *watchStream) concerns(id api.DatasetID) bool { return st.only == "" || st.only == id }

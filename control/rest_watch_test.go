@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/api/client"
+	"github.com/flocker-mesos/flocker/control"
+	"github.com/flocker-mesos/flocker/control/cluster"
 )
 
 // watcher reads what a watch tells.
@@ -149,6 +152,23 @@ func TestWatchOfOneVolumeTellsOfNothingElse(t *testing.T) {
 		t.Errorf("got %s %s", ev.Type, ev.Data)
 	}
 	w.raw().want("GET", "/v1/watch?volume=nothing", "", 404, `{"code":"not-found"*`)
+}
+
+// A dataset that was forgotten is told of though a lease of it has changed too,
+// whichever came first.
+func TestWatchTellsOfForgottenDatasetsWithLeases(t *testing.T) {
+	const id = api.DatasetID("6f9619ff-8b86-4d01-b42d-00cf4fc964ff")
+	s := cluster.New()
+	dataset, lease := cluster.DatasetKey(id), cluster.LeaseKey(id)
+	for name, keys := range map[string][]cluster.Key{"dataset first": {dataset, lease}, "lease first": {lease, dataset}} {
+		volumes, leases := control.Told(s, keys...)
+		if want := []api.DatasetID{id}; !slices.Equal(volumes, want) || !slices.Equal(leases, want) {
+			t.Errorf("%s: got volumes %v, leases %v, want %v in both", name, volumes, leases, want)
+		}
+	}
+	if volumes, leases := control.Told(s, lease); len(volumes) != 0 || len(leases) != 1 {
+		t.Errorf("a lease of a dataset that there is not: got volumes %v, leases %v", volumes, leases)
+	}
 }
 
 // A client that watches goes to another replica when it loses its own, and goes
