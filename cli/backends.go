@@ -30,9 +30,8 @@ func newBackends(env *Env) *cobra.Command {
 			return s.List(all, backendsTable(all), texts(all, func(b *api.BackendDetail) string { return b.Name }))
 		}),
 	}
-	p.AddListFlags(cmd.Flags())
+	addOutput(cmd, p.AddListFlags)
 	g.conn.AddFlags(cmd)
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
 	return cmd
 }
 

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/flocker-mesos/flocker/api"
-	"github.com/flocker-mesos/flocker/cli/contexts"
 	"github.com/flocker-mesos/flocker/cli/output"
 )
 
@@ -26,6 +26,13 @@ func completeFlags(cmd *cobra.Command, flags map[string]cobra.CompletionFunc) {
 		// It fails for a flag that there is not; a test completes all of them.
 		_ = cmd.RegisterFlagCompletionFunc(name, f)
 	}
+}
+
+// addOutput gives a command the flags of its printer.
+func addOutput(cmd *cobra.Command, add func(*pflag.FlagSet)) {
+	add(cmd.Flags())
+	formats := texts(output.Formats(), func(f output.Format) string { return string(f) })
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats...)})
 }
 
 // words completes one of a few.
@@ -58,11 +65,7 @@ func first(f cobra.CompletionFunc) cobra.CompletionFunc {
 // completeContexts completes the name of a context.
 func completeContexts(env *Env) cobra.CompletionFunc {
 	return func(_ *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		path, err := contexts.Path(env.LookupEnv)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		file, err := contexts.Read(path)
+		file, _, err := openContexts(env)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

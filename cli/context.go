@@ -55,8 +55,7 @@ func newContextList(env *Env) *cobra.Command {
 			return p.List(contextList(file), contextsTable(file), file.Names())
 		},
 	}
-	p.AddListFlags(cmd.Flags())
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	addOutput(cmd, p.AddListFlags)
 	return cmd
 }
 
@@ -212,7 +211,11 @@ func newContextShow(env *Env) *cobra.Command {
 			if len(args) > 0 {
 				conn.context = args[0]
 			}
-			s, err := conn.resolve()
+			name, chosen, file, err := conn.chosen()
+			if err != nil {
+				return err
+			}
+			s, err := conn.resolveIn(name, chosen)
 			if err != nil {
 				return err
 			}
@@ -222,10 +225,6 @@ func newContextShow(env *Env) *cobra.Command {
 				all = append(all, origin{o.key, s[o.key].text, s[o.key].origin})
 				t.Add(o.key, output.Dash(s[o.key].text), s[o.key].origin)
 			}
-			name, _, file, err := conn.chosen()
-			if err != nil {
-				return err
-			}
 			return p.Show(all, name, func() {
 				p.Field("Context", "%s", output.Dash(name))
 				p.Field("File", "%s", output.Dash(file))
@@ -234,9 +233,8 @@ func newContextShow(env *Env) *cobra.Command {
 			})
 		},
 	}
-	p.AddListFlags(cmd.Flags())
+	addOutput(cmd, p.AddListFlags)
 	conn.AddFlags(cmd)
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
 	return cmd
 }
 

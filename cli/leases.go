@@ -51,8 +51,7 @@ func newLeasesList(g *group) *cobra.Command {
 			return s.List(leases, t, texts(leases, func(l client.Lease) string { return string(l.Dataset) }))
 		}),
 	}
-	p.AddListFlags(cmd.Flags())
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	addOutput(cmd, p.AddListFlags)
 	return cmd
 }
 
@@ -144,8 +143,8 @@ func newLeasesAcquire(g *group) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&node, "node", "", "the node that uses the volume")
 	flags.DurationVar(&last, "for", 0, "how long the lease lasts, 0 for until it is released")
-	p.AddFlags(flags)
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"node": g.completeNode, "output": words(formats()...)})
+	addOutput(cmd, p.AddFlags)
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"node": g.completeNode})
 	return cmd
 }
 
@@ -171,8 +170,7 @@ func newLeasesRelease(g *group) *cobra.Command {
 			return s.Show(l, string(l.Dataset), func() { s.Linef("The lease of %s has ended.", name) })
 		}),
 	}
-	p.AddFlags(cmd.Flags())
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	addOutput(cmd, p.AddFlags)
 	return cmd
 }
 

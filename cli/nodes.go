@@ -46,8 +46,7 @@ func newNodesList(g *group) *cobra.Command {
 			})
 		}),
 	}
-	p.AddListFlags(cmd.Flags())
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	addOutput(cmd, p.AddListFlags)
 	return cmd
 }
 
@@ -84,8 +83,7 @@ func newNodesShow(g *group) *cobra.Command {
 			return s.Show(n, n.Name(), func() { describeNode(s.Printer, n, all, s.now()) })
 		}),
 	}
-	p.AddFlags(cmd.Flags())
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	addOutput(cmd, p.AddFlags)
 	return cmd
 }
 
@@ -121,8 +119,7 @@ func newNodesDrain(g *group) *cobra.Command {
 		}),
 	}
 	cmd.Flags().BoolVar(&end, "end", false, "end that: the node gets volumes again")
-	p.AddFlags(cmd.Flags())
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	addOutput(cmd, p.AddFlags)
 	return cmd
 }
 

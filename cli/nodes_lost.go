@@ -47,8 +47,7 @@ func newNodesLost(g *group) *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask whether the machine is really off; scripts are not asked")
 	cmd.Flags().BoolVar(&force, "force", false, "do it also where Mesos takes the machine to be well")
-	p.AddFlags(cmd.Flags())
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	addOutput(cmd, p.AddFlags)
 	return cmd
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/flocker-mesos/flocker/api/client"
 	"github.com/flocker-mesos/flocker/cli/output"
+	"github.com/flocker-mesos/flocker/pki"
 )
 
 // group is what the commands about one kind of thing share.
@@ -73,7 +74,7 @@ func (s *session) tell(format string, args ...any) {
 // warnOfExpiry tells a person whose certificate ends soon, while there is time to
 // get another.
 func (s *session) warnOfExpiry(end time.Time) {
-	if !s.Machine() && end.Sub(s.now()) < expiryWarning {
+	if !s.Machine() && end.Sub(s.now()) < pki.ExpiryWarning {
 		fmt.Fprintf(s.errs, "Warning: your certificate, or its authority's, ends %s.\n", certificateEnd(end, s.now()))
 	}
 }

@@ -41,6 +41,11 @@ func (c *Connection) resolve() (settings, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.resolveIn(name, chosen)
+}
+
+// resolveIn finds out what holds in a context.
+func (c *Connection) resolveIn(name string, chosen *contexts.Context) (settings, error) {
 	s := settings{}
 	for _, o := range options() {
 		s[o.key] = c.setting(o, name, chosen)

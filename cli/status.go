@@ -10,6 +10,7 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/cli/output"
 	"github.com/flocker-mesos/flocker/cli/usage"
+	"github.com/flocker-mesos/flocker/pki"
 )
 
 func newStatus(env *Env) *cobra.Command {
@@ -28,9 +29,8 @@ func newStatus(env *Env) *cobra.Command {
 			return s.Show(status, status.Cluster, func() { describeStatus(s.Printer, status) })
 		}),
 	}
-	p.AddListFlags(cmd.Flags())
+	addOutput(cmd, p.AddListFlags)
 	g.conn.AddFlags(cmd)
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
 	return cmd
 }
 
@@ -68,13 +68,10 @@ func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 	}
 }
 
-// expiryWarning is how long before its end a certificate is worth a line.
-const expiryWarning = 30 * 24 * time.Hour
-
 // describeExpiry names whose certificates end soon.
 func describeExpiry(p *output.Printer, s *api.ClusterStatus) {
 	warn := func(who string, end time.Time) {
-		if !end.IsZero() && end.Sub(s.Now) < expiryWarning {
+		if !end.IsZero() && end.Sub(s.Now) < pki.ExpiryWarning {
 			p.Space()
 			p.Prose(fmt.Sprintf("The certificate of %s ends %s. A new one is taken up without a restart.", who, certificateEnd(end, s.Now)))
 		}

@@ -47,9 +47,8 @@ func newVersion(env *Env) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&server, "server", false, "ask the control service as well")
-	p.AddFlags(cmd.Flags())
+	addOutput(cmd, p.AddFlags)
 	g.conn.AddFlags(cmd)
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
 	return cmd
 }
 

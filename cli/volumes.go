@@ -99,20 +99,16 @@ func newVolumesList(g *group) *cobra.Command {
 		}),
 	}
 	flags := cmd.Flags()
-	p.AddListFlags(flags)
+	addOutput(cmd, p.AddListFlags)
 	flags.BoolVarP(&q.Gone, "deleted", "d", false, "list those as well that were deleted and destroyed")
 	flags.StringVar(&q.Status, "status", "", "only those of a status, such as failing")
 	flags.StringVar(&node, "node", "", "only those that a node has, or should have")
 	flags.StringVarP(&q.Name, "name", "n", "", "only the one of a name")
 	flags.StringSliceVarP(&metadata, "metadata", "m", nil, "only those with KEY=VALUE, several with commas")
 	completeFlags(cmd, map[string]cobra.CompletionFunc{
-		"status": words(statuses()...), "node": g.completeNode, "name": g.completeVolume, "output": words(formats()...),
+		"status": words(statuses()...), "node": g.completeNode, "name": g.completeVolume,
 	})
 	return cmd
-}
-
-func formats() []string {
-	return texts(output.Formats(), func(f output.Format) string { return string(f) })
 }
 
 func volumesTable(p *output.Printer, all []*api.DatasetDetail) *output.Table {
@@ -186,13 +182,9 @@ func usedBy(d *api.DatasetDetail) string {
 
 // metadataText writes what else is noted with a dataset.
 func metadataText(d *api.DatasetDetail) string {
-	var parts []string
-	for _, key := range slices.Sorted(maps.Keys(d.Dataset.Metadata)) {
-		if key != api.MetadataName {
-			parts = append(parts, key+"="+d.Dataset.Metadata[key])
-		}
-	}
-	return strings.Join(parts, ",")
+	rest := maps.Clone(d.Dataset.Metadata)
+	delete(rest, api.MetadataName)
+	return output.Pairs(rest)
 }
 
 // pairs reads KEY=VALUE of flags.

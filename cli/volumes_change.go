@@ -53,9 +53,9 @@ func newVolumesCreate(g *group) *cobra.Command {
 	flags.StringVar(&node, "node", "", "the node to mount it on")
 	flags.StringVar(&profile, "profile", "", "the storage system's type of volume")
 	flags.StringSliceVarP(&metadata, "metadata", "m", nil, "further KEY=VALUE, several with commas")
-	p.AddFlags(flags)
+	addOutput(cmd, p.AddFlags)
 	wait.addFlags(flags, "mounted")
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"node": g.completeNode, "output": words(formats()...)})
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"node": g.completeNode})
 	return cmd
 }
 
@@ -110,9 +110,9 @@ func newVolumesMove(g *group) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&to, "to", "", "the node to move it to")
-	p.AddFlags(flags)
+	addOutput(cmd, p.AddFlags)
 	wait.addFlags(flags, "mounted there")
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"to": g.completeNode, "output": words(formats()...)})
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"to": g.completeNode})
 	return cmd
 }
 
@@ -150,9 +150,8 @@ func newVolumesGrow(g *group) *cobra.Command {
 			return s.outcome(d.Dataset.ID, volumeName(d), &wait, grown())
 		}),
 	}
-	p.AddFlags(cmd.Flags())
+	addOutput(cmd, p.AddFlags)
 	wait.addFlags(cmd.Flags(), "as large as that")
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
 	return cmd
 }
 
@@ -193,8 +192,7 @@ func newVolumesChange(g *group) *cobra.Command {
 	flags.StringSliceVarP(&metadata, "metadata", "m", nil, "note KEY=VALUE with it, several with commas")
 	flags.StringSliceVar(&remove, "remove", nil, "forget a KEY that is noted with it, several with commas")
 	flags.StringVarP(&name, "name", "n", "", "its new name, unique in the cluster")
-	p.AddFlags(flags)
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	addOutput(cmd, p.AddFlags)
 	return cmd
 }
 
@@ -252,8 +250,7 @@ func newVolumesDestroy(g *group) *cobra.Command {
 		}),
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask whether the data may go; scripts are not asked")
-	p.AddFlags(cmd.Flags())
+	addOutput(cmd, p.AddFlags)
 	wait.addFlags(cmd.Flags(), "destroyed")
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
 	return cmd
 }

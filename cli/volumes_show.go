@@ -29,8 +29,7 @@ func newVolumesShow(g *group) *cobra.Command {
 			return s.showVolume(d)
 		}),
 	}
-	p.AddFlags(cmd.Flags())
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	addOutput(cmd, p.AddFlags)
 	return cmd
 }
 

@@ -278,9 +278,9 @@ func newVolumesWait(g *group) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&word, "for", mounted().word, "what it should become: mounted, detached, destroyed or grown")
 	wait.addTimeout(flags)
-	p.AddFlags(flags)
+	addOutput(cmd, p.AddFlags)
 	completeFlags(cmd, map[string]cobra.CompletionFunc{
-		"for": words(texts(goals(), func(g goal) string { return g.word })...), "output": words(formats()...),
+		"for": words(texts(goals(), func(g goal) string { return g.word })...),
 	})
 	return cmd
 }

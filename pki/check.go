@@ -239,9 +239,8 @@ var roleOf = map[string]Role{ControlName + ".crt": RoleControl, "node.crt": Role
 
 func (c *checker) identity(cert *x509.Certificate, role Role, cluster string) {
 	cn := cert.Subject.CommonName
-	all := []Role{RoleControl, RoleNode, RoleUser, RoleReader}
 	if role == "" {
-		c.problem(RuleRole, "make it with such a common name", "its common name %q is no role: want %s", cn, wantedAny(all))
+		c.problem(RuleRole, "make it with such a common name", "its common name %q is no role: want %s", cn, wantedAny(roles()))
 	} else if want, ok := roleOf[filepath.Base(c.file)]; ok && role != want {
 		c.problem(RuleRole, "put the right certificate there", "is for %q; whoever reads this file needs %s", cn, wanted(want))
 	}

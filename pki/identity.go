@@ -18,6 +18,9 @@ const (
 	RoleReader  Role = "reader"  // calls what of the REST API changes nothing
 )
 
+// roles are all of them.
+func roles() []Role { return []Role{RoleControl, RoleNode, RoleUser, RoleReader} }
+
 // ControlName is the common name of the control service's certificate, and a
 // DNS name that it is valid for whatever host the service runs on.
 const ControlName = "control-service"

@@ -2,6 +2,7 @@ package pki
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
@@ -77,7 +78,7 @@ func (a *Authority) Renew(file string, o RenewOptions) (Renewal, error) {
 	r.Ends = template.NotAfter
 	r.Short = template.NotAfter.Equal(a.cert.NotAfter)
 	base := strings.TrimSuffix(filepath.Base(file), ".crt")
-	dir := withDefault(o.Dir, filepath.Dir(file))
+	dir := cmp.Or(o.Dir, filepath.Dir(file))
 	r.Files = Files{Cert: filepath.Join(dir, filepath.Base(file)), Key: filepath.Join(dir, base+".key")}
 	switch {
 	case o.Dir != "" && key != nil:
@@ -93,13 +94,6 @@ func (a *Authority) Renew(file string, o RenewOptions) (Renewal, error) {
 		r.Files.Key = ""
 	}
 	return r, err
-}
-
-func withDefault(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }
 
 // replaceCert puts a certificate in an old one's place.
@@ -123,7 +117,7 @@ func (a *Authority) mayRenew(file string, old *x509.Certificate) error {
 	role, _, cluster := Identity(old)
 	if role == "" {
 		return fmt.Errorf("certificate %s is for %q, which is no role of a cluster's: want %s", file, old.Subject.CommonName,
-			wantedAny([]Role{RoleControl, RoleNode, RoleUser, RoleReader}))
+			wantedAny(roles()))
 	}
 	if cluster != a.Cluster() {
 		return fmt.Errorf("certificate %s belongs to cluster %q, the authority to %q; -i names the authority's directory", file, cluster, a.Cluster())

@@ -5,12 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/api/client"
+	"github.com/flocker-mesos/flocker/cli/output"
 )
 
 func listNodes() command {
@@ -54,7 +54,7 @@ func list() command {
 			if status == statusDeleted && !*deleted {
 				continue
 			}
-			rows = append(rows, []string{string(d.ID), sizeText(d.MaximumSize), metadataText(d.Metadata), status, serverText(d.Primary, nodes, *long)})
+			rows = append(rows, []string{string(d.ID), sizeText(d.MaximumSize), output.Pairs(d.Metadata), status, serverText(d.Primary, nodes, *long)})
 		}
 		printTable(out, rows)
 		return nil
@@ -112,14 +112,6 @@ func sizeText(bytes int64) string {
 	return fmt.Sprintf("%.2fG", float64(bytes)/gib)
 }
 
-func metadataText(metadata map[string]string) string {
-	var parts []string
-	for _, key := range slices.Sorted(maps.Keys(metadata)) {
-		parts = append(parts, key+"="+metadata[key])
-	}
-	return strings.Join(parts, ",")
-}
-
 func serverText(id api.NodeID, nodes []client.NodeState, long bool) string {
 	n := nodeWith(nodes, id)
 	if n == nil {
@@ -128,14 +120,11 @@ func serverText(id api.NodeID, nodes []client.NodeState, long bool) string {
 	return fmt.Sprintf("%s (%s)", idText(id, long), n.Host)
 }
 
-// shortID is how much of a node's id is shown.
-const shortID = 8
-
 func idText(id api.NodeID, long bool) string {
 	if long {
 		return string(id)
 	}
-	return string(id[:min(len(id), shortID)])
+	return output.Short(string(id))
 }
 
 // datasetsOf returns all datasets in the order of their ids.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -86,6 +87,15 @@ const shortID = 8
 
 // Short returns the beginning of an id.
 func Short(id string) string { return id[:min(len(id), shortID)] }
+
+// Pairs writes a map as KEY=VALUE with commas, in the order of the keys.
+func Pairs(all map[string]string) string {
+	var parts []string
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		parts = append(parts, key+"="+all[key])
+	}
+	return strings.Join(parts, ",")
+}
 
 // List shows several values: the table of them, their names, or themselves.
 func (p *Printer) List(values any, t *Table, names []string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -79,25 +80,10 @@ func newCAShow() *cobra.Command {
 }
 
 func showCertificate(w io.Writer, d pki.Details, now time.Time) {
-	role := string(d.Role)
-	if role == "" {
-		role = "none of Flocker's"
-	}
-	names := strings.Join(d.Names, ", ")
-	if names == "" {
-		names = "none"
-	}
 	fmt.Fprintf(w, "File     %s\nRole     %s\nName     %s\nCluster  %s\nNames    %s\nValid    from %s to %s (%s)\nKey      %s\nX.509    version %d\n"+
 		"Subject  %s\nIssuer   %s\nSerial   %s\n",
-		d.File, role, d.Name, orNone(d.Cluster), names, d.From.Format(time.RFC3339), d.To.Format(time.RFC3339), remaining(d.To, now),
+		d.File, cmp.Or(string(d.Role), "none of Flocker's"), d.Name, cmp.Or(d.Cluster, "none"), cmp.Or(strings.Join(d.Names, ", "), "none"), d.From.Format(time.RFC3339), d.To.Format(time.RFC3339), remaining(d.To, now),
 		d.Key, d.Version, d.Subject, d.Issuer, d.Serial)
-}
-
-func orNone(text string) string {
-	if text == "" {
-		return "none"
-	}
-	return text
 }
 
 // remaining says how long a certificate is still valid.
