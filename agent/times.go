@@ -78,21 +78,21 @@ func (t *tally) quantile(q float64) time.Duration {
 }
 
 func (t *tally) observe(d time.Duration) {
-	i := boundOf(d)
+	t.bump(boundOf(d), 1)
+	t.Max = max(t.Max, d)
+}
+
+func (t *tally) bump(i int, n uint64) {
 	for len(t.Buckets) <= i {
 		t.Buckets = append(t.Buckets, 0)
 	}
-	t.Buckets[i]++
-	t.Max = max(t.Max, d)
+	t.Buckets[i] += n
 }
 
 // add adds what another tally has counted.
 func (t *tally) add(o *tally) {
 	for i, n := range o.Buckets {
-		for len(t.Buckets) <= i {
-			t.Buckets = append(t.Buckets, 0)
-		}
-		t.Buckets[i] += n
+		t.bump(i, n)
 	}
 	t.Max, t.GaveUp = max(t.Max, o.Max), t.GaveUp+o.GaveUp
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/flocker-mesos/flocker/api"
 )
 
 // setText sets a setting from an environment variable or a flag.
@@ -70,7 +72,7 @@ func text(v reflect.Value) string {
 		}
 	}
 	if v.Type() == duration {
-		return durationText(time.Duration(v.Int()))
+		return api.FormatDuration(time.Duration(v.Int()))
 	}
 	switch v.Kind() {
 	case reflect.Slice:
@@ -92,16 +94,4 @@ func text(v reflect.Value) string {
 	default:
 		return fmt.Sprint(v.Interface())
 	}
-}
-
-// durationText writes 720h where the standard library writes 720h0m0s.
-func durationText(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

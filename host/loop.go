@@ -173,11 +173,7 @@ func ResizeLoop(number int, backing FileID) (Loop, error) {
 }
 
 func resizeLoop(number int, backing FileID) (Loop, error) {
-	// For reading: newer kernels may open no mounted device for writing.
-	dev, err := open(loopPath(number), unix.O_RDONLY)
-	if isNoLoop(err) {
-		return Loop{}, ErrNoLoop
-	}
+	dev, err := openLoop(number)
 	if err != nil {
 		return Loop{}, err
 	}
@@ -210,15 +206,22 @@ func StatLoop(number int) (Loop, error) {
 }
 
 func statLoop(number int) (Loop, error) {
-	dev, err := open(loopPath(number), unix.O_RDONLY)
-	if isNoLoop(err) {
-		return Loop{}, ErrNoLoop
-	}
+	dev, err := openLoop(number)
 	if err != nil {
 		return Loop{}, err
 	}
 	defer unix.Close(dev)
 	return loopOf(dev, number)
+}
+
+// openLoop opens a loop device for reading, which is enough to resize it too:
+// newer kernels may open no mounted device for writing.
+func openLoop(number int) (int, error) {
+	dev, err := open(loopPath(number), unix.O_RDONLY)
+	if isNoLoop(err) {
+		return -1, ErrNoLoop
+	}
+	return dev, err
 }
 
 // loopOf returns what an open loop device shows.

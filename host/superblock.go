@@ -30,7 +30,7 @@ const (
 	extROCompatChecksum = 0x400
 	extROCompatOrphans  = 0x10000 // files to be deleted were left open
 	extIncompatOfExt3   = 0x2 | extIncompatRecover | extIncompatGroups
-	extROCompatOfExt3   = 0x1 | 0x2 | 0x4
+	extROCompatOfExt3   = extROCompatSparse | 0x2 | 0x4
 	extStateValid       = 0x1
 	extStateError       = 0x2
 	extMagic            = 0xEF53

@@ -1,6 +1,7 @@
 package isolator
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -79,18 +80,18 @@ func judgeTimes(f *Facts) []Finding {
 	}
 	v, took, known := slowest(f.Agent)
 	needed, n := neededWait(f.Agent), gaveUp(f.Agent)
-	say := fmt.Sprintf("set wait-limit: %s in agent.yml, and what Mesos and Marathon wait accordingly", shortDuration(needed))
+	say := fmt.Sprintf("set wait-limit: %s in agent.yml, and what Mesos and Marathon wait accordingly", api.FormatDuration(needed))
 	switch {
 	case n > 0:
 		return []Finding{warn(subject, "is %s, and %d containers ended here when they had waited so long for their volumes: if these "+
-			"were not in use elsewhere for good, %s", shortDuration(f.Agent.WaitLimit), n, say)}
+			"were not in use elsewhere for good, %s", api.FormatDuration(f.Agent.WaitLimit), n, say)}
 	case !known:
 		return nil // there is nothing to say yet
 	case needed > f.Agent.WaitLimit:
 		return []Finding{warn(subject, "is %s, but volumes took up to %s here (%s): %s",
-			shortDuration(f.Agent.WaitLimit), shortTime(took), wayText(v), say)}
+			api.FormatDuration(f.Agent.WaitLimit), shortTime(took), timesText(v), say)}
 	}
-	return []Finding{ok(subject, "is %s, volumes took up to %s here (%s)", shortDuration(f.Agent.WaitLimit), shortTime(took), wayText(v))}
+	return []Finding{ok(subject, "is %s, volumes took up to %s here (%s)", api.FormatDuration(f.Agent.WaitLimit), shortTime(took), timesText(v))}
 }
 
 // judgeMarathon compares how long Marathon waits for a task with how long volumes
@@ -128,18 +129,17 @@ func judgeMarathon(f *Facts) []Finding {
 	return []Finding{ok(subject, "is %v, at least %v are needed", f.Marathon.TaskLaunchTimeout, allowed)}
 }
 
+// timesText names the volumes that were counted together.
+func timesText(v api.VolumeTimes) string { return wayText(v.Way) + ", " + sizeText(v.UpTo) }
+
 // wayTexts name the ways for people.
 var wayTexts = map[api.VolumeWay]string{
 	api.WayHere: "already here", api.WayAttach: "attached", api.WayCreate: "made and formatted",
 	api.WayMove: "moved from another node", api.WayFence: "after fencing a lost node",
 }
 
-func wayText(v api.VolumeTimes) string {
-	text := wayTexts[v.Way]
-	if text == "" {
-		text = string(v.Way) // a newer agent's word
-	}
-	return text + ", " + sizeText(v.UpTo)
+func wayText(way api.VolumeWay) string {
+	return cmp.Or(wayTexts[way], string(way)) // what is not there is a newer agent's word
 }
 
 func sizeText(upTo int64) string {
@@ -160,12 +160,11 @@ func FormatTimes(s *api.AgentStatus) string {
 	w := tabwriter.NewWriter(&table, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "HOW\tSIZE\tVOLUMES\tHALF OF THEM\t99 %\t99.9 %\tSLOWEST\tGAVE UP")
 	for _, v := range s.Times {
-		how, size, _ := strings.Cut(wayText(v), ", ")
 		took := []string{"-", "-", "-", "-"}
 		if v.Count > 0 {
 			took = []string{shortTime(v.P50), shortTime(v.P99), shortTime(v.P999), shortTime(v.Max)}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\n", how, size, v.Count, strings.Join(took, "\t"), v.GaveUp)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\n", wayText(v.Way), sizeText(v.UpTo), v.Count, strings.Join(took, "\t"), v.GaveUp)
 	}
 	_ = w.Flush() // to memory
 	return table.String()
@@ -183,16 +182,4 @@ func shortTime(d time.Duration) string {
 	default:
 		return d.Round(time.Second).String()
 	}
-}
-
-// shortDuration writes 2m where the standard library writes 2m0s.
-func shortDuration(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }

@@ -210,12 +210,19 @@ func (c *Client) get(ctx context.Context, path string, into any) error {
 	return err
 }
 
+// onlyIf makes a write one that is done only while the configuration has a tag;
+// with "" it is done whatever that has.
+func onlyIf(tag string) http.Header {
+	if tag == "" {
+		return nil
+	}
+	return http.Header{headerMatch: {tag}}
+}
+
 // write makes a change to a dataset. Where it was refused because an earlier
 // attempt of the same call has made it already, it is a success; done tells.
 func (c *Client) write(ctx context.Context, req request, tag string, id api.DatasetID, done func(*api.Dataset) bool) (*Dataset, error) {
-	if tag != "" {
-		req.header = http.Header{headerMatch: {tag}}
-	}
+	req.header = onlyIf(tag)
 	var d Dataset
 	_, repeated, err := c.c.call(ctx, req, &d)
 	if err == nil {

@@ -70,10 +70,7 @@ func (c *Client) Volume(ctx context.Context, name string) (*api.DatasetDetail, e
 // ChangeVolume changes a dataset, by its id or by the name of a live one; tag as
 // for Create.
 func (c *Client) ChangeVolume(ctx context.Context, name string, change api.VolumeChange, tag string) (*api.DatasetDetail, error) {
-	req := request{method: http.MethodPatch, path: pathVolume(name), body: change}
-	if tag != "" {
-		req.header = http.Header{headerMatch: {tag}}
-	}
+	req := request{method: http.MethodPatch, path: pathVolume(name), body: change, header: onlyIf(tag)}
 	var detail api.DatasetDetail
 	if _, _, err := c.c.call(ctx, req, &detail); err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ const pollInterval = 200 * time.Millisecond
 // that follow each other closely may be seen as one. It costs nothing to wait:
 // the control service answers when something has changed.
 func (c *Client) AwaitVolume(ctx context.Context, name string, done func(*api.DatasetDetail) bool) (*api.DatasetDetail, error) {
-	path := "/v1/volumes/" + url.PathEscape(name)
+	path := pathVolume(name)
 	query := ""
 	for {
 		var detail api.DatasetDetail

@@ -68,11 +68,18 @@ func (s *State) find(id api.DatasetID) (*api.Dataset, error) {
 	if d := s.Dataset(id); d != nil {
 		return d, nil
 	}
-	if schema, ok := s.newer.Get(DatasetKey(id)); ok {
-		newer := &NewerError{Key: DatasetKey(id), Schema: schema}
-		return nil, api.Errorf(api.CodeUnavailable, "%v: update this control service", newer)
+	if err := s.readable(DatasetKey(id)); err != nil {
+		return nil, err
 	}
 	return nil, api.Errorf(api.CodeNotFound, "Dataset not found.")
+}
+
+// readable refuses a command about a record that a newer version has written.
+func (s *State) readable(key Key) error {
+	if schema, ok := s.newer.Get(key); ok {
+		return api.Errorf(api.CodeUnavailable, "%v: update this control service", &NewerError{Key: key, Schema: schema})
+	}
+	return nil
 }
 
 // mayCreate reports why no dataset can be created.

@@ -448,12 +448,7 @@ func (e *explanation) wanted() bool {
 }
 
 // name names the dataset.
-func (e *explanation) name() string {
-	if name := e.d.Name(); name != "" {
-		return "Dataset " + name
-	}
-	return "Dataset " + string(e.d.ID)
-}
+func (e *explanation) name() string { return "Dataset " + nameOf(e.d) }
 
 func (e *explanation) volume() string {
 	if e.d.Volume == nil {

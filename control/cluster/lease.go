@@ -84,9 +84,8 @@ func (c ExpireLeases) Apply(s *State) (Outcome, error) {
 // leaseOf returns the lease of a dataset that a command is about, nil if there
 // is none.
 func (s *State) leaseOf(id api.DatasetID) (*api.Lease, error) {
-	if schema, ok := s.newer.Get(LeaseKey(id)); ok {
-		newer := &NewerError{Key: LeaseKey(id), Schema: schema}
-		return nil, api.Errorf(api.CodeUnavailable, "%v: update this control service", newer)
+	if err := s.readable(LeaseKey(id)); err != nil {
+		return nil, err
 	}
 	return s.Lease(id), nil
 }
