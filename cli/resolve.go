@@ -111,6 +111,7 @@ func chosen(q api.VolumeQuery, d *api.DatasetDetail) bool {
 	return (q.Gone || !d.Dataset.Destroyed) &&
 		(q.Name == "" || d.Dataset.Name() == q.Name) &&
 		strings.HasPrefix(string(d.Dataset.ID), q.ID) &&
+		(q.Set == "" || d.Dataset.Member != nil && d.Dataset.Member.Set == q.Set) &&
 		(q.Status == "" || d.Status == q.Status) &&
 		(q.Node == "" || d.Dataset.HeldBy(q.Node) || d.Dataset.Primary == q.Node)
 }

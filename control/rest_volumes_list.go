@@ -41,7 +41,7 @@ func (r *request) volumeQuery() api.VolumeQuery {
 	q := api.VolumeQuery{
 		Gone: r.query("deleted") == "true" || r.query("status") == string(cluster.StatusDestroyed),
 		Name: r.query("name"), ID: strings.ToLower(r.query("id")), Status: r.query("status"), Node: nodeID(r.query("node")),
-		Metadata: map[string]string{},
+		Set: r.query("set"), Metadata: map[string]string{},
 	}
 	for _, entry := range r.URL.Query()["metadata"] {
 		key, value, _ := strings.Cut(entry, "=")
@@ -77,6 +77,7 @@ func chosen(d *api.Dataset, q api.VolumeQuery) bool {
 	if d.Destroyed && !q.Gone ||
 		q.Name != "" && d.Name() != q.Name ||
 		!strings.HasPrefix(string(d.ID), q.ID) ||
+		q.Set != "" && (d.Member == nil || d.Member.Set != q.Set) ||
 		q.Node != "" && d.Primary != q.Node && !d.HeldBy(q.Node) {
 		return false
 	}

@@ -363,7 +363,7 @@ func (w *world) checkServed() {
 	}
 	for d := range w.s.Datasets() {
 		if d.Member != nil && !d.Deleted && (d.Member.User != nil || d.Member.Sought) {
-			w.t.Fatalf("all have ended, and %s is still %+v's", d.Member, d.Member.User)
+			w.t.Fatalf("all have ended, and %s is still %+v's: %s", d.Member, d.Member.User, dump(w.s)[cluster.DatasetKey(d.ID)])
 		}
 	}
 }
