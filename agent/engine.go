@@ -252,13 +252,13 @@ func (e *engine) plan(d *dataset) (task, bool) {
 	g := decide(e.node, want{
 		record:    d.record,
 		synced:    e.synced,
-		consumers: len(d.consumers),
+		consumers: e.counted(d),
 		acquiring: d.record != nil && e.names[d.record.Name()] > 0 || e.expected(d),
 		spent:     d.spent != 0 && d.record != nil && d.record.Epoch == d.spent,
 		leased:    e.leases[d.id].HeldBy(e.node),
 		mounted:   d.seen.phase == api.PhaseMounted,
 	})
-	if e.expected(d) {
+	if e.expected(d) || e.bereft(d) {
 		e.memberCame()
 	}
 	t := task{goal: g, seen: d.seen, record: d.record, views: e.wantedViews(d)}
@@ -273,7 +273,7 @@ func (e *engine) plan(d *dataset) (task, bool) {
 		t.act = next(d.seen.phase, g, facts{
 			registered: d.registered(),
 			waiting:    d.record != nil && d.record.AwaitedBy(e.node),
-			used:       len(d.consumers) > 0,
+			used:       e.counted(d) > 0,
 			wantBind:   d.readOnly(),
 			wantViews:  !e.stepper.views.are(d.seen.mounted, t.views),
 			bound:      d.seen.bound,

@@ -96,6 +96,17 @@ func (v *Volumes) resolve(ctx context.Context, id string, volumes []consumedVolu
 		if vol.Member == nil {
 			continue
 		}
+		if !vol.pending() && v.engine.lost(id, *vol) {
+			reply, err := v.control.Member(ctx, vol.request(id, nil))
+			if err != nil {
+				return fmt.Errorf("volume %s (%s): %w", vol.Name, vol.Key, err)
+			}
+			if reply.Dataset == nil {
+				v.members.explain(id, reply.Why)
+				return nil
+			}
+			v.engine.learn(reply.Dataset)
+		}
 		if !vol.pending() {
 			if _, number, ok := api.ParseMemberName(vol.Name); ok && index == nil {
 				index = &number
@@ -143,7 +154,7 @@ func (v *Volumes) seek(ctx context.Context) {
 		case <-again.C:
 		}
 		for _, c := range v.journal.all() {
-			if !c.pending() {
+			if !c.pending() && !v.lost(c) {
 				continue
 			}
 			if err := v.seekFor(ctx, c.ID); err != nil && ctx.Err() == nil {
@@ -164,7 +175,7 @@ func (v *Volumes) seekFor(ctx context.Context, id string) error {
 	}
 	defer unlock()
 	old := v.journal.get(id)
-	if old == nil || !old.pending() {
+	if old == nil || !old.pending() && !v.lost(old) {
 		return nil
 	}
 	c := *old
@@ -252,7 +263,57 @@ func sentence(text string) string {
 	return text + "."
 }
 
+// lost reports whether a consumer has been given a member that is no longer its own:
+// its node was taken for lost meanwhile, or the control service restored from a backup.
+func (v *Volumes) lost(c *consumer) bool {
+	return slices.ContainsFunc(c.Volumes, func(vol consumedVolume) bool { return v.engine.lost(c.ID, vol) })
+}
+
+func (e *engine) lost(id string, vol consumedVolume) bool {
+	if vol.Member == nil || vol.pending() {
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.synced && !e.owns(e.track(vol.Dataset), id)
+}
+
 // What follows is what the engine knows of members. The caller has the mutex.
+
+// owns reports whether a member belongs to a container here.
+func (e *engine) owns(d *dataset, consumer string) bool {
+	u := d.record.UserOn(e.node)
+	return u != nil && u.Consumer == api.RootConsumer(consumer)
+}
+
+// counted returns how many consumers a dataset has for which it has to be here: of
+// members, those that it belongs to, and those that see it still.
+func (e *engine) counted(d *dataset) int {
+	n := 0
+	var there []string
+	for id, v := range d.consumers {
+		if v.Member != nil && !e.owns(d, id) {
+			if there == nil {
+				there = e.stepper.views.on(d.seen.mounted)
+			}
+			if !slices.Contains(there, v.Member.View) {
+				continue
+			}
+		}
+		n++
+	}
+	return n
+}
+
+// bereft reports whether a member has consumers here that it does not belong to.
+func (e *engine) bereft(d *dataset) bool {
+	for id, v := range d.consumers {
+		if v.Member != nil && !e.owns(d, id) {
+			return true
+		}
+	}
+	return false
+}
 
 // ownerless reports whether a member of a set belongs to a container of this node
 // that is no consumer: it has ended, or was never launched.
@@ -269,20 +330,20 @@ func (e *engine) expected(d *dataset) bool {
 		return false
 	}
 	for id := range d.consumers {
-		if api.RootConsumer(id) == u.Consumer {
+		if e.owns(d, id) {
 			return false
 		}
 	}
 	return e.roots[u.Consumer] > 0 || e.stepper.journal.hasRoot(u.Consumer)
 }
 
-// others reports whether a member is used by others here than the container that it
+// others reports whether a member is seen by others here than the container that it
 // belongs to. They keep what they see until they end; so whom it belongs to now has
 // to wait.
 func (e *engine) others(d *dataset) bool {
-	u := d.record.UserOn(e.node)
+	there := e.stepper.views.on(d.seen.mounted)
 	for id, v := range d.consumers {
-		if v.Member == nil || u == nil || api.RootConsumer(id) != u.Consumer {
+		if v.Member == nil || !e.owns(d, id) && slices.Contains(there, v.Member.View) {
 			return true
 		}
 	}
@@ -297,8 +358,8 @@ func (e *engine) wantedViews(d *dataset) []string {
 	}
 	there, alone := e.stepper.views.on(d.seen.mounted), !e.others(d)
 	var want []string
-	for _, v := range d.consumers {
-		if v.Member != nil && (alone || slices.Contains(there, v.Member.View)) && !slices.Contains(want, v.Member.View) {
+	for id, v := range d.consumers {
+		if v.Member != nil && (e.owns(d, id) && alone || slices.Contains(there, v.Member.View)) && !slices.Contains(want, v.Member.View) {
 			want = append(want, v.Member.View)
 		}
 	}
@@ -321,7 +382,7 @@ func (e *engine) claim(ctx context.Context, d *dataset) (*api.Dataset, error) {
 	e.mu.Lock()
 	var req *api.MemberRequest
 	for id, v := range d.consumers {
-		if v.Member != nil {
+		if v.Member != nil && (req == nil || e.owns(d, id)) {
 			r := v.request(id, nil)
 			req = &r
 		}

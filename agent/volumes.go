@@ -200,7 +200,7 @@ func (v *Volumes) Await(ctx context.Context, id string, progress func(string)) (
 			}
 			vol = c.Volumes[i]
 		}
-		if err := v.awaitOne(ctx, vol, timer.C, progress); err != nil {
+		if err := v.awaitOne(ctx, id, vol, timer.C, progress); err != nil {
 			return nil, err
 		}
 	}
@@ -208,7 +208,7 @@ func (v *Volumes) Await(ctx context.Context, id string, progress func(string)) (
 }
 
 // awaitOne waits for one volume.
-func (v *Volumes) awaitOne(ctx context.Context, vol consumedVolume, limit <-chan time.Time, progress func(string)) error {
+func (v *Volumes) awaitOne(ctx context.Context, id string, vol consumedVolume, limit <-chan time.Time, progress func(string)) error {
 	again := time.NewTicker(explainEvery)
 	defer again.Stop()
 	var told string
@@ -217,7 +217,7 @@ func (v *Volumes) awaitOne(ctx context.Context, vol consumedVolume, limit <-chan
 		if now.serves(vol) {
 			return nil
 		}
-		why := v.explain(ctx, vol, now)
+		why := v.explain(ctx, id, vol, now)
 		if now.final {
 			return api.Errorf(api.CodeInternal, "volume %s (%s): %s", vol.Name, vol.Key, why)
 		}
@@ -237,9 +237,12 @@ func (v *Volumes) awaitOne(ctx context.Context, vol consumedVolume, limit <-chan
 }
 
 // explain says in a sentence why a volume is not ready.
-func (v *Volumes) explain(ctx context.Context, vol consumedVolume, now glance) string {
+func (v *Volumes) explain(ctx context.Context, consumer string, vol consumedVolume, now glance) string {
 	if now.final {
 		return now.failure.Cause
+	}
+	if why, _ := v.members.look(consumer); why != "" {
+		return strings.TrimSuffix(why, ".")
 	}
 	if now.failure != nil {
 		return fmt.Sprintf("cannot %s since %s (%d attempts): %s", now.failure.Action,

@@ -63,12 +63,11 @@ func (w *world) inUse(node api.NodeID, id api.DatasetID) bool {
 	return false
 }
 
-// used reports whether an agent knows of somebody who uses a member there.
+// used reports whether an agent knows of somebody for whom a member has to be there:
+// whom it belongs to, or who still sees it.
 func (a *modelAgent) used(w *world, id api.DatasetID) bool {
-	for _, c := range a.disk {
-		if c.member == id {
-			return true
-		}
+	if u := a.view[id].UserOn(a.node); u != nil && a.disk[u.Consumer] != nil && a.disk[u.Consumer].member == id {
+		return true
 	}
 	return w.inUse(a.node, id)
 }
@@ -105,7 +104,7 @@ func (w *world) serve(a *modelAgent, d *api.Dataset) {
 		return
 	}
 	for _, c := range a.disk {
-		if c.member == d.ID && c.id != u.Consumer {
+		if c.id != u.Consumer && w.containers[c.id].member == d.ID {
 			return // which keeps its view of it until it has ended
 		}
 	}
@@ -353,7 +352,8 @@ func (w *world) serveAll(a *modelAgent) {
 func (w *world) checkServed() {
 	for _, a := range w.agents {
 		for id, c := range a.disk {
-			w.t.Fatalf("consumer %s on %s still waits for a member of %s: %+v, %+v", id, a.node, c.set, *c, w.s.Set(c.set))
+			w.t.Fatalf("consumer %s on %s still waits for a member of %s: %+v, %+v, %s", id, a.node, c.set, *c, w.s.Set(c.set), dump(w.s)[cluster.DatasetKey(c.member)])
+			_ = dump
 		}
 	}
 	for set := range w.s.Sets() {
