@@ -108,7 +108,7 @@ func newVolumesList(g *group) *cobra.Command {
 	flags.StringVar(&q.Set, "set", "", "only the members of a volume set")
 	flags.StringSliceVarP(&metadata, "metadata", "m", nil, "only those with KEY=VALUE, several with commas")
 	completeFlags(cmd, map[string]cobra.CompletionFunc{
-		"status": words(statuses()...), "node": g.completeNode, "name": g.completeVolume, "output": words(formats()...),
+		"status": words(statuses()...), "node": g.completeNode, "name": g.completeVolume, "set": g.completeSet, "output": words(formats()...),
 	})
 	return cmd
 }
