@@ -71,21 +71,29 @@ func (m *members) look(consumer string) (why string, changed <-chan struct{}) {
 // pending reports whether a consumer waits for a member of a set.
 func (c *consumer) pending() bool { return slices.ContainsFunc(c.Volumes, consumedVolume.pending) }
 
-// claimMembers claims what a consumer asks for of volume sets, and fills it in.
+// claimMembers claims what a consumer asks for of volume sets, and fills that in:
+// what else is among its volumes is another goroutine's.
 func (v *Volumes) claimMembers(ctx context.Context, req api.AcquireRequest, volumes []consumedVolume) error {
+	var members []consumedVolume
+	var places []int
 	for i, want := range req.Volumes {
 		if want.Each == 0 {
 			continue
 		}
-		volumes[i] = consumedVolume{
+		places = append(places, i)
+		members = append(members, consumedVolume{
 			Key: want.Key, Name: want.Name, ReadOnly: want.ReadOnly,
 			Member: &consumedMember{
 				Set:  api.DatasetSpec{Name: want.Name, Size: want.Size, FS: want.FS, Profile: want.Profile},
 				Each: want.Each, Instance: req.Instance, View: memberView(req.Consumer, want.Name, want.ReadOnly),
 			},
-		}
+		})
 	}
-	return v.resolve(ctx, req.Consumer, volumes)
+	err := v.resolve(ctx, req.Consumer, members)
+	for i, place := range places {
+		volumes[place] = members[i]
+	}
+	return err
 }
 
 // resolve finds out, as far as it can be by now, which members a consumer has.
