@@ -2,6 +2,7 @@ package agent
 
 import (
 	"slices"
+	"time"
 
 	"github.com/flocker-mesos/flocker/api"
 )
@@ -59,8 +60,9 @@ func (e *engine) heldByName(name string) *api.Dataset {
 	return nil
 }
 
-// addConsumer starts bringing a consumer's volumes.
-func (e *engine) addConsumer(c *consumer) {
+// addConsumer starts bringing a consumer's volumes, for which it has asked at a
+// moment, zero for one that an earlier agent has served.
+func (e *engine) addConsumer(c *consumer, asked time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, v := range c.Volumes {
@@ -70,6 +72,7 @@ func (e *engine) addConsumer(c *consumer) {
 		d := e.track(v.Dataset)
 		d.consumers[c.ID] = v
 		d.final = false // who comes anew deserves an attempt
+		e.ask(d, asked)
 		e.wake(d)
 	}
 }
@@ -84,6 +87,7 @@ func (e *engine) removeConsumer(c *consumer) {
 		}
 		d := e.track(v.Dataset)
 		delete(d.consumers, c.ID)
+		e.abandon(d)
 		e.wake(d)
 	}
 	e.wakeMembers(api.RootConsumer(c.ID))

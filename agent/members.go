@@ -186,6 +186,7 @@ func (v *Volumes) seekFor(ctx context.Context, id string) error {
 	if old == nil || !old.pending() && !v.lost(old) {
 		return nil
 	}
+	asked := time.Now()
 	c := *old
 	c.Volumes = slices.Clone(old.Volumes)
 	resolveErr := v.resolve(ctx, id, c.Volumes)
@@ -201,7 +202,13 @@ func (v *Volumes) seekFor(ctx context.Context, id string) error {
 	if err := v.journal.put(&c); err != nil {
 		return errors.Join(resolveErr, err)
 	}
-	v.engine.addConsumer(&c)
+	came := consumer{Consumer: c.Consumer}
+	for i, vol := range c.Volumes {
+		if old.Volumes[i].pending() && !vol.pending() {
+			came.Volumes = append(came.Volumes, vol)
+		}
+	}
+	v.engine.addConsumer(&came, asked)
 	v.log.Info("consumer got a member of a volume set", "consumer", id, "volumes", names(c.Volumes))
 	return resolveErr
 }

@@ -76,6 +76,7 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 	if req.Consumer == "" || len(req.Volumes) == 0 {
 		return nil, api.Errorf(api.CodeInvalid, "an acquire request names a consumer and at least one volume")
 	}
+	asked := time.Now()
 	unlock, err := v.lock(ctx, req.Consumer)
 	if err != nil {
 		return nil, err
@@ -119,7 +120,7 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 	if err := v.journal.put(c); err != nil {
 		return nil, err
 	}
-	v.engine.addConsumer(c)
+	v.engine.addConsumer(c, asked)
 	if c.pending() {
 		v.members.wake()
 	}

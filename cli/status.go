@@ -39,6 +39,7 @@ func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 	p.Field("Store", "%s, revision %d", s.Store, s.Revision)
 	p.Field("Datasets", "%d, %d not as wanted", s.Datasets, s.AllTroubles)
 	p.Field("Policy", "on-lost-node: %s", s.Settings.OnLostNode)
+	describeMasters(p, s)
 	if !s.StaleSince.IsZero() {
 		p.Space()
 		p.Prose(fmt.Sprintf("The store cannot be reached %s: %s", output.Since(s.StaleSince, s.Now), s.StaleCause))
@@ -53,6 +54,7 @@ func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 	if len(s.Nodes) > 0 {
 		p.Space()
 		p.Table(nodeDetailsTable(p, s.Nodes, s.Now))
+		describeLostInMesos(p, s.Nodes, s.Now)
 	}
 	describeExpiry(p, s)
 	for _, d := range s.Troubles {

@@ -18,7 +18,7 @@ func (a *rest) changeVolume(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	res, err := a.replica.Do(r.Context(), cluster.ChangeDataset{
+	res, err := a.decide(r, cluster.ChangeDataset{
 		At: a.now(), Expect: r.expect(), ID: found.Dataset.ID, Size: change.Size, Metadata: change.Metadata,
 	})
 	if err != nil {
@@ -27,7 +27,7 @@ func (a *rest) changeVolume(w http.ResponseWriter, r *request) error {
 	if len(res.Changes) > 0 {
 		a.log.Info("dataset was changed", "dataset", res.Dataset.ID, "name", res.Dataset.Name(), "size", res.Dataset.Size, "by", r.who.name)
 	}
-	full := detail(res.State, res.Dataset, a.now())
+	full := detail(res.State, res.Dataset, a.evidence(res.State), a.now())
 	w.Header().Set("ETag", tagOf(full))
 	reply(w, http.StatusOK, full)
 	return nil

@@ -2,7 +2,6 @@ package control
 
 import (
 	"net/http"
-	"slices"
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/control/cluster"
@@ -10,9 +9,10 @@ import (
 
 // listNodes lists all nodes that have ever connected.
 func (a *rest) listNodes(w http.ResponseWriter, _ *request) error {
-	nodes := slices.Collect(a.replica.State().Nodes())
-	if nodes == nil {
-		nodes = []*api.Node{}
+	s := a.replica.State()
+	mesos, nodes := a.evidence(s), []*api.NodeDetail{}
+	for n := range s.Nodes() {
+		nodes = append(nodes, nodeDetail(s, n, mesos))
 	}
 	reply(w, http.StatusOK, nodes)
 	return nil
@@ -25,21 +25,25 @@ func (a *rest) getNode(w http.ResponseWriter, r *request) error {
 	if n == nil {
 		return api.Errorf(api.CodeNotFound, "there is no node %s: none with that id has ever connected", id)
 	}
-	reply(w, http.StatusOK, nodeDetail(s, n))
+	reply(w, http.StatusOK, nodeDetail(s, n, a.evidence(s)))
 	return nil
 }
 
 // giveUpNode takes an operator's word that a silent node is off.
 func (a *rest) giveUpNode(w http.ResponseWriter, r *request) error {
 	id := r.node()
-	res, err := a.replica.Do(r.Context(), cluster.GiveUpNode{At: a.now(), Node: id})
+	res, err := a.decide(r, cluster.GiveUpNode{At: a.now(), Node: id})
 	if err != nil {
 		return err
 	}
 	if len(res.Changes) > 0 {
-		a.log.Warn("node was given up", "node", res.Node.Name(), "id", id, "by", r.who.name)
+		said := "nothing"
+		if m := a.evidence(res.State)(id); m != nil {
+			said = string(m.State)
+		}
+		a.log.Warn("node was given up", "node", res.Node.Name(), "id", id, "by", r.who.name, "mesos_says", said)
 	}
-	reply(w, http.StatusOK, nodeDetail(res.State, res.State.Node(id)))
+	reply(w, http.StatusOK, nodeDetail(res.State, res.State.Node(id), a.evidence(res.State)))
 	return nil
 }
 
@@ -50,13 +54,13 @@ func (a *rest) undrainNode(w http.ResponseWriter, r *request) error { return a.d
 
 func (a *rest) drain(w http.ResponseWriter, r *request, end bool) error {
 	id := r.node()
-	res, err := a.replica.Do(r.Context(), cluster.DrainNode{At: a.now(), Node: id, End: end})
+	res, err := a.decide(r, cluster.DrainNode{At: a.now(), Node: id, End: end})
 	if err != nil {
 		return err
 	}
 	if len(res.Changes) > 0 {
 		a.log.Info("draining of a node", "node", res.Node.Name(), "id", id, "ends", end, "by", r.who.name)
 	}
-	reply(w, http.StatusOK, nodeDetail(res.State, res.State.Node(id)))
+	reply(w, http.StatusOK, nodeDetail(res.State, res.State.Node(id), a.evidence(res.State)))
 	return nil
 }

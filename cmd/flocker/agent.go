@@ -13,8 +13,10 @@ import (
 	"github.com/flocker-mesos/flocker/api/client"
 	"github.com/flocker-mesos/flocker/backend/stopcommand"
 	"github.com/flocker-mesos/flocker/catalog"
+	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/fault"
 	"github.com/flocker-mesos/flocker/isolator/reconcile"
+	"github.com/flocker-mesos/flocker/marathon/info"
 	"github.com/flocker-mesos/flocker/pki"
 )
 
@@ -25,7 +27,7 @@ func newAgent() *cobra.Command {
 		Short: "Run the agent of this machine, which brings its containers their volumes",
 		Long: "Runs the agent of this machine. Containers go on and volumes stay mounted when it ends; the\n" +
 			"next one finds everything again.",
-		Args: takes(cobra.NoArgs, "nothing but flags"),
+		Args: usage.Takes(cobra.NoArgs, "nothing but flags"),
 	}
 	load := settingsFlags(cmd, settings, defaultAgentConfig, agentHelp)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -64,7 +66,7 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 	registry.MustRegister(creds)
 	deps := agent.Deps{
 		Node: node, Backend: volumes, Dial: dialer(control, creds),
-		Mesos: settings.Mesos.Agent, Version: version, Log: log, Metrics: registry, Now: fault.Now,
+		Mesos: settings.Mesos.Agent, Marathon: info.Asker{}, Version: version, Log: log, Metrics: registry, Now: fault.Now,
 	}
 	if settings.Stop != "" {
 		if deps.Stopper, err = stopcommand.New(settings.Stop); err != nil {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flocker-mesos/flocker/catalog"
+	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/control"
 	"github.com/flocker-mesos/flocker/control/store/consul"
 	"github.com/flocker-mesos/flocker/fault"
@@ -23,7 +24,7 @@ func newControl() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "control",
 		Short: "Run the control service, which knows all datasets and who holds them",
-		Args:  takes(cobra.NoArgs, "nothing but flags"),
+		Args:  usage.Takes(cobra.NoArgs, "nothing but flags"),
 	}
 	load := settingsFlags(cmd, settings, defaultControlConfig, controlHelp)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -81,8 +82,16 @@ func openControl(settings *controlSettings, log *slog.Logger) (*control.Service,
 		return nil, err
 	}
 	_, _, cluster := creds.Identity()
-	return control.New(settings.Control, control.Deps{
+	deps := control.Deps{
 		Cluster: cluster, UserTLS: creds.Server(pki.RoleUser, pki.RoleReader), AgentTLS: creds.Server(pki.RoleNode),
 		Credentials: creds, Version: version, Log: log, Now: fault.Now,
-	})
+	}
+	mesos, err := settings.Masters.watcher(log)
+	if err != nil {
+		return nil, err
+	}
+	if mesos != nil {
+		deps.Mesos = mesos // and not a Mesos that is no nil
+	}
+	return control.New(settings.Control, deps)
 }

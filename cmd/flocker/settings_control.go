@@ -11,17 +11,23 @@ type controlSettings struct {
 	Control control.Config `yaml:",inline"`
 	// Register is the service of Consul's catalogue that this replica is put
 	// into, "" for none. It is Consul's where the log is.
-	Register string      `yaml:"register"`
-	Log      logSettings `yaml:"log"`
+	Register string          `yaml:"register"`
+	Masters  mastersSettings `yaml:",inline"`
+	Log      logSettings     `yaml:"log"`
 }
 
 func defaultControlSettings() *controlSettings {
-	return &controlSettings{Control: control.DefaultConfig(), Register: "flocker-control", Log: logSettings{Format: logText}}
+	return &controlSettings{
+		Control: control.DefaultConfig(), Register: "flocker-control", Masters: defaultMastersSettings(), Log: logSettings{Format: logText},
+	}
 }
 
 // Validate says which setting is wrong, and what would be right.
 func (s *controlSettings) Validate() error {
 	if err := s.Log.validate(); err != nil {
+		return err
+	}
+	if err := s.Masters.validate(); err != nil {
 		return err
 	}
 	if s.Register != "" {

@@ -40,6 +40,15 @@ var controlHelp = map[string]string{
 	"keep-deleted":   "how long deleted datasets are still listed, and their ids reserved, after their volumes are gone",
 	"on-lost-node": "what is done to a node that is silent but can still write to its volumes, so that they can follow their containers: " +
 		"wait, stop-instance or force-detach",
-	"log.level":  "DEBUG, INFO, WARN or ERROR",
-	"log.format": "text or json",
+	"mesos-masters": "URLs of the Mesos masters, with commas between them, such as `http://10.0.0.1:5050`; with them it is shown what Mesos says of lost nodes. " +
+		"Any of them leads to the one that leads",
+	"mesos-user":          "user of Mesos' --http_credentials, where its masters want one",
+	"mesos-password-file": "file with that user's password, which may be changed at any time",
+	"mesos-ca-file":       "file of the authorities that the masters' certificates are of, where it is https; empty for the system's",
+	"mesos-cert-file":     "certificate for masters that want one",
+	"mesos-key-file":      "its key",
+	"mesos-interval":      "how often the masters are asked, beside what their stream of events tells",
+	"mesos-max-answer":    "largest answer, or event of the stream, that is read: the first event has the whole state of Mesos in it",
+	"log.level":           "DEBUG, INFO, WARN or ERROR",
+	"log.format":          "text or json",
 }

@@ -24,12 +24,16 @@ const (
 	kindState   = "states"
 	kindNode    = "nodes"
 	kindReplica = "replicas"
+	kindBarred  = "barred"
 	kindLease   = "leases"
 	kindSet     = "sets"
 )
 
 // KeyMeta names the record about the log itself.
 const KeyMeta Key = kindMeta
+
+// KeyBarred names the record of requests that were tried again lately.
+const KeyBarred Key = kindBarred
 
 // DatasetKey names the record of a dataset.
 func DatasetKey(id api.DatasetID) Key { return Key(kindDataset + "/" + string(id)) }
@@ -100,6 +104,7 @@ type Change struct {
 	State   *api.DatasetState
 	Node    *api.Node
 	Replica *api.Replica
+	Barred  *Barred
 	Lease   *api.Lease
 	Set     *api.VolumeSet
 }
@@ -134,6 +139,8 @@ func Encode(c Change) ([]byte, error) {
 		record = c.Node
 	case c.Replica != nil:
 		record = c.Replica
+	case c.Barred != nil:
+		record = c.Barred
 	case c.Lease != nil:
 		record = c.Lease
 	case c.Set != nil:
@@ -187,6 +194,9 @@ func Decode(key Key, value []byte) (Change, error) {
 	case kindReplica:
 		c.Replica = &api.Replica{}
 		record = c.Replica
+	case kindBarred:
+		c.Barred = &Barred{}
+		record = c.Barred
 	case kindLease:
 		c.Lease = &api.Lease{}
 		record = c.Lease
@@ -222,6 +232,7 @@ func Decode(key Key, value []byte) (Change, error) {
 func (c Change) sound(id string) error {
 	switch {
 	case c.Meta != nil && (id != "" || c.Meta.Cluster == ""),
+		c.Barred != nil && id != "",
 		c.Dataset != nil && (id == "" || string(c.Dataset.ID) != id),
 		c.State != nil && (id == "" || string(c.State.ID) != id),
 		c.Node != nil && (id == "" || string(c.Node.ID) != id),

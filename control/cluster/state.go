@@ -27,6 +27,7 @@ type State struct {
 	replicas *btree.Map[api.ReplicaID, *api.Replica]
 	leases   *btree.Map[api.DatasetID, *api.Lease]
 	sets     *btree.Map[string, *api.VolumeSet] // by setID
+	barred   *Barred                            // nil while there are none
 	newer    *btree.Map[Key, int]               // records that only a newer version understands, with their schema
 
 	// Indexes, kept by Put.
@@ -256,6 +257,8 @@ func (s *State) Put(changes ...Change) {
 			} else {
 				s.states.Set(api.DatasetID(id), c.State)
 			}
+		case kindBarred:
+			s.barred = c.Barred
 		case kindNode:
 			s.putNode(api.NodeID(id), c.Node)
 		case kindReplica:

@@ -9,9 +9,9 @@ import (
 )
 
 // Upkeep does what follows from the state and nobody has to ask for: it begins
-// and ends the fencing of lost holders, lets go of what users have put on
-// nodes that are being drained, gives back what users have put on nodes that were
-// lost, and gives members of sets to who waits for them.
+// and ends the fencing of lost holders, lets go of what users have put on nodes
+// that are being drained, gives back to nodes that have come back what users have
+// put there, and gives members of sets to who waits for them.
 type Upkeep struct {
 	At    time.Time
 	Limit int // of datasets, so that one commit can take it
@@ -47,8 +47,8 @@ func (s *State) upkeep(at time.Time, limit int) []Change {
 // should be.
 func (s *State) kept(old *api.Dataset, at time.Time) *api.Dataset {
 	fence := s.fenceFor(old, at)
-	unpin, returns := s.leavesDrained(old), s.returns(old)
-	if sameFence(old.Fence, fence) && !unpin && !returns {
+	unpin, home := s.leavesDrained(old), s.comesHome(old)
+	if sameFence(old.Fence, fence) && !unpin && !home {
 		return nil
 	}
 	d := s.draft(old)
@@ -56,16 +56,16 @@ func (s *State) kept(old *api.Dataset, at time.Time) *api.Dataset {
 	if unpin {
 		d.Pinned = false
 	}
-	if returns {
+	if home {
 		grant(d, d.Primary, at)
 	}
 	return d
 }
 
-// returns reports whether nobody has a dataset that a user has put on a node which is
-// back: it was taken from it while it was lost, for somebody who has no use for it
-// any more.
-func (s *State) returns(d *api.Dataset) bool {
+// comesHome reports whether nobody holds a dataset that a user has put on a node
+// which is there: it was lost when it gave the dataset up, or had it taken from it,
+// and is back.
+func (s *State) comesHome(d *api.Dataset) bool {
 	n := s.Node(d.Primary)
 	return d.Pinned && !d.Deleted && d.Holder == nil && n != nil && n.Connected && n.Draining.IsZero()
 }
