@@ -73,7 +73,10 @@ func TestWhoLeavesTheQueueOfASetIsNotGivenAMember(t *testing.T) {
 	}
 	w.member(a, api.MemberRequest{Consumer: "c2", Leave: true})
 	w.report(a, api.DatasetReport{State: api.DatasetState{ID: d.ID}, Free: d.UserOn(nodeA).Claim})
-	if got := w.await(a, d.ID, func(n *api.Dataset) bool { return n.UserOn(nodeA) != nil && n.UserOn(nodeA).Claim != d.UserOn(nodeA).Claim }); got.UserOn(nodeA).Consumer != "c3" {
+	got := w.await(a, d.ID, func(n *api.Dataset) bool {
+		return n.UserOn(nodeA) != nil && n.UserOn(nodeA).Claim != d.UserOn(nodeA).Claim
+	})
+	if got.UserOn(nodeA).Consumer != "c3" {
 		t.Errorf("got %+v, want c3's", got.Member)
 	}
 }
