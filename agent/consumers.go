@@ -277,16 +277,19 @@ func (j *journal) get(id string) *consumer {
 	return j.consumers[id]
 }
 
-// hasRoot reports whether a container, or one that is in it, is a consumer.
-func (j *journal) hasRoot(root string) bool {
+// usesMember reports whether a container, or one that is in it, has a member of a set,
+// or waits for one. Which one that is may be left open.
+func (j *journal) usesMember(root, set string, id api.DatasetID) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if _, ok := j.consumers[root]; ok {
-		return true
-	}
-	for id := range j.consumers {
-		if api.RootConsumer(id) == root {
-			return true
+	for consumer, c := range j.consumers {
+		if api.RootConsumer(consumer) != root {
+			continue
+		}
+		for _, v := range c.Volumes {
+			if v.Member != nil && v.Member.Set.Name == set && (id == "" || v.pending() || v.Dataset == id) {
+				return true
+			}
 		}
 	}
 	return false

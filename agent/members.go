@@ -257,7 +257,7 @@ func (v *Volumes) leave(ctx context.Context, c *consumer) {
 			continue
 		}
 		v.removeView(vol.Member.View)
-		if v.journal.hasRoot(api.RootConsumer(c.ID)) {
+		if v.journal.usesMember(api.RootConsumer(c.ID), vol.Member.Set.Name, "") {
 			continue // another container of the same pod
 		}
 		req := vol.request(c.ID, nil)
@@ -334,7 +334,7 @@ func (e *engine) bereft(d *dataset) bool {
 // that is no consumer: it has ended, or was never launched.
 func (e *engine) ownerless(d *dataset) bool {
 	u := d.record.UserOn(e.node)
-	return u != nil && !d.record.Destroyed && e.roots[u.Consumer] == 0 && !e.stepper.journal.hasRoot(u.Consumer)
+	return u != nil && !d.record.Destroyed && e.roots[u.Consumer] == 0 && !e.stepper.journal.usesMember(u.Consumer, d.record.Member.Set, d.id)
 }
 
 // expected reports whether a member of a set belongs to a container of this node that
@@ -349,7 +349,7 @@ func (e *engine) expected(d *dataset) bool {
 			return false
 		}
 	}
-	return e.roots[u.Consumer] > 0 || e.stepper.journal.hasRoot(u.Consumer)
+	return e.roots[u.Consumer] > 0 || e.stepper.journal.usesMember(u.Consumer, d.record.Member.Set, d.id)
 }
 
 // others reports whether a member is seen by others here than the container that it

@@ -94,11 +94,13 @@ func (w *world) apply(cmd cluster.Command) (cluster.Outcome, error) {
 	if !maps.Equal(before, dump(w.s)) {
 		w.t.Fatalf("%T: putting changes into a clone changed the original", cmd)
 	}
+	old := w.s
 	w.s = next
 	if len(out.Changes) == 0 {
 		return out, nil
 	}
 	w.changes++
+	w.checkUsers(old, cmd)
 	if err := checkState(w.s); err != nil {
 		w.t.Fatalf("after %T: %v", cmd, err)
 	}
@@ -125,6 +127,9 @@ func (w *world) count(old, s *cluster.State) {
 		}
 		if was.Holder != nil && d.Holder != nil && was.Epoch < d.Epoch {
 			w.seen["handed over"]++
+		}
+		if was.Member != nil && was.Member.Sought && was.Revoked() && d.Member.User == nil {
+			w.seen["freed from a lost node for who waits"]++
 		}
 		if was.Volume == nil && d.Volume != nil {
 			w.seen["registered"]++

@@ -24,11 +24,13 @@ type modelConsumer struct {
 // of it at once.
 type modelContainer struct {
 	node     api.NodeID
+	set      string
 	instance string
 	member   api.DatasetID // that it has seen
 	waited   bool
 	ended    bool
 	known    bool // by its agent, on disk
+	tried    bool // to be launched again
 }
 
 func newModelAgent(node api.NodeID) *modelAgent {
@@ -83,7 +85,7 @@ func (w *world) member(a *modelAgent, d *api.Dataset) bool {
 	switch {
 	case a.claiming[u.Consumer] != nil:
 		return true
-	case c == nil:
+	case c == nil || c.set != d.Member.Set || c.member != "" && c.member != d.ID:
 		w.send(a, cluster.Report{At: w.now, Node: a.node, Stream: a.stream, Datasets: []api.DatasetReport{
 			{State: api.DatasetState{ID: d.ID}, Free: u.Claim},
 		}})
@@ -246,6 +248,10 @@ func (w *world) setActions() map[string]func(*rapid.T) {
 		if rapid.IntRange(0, 4).Draw(t, "other set") == 0 {
 			c.set = modelSets[1]
 		}
+		if again := w.givenUp(a); again != "" && rapid.Bool().Draw(t, "again") {
+			c.id, c.set = again, w.containers[again].set // as a launch that is tried again
+			id = again
+		}
 		// Marathon starts the next attempt of an instance when the last one has ended.
 		instance := fmt.Sprintf("%s-%d", c.set, rapid.IntRange(0, modelEach).Draw(t, "instance"))
 		taken := false
@@ -255,7 +261,7 @@ func (w *world) setActions() map[string]func(*rapid.T) {
 		if !taken {
 			c.instance = instance
 		}
-		w.containers[id] = &modelContainer{node: a.node, instance: c.instance}
+		w.containers[id] = &modelContainer{node: a.node, set: c.set, instance: c.instance, tried: w.containers[id] != nil}
 		a.claiming[id] = c
 		w.claimMember(a, c)
 		if n := len(w.net); rapid.IntRange(0, 3).Draw(t, "delayed") > 0 {
@@ -272,6 +278,7 @@ func (w *world) setActions() map[string]func(*rapid.T) {
 		a := w.agents[w.containers[id].node]
 		w.forget(a, id)
 	}
+	actions["launch is tried again"] = func(t *rapid.T) { w.launchAgain(w.anyAgent(t)) }
 	actions["instance starts"], actions["instance starts2"], actions["instance starts3"] = start, start, start
 	actions["instance ends"] = end
 	actions["agent hears of an end"], actions["agent hears of an end2"] = hear, hear
@@ -291,6 +298,50 @@ func (w *world) setActions() map[string]func(*rapid.T) {
 	}
 	actions["log is restored"] = w.restore
 	return actions
+}
+
+// launchAgain has a launch whose first answer gets lost, and that is tried again
+// just when the agent has sent that nobody has the member.
+func (w *world) launchAgain(a *modelAgent) {
+	if a.stream == 0 || w.dead[a.node] || len(w.containers) > 30 {
+		return
+	}
+	w.nextID++
+	c := &modelConsumer{id: fmt.Sprintf("c%d", w.nextID), set: modelSets[0]}
+	launch := func(answered bool) {
+		w.containers[c.id], a.claiming[c.id] = &modelContainer{node: a.node, set: c.set, tried: true}, c
+		w.claimMember(a, c)
+		n := len(w.net)
+		m := w.net[n-1]
+		w.net = w.net[:n-1]
+		w.deliver(m, answered)
+	}
+	launch(false)
+	for d := range w.s.Members(c.set) {
+		if u := d.UserOn(a.node); u == nil || u.Consumer != c.id || a.claiming[c.id] != nil {
+			continue
+		}
+		w.member(a, d)
+		n := len(w.net)
+		late := w.net[n-1]
+		w.net = w.net[:n-1]
+		launch(true)
+		w.deliver(late, true)
+		w.seen["launched again"]++
+		return
+	}
+}
+
+// givenUp returns a consumer of a node that never became a container, "" if there is
+// none.
+func (w *world) givenUp(a *modelAgent) string {
+	for _, id := range slices.Sorted(maps.Keys(w.containers)) {
+		if c := w.containers[id]; c.node == a.node && c.ended && !c.known && c.member == "" && !c.tried && a.disk[id] == nil && a.claiming[id] == nil {
+			c.tried = true
+			return id
+		}
+	}
+	return ""
 }
 
 // forget has an agent hear that a container has ended.
@@ -349,6 +400,30 @@ func (w *world) serveAll(a *modelAgent) {
 	}
 }
 
+// checkUsers checks that no command takes a member from a container that is alive and
+// that its agent knows of, unless its node is lost, or was and is being fenced; and
+// from one that sees it never.
+func (w *world) checkUsers(old *cluster.State, cmd cluster.Command) {
+	for was := range old.Datasets() {
+		if was.Member == nil || was.Member.User == nil {
+			continue
+		}
+		u, is := was.Member.User, w.s.Dataset(was.ID)
+		if now := is.UserOn(u.Node); now != nil && now.Consumer == u.Consumer || is.Destroyed {
+			continue
+		}
+		c := w.containers[u.Consumer]
+		if c.ended {
+			continue
+		}
+		k := w.agents[u.Node].disk[u.Consumer]
+		known := k != nil && (k.member == was.ID || k.member == "" && !was.Deleted)
+		if c.member == was.ID || known && !w.s.Node(u.Node).Lost() && !old.Node(u.Node).Lost() && !was.Revoked() {
+			w.t.Fatalf("%T took %s from %s on %s, which is alive, for %+v", cmd, was.Member, u.Consumer, u.Node, is.Member.User)
+		}
+	}
+}
+
 // checkServed checks that everybody who waited for a member has had one, and that
 // nobody has one for ever.
 func (w *world) checkServed() {
@@ -373,6 +448,6 @@ func (w *world) checkServed() {
 func TestNoTwoLiveInstancesSeeOneMemberOfASet(t *testing.T) {
 	liveThroughAll(t, (*world).setActions, []string{
 		"served", "waited for", "served to who waited", "found again by the next attempt of its instance", "handed over", "taken from a lost node",
-		"restored",
+		"restored", "launched again", "freed from a lost node for who waits",
 	})
 }
