@@ -21,6 +21,7 @@ type VolumeQuery struct {
 	Status   string            // those of the status
 	Node     NodeID            // those that the node holds or should hold
 	Metadata map[string]string // those with all of these values
+	Set      string            // the members of the volume set
 }
 
 // Chooses reports whether a dataset is one of those that q chooses, but for its
@@ -34,6 +35,7 @@ func (q VolumeQuery) Chooses(d *Dataset) bool {
 	return (q.Gone || !d.Destroyed) &&
 		(q.Name == "" || d.Name() == q.Name) &&
 		strings.HasPrefix(string(d.ID), q.ID) &&
+		(q.Set == "" || d.Member != nil && d.Member.Set == q.Set) &&
 		(q.Node == "" || d.HeldBy(q.Node) || d.Primary == q.Node)
 }
 
