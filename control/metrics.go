@@ -151,6 +151,16 @@ func commandLabel(cmd cluster.Command) string {
 		return "release-lease"
 	case cluster.ExpireLeases:
 		return "expire-leases"
+	case cluster.FollowApp:
+		return "follow-app"
+	case cluster.ForgetApp:
+		return "forget-app"
+	case cluster.Reclaim:
+		return "reclaim"
+	case cluster.Undelete:
+		return "undelete"
+	case cluster.TakeJob, cluster.NoteMarathon:
+		return "job"
 	case cluster.StartReplica, cluster.BeatReplica, cluster.StopReplica, cluster.LoseReplica:
 		return "replica"
 	default:

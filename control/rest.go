@@ -55,6 +55,8 @@ func (a *rest) operations() map[string]operation {
 		"listVolumes":         a.listVolumes,
 		"getVolume":           a.getVolume,
 		"changeVolume":        a.changeVolume,
+		"undeleteVolume":      a.undeleteVolume,
+		"listMarathonApps":    a.listMarathonApps,
 		"watch":               a.watch,
 		"listNodes":           a.listNodes,
 		"getNode":             a.getNode,

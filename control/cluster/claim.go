@@ -37,39 +37,17 @@ func (c Claim) Apply(s *State) (Outcome, error) {
 		}
 		d = found
 	default:
-		if err := c.checkSpec(); err != nil {
+		if err := checkSpec(c.Find); err != nil {
 			return Outcome{}, err
 		}
 		if d = s.DatasetByName(c.Find.Name); d == nil {
 			return c.create(s)
 		}
-		if fs := c.Find.FS; fs != "" && fs != d.FS {
-			return Outcome{}, &api.Error{Code: api.CodeConflict, Field: "fs",
-				Message: "dataset \"" + d.Name() + "\" exists with the file system " + d.FS + ", not " + fs +
-					": ask for " + d.FS + ", or leave the file system out, or choose another name"}
+		if err := checkFound(c.Find, d); err != nil {
+			return Outcome{}, err
 		}
 	}
 	return c.claim(s, d)
-}
-
-func (c Claim) checkSpec() error {
-	if err := CheckName("name", c.Find.Name); err != nil {
-		return err
-	}
-	if c.Find.Size != 0 {
-		if err := CheckSize("size", c.Find.Size); err != nil {
-			return err
-		}
-	}
-	if c.Find.FS != "" {
-		if err := CheckFS("fs", c.Find.FS); err != nil {
-			return err
-		}
-	}
-	if c.Find.Profile != "" {
-		return CheckName("profile", c.Find.Profile)
-	}
-	return nil
 }
 
 // create makes a dataset on demand: it is mounted only while it is used.
@@ -83,38 +61,27 @@ func (c Claim) create(s *State) (Outcome, error) {
 	if s.Dataset(c.NewID) != nil {
 		return Outcome{}, api.Errorf(api.CodeUnavailable, "the new dataset's id %s is taken: try again", c.NewID)
 	}
-	d := &api.Dataset{
-		ID:          c.NewID,
-		Primary:     c.Node,
-		Metadata:    map[string]string{api.MetadataName: c.Find.Name},
-		MaximumSize: c.Find.Size,
-		Size:        c.Find.Size,
-		FS:          c.Find.FS,
-		Created:     c.At,
-		Revision:    s.revision + 1,
-	}
-	if c.Find.Profile != "" {
-		d.Metadata[api.MetadataProfile] = c.Find.Profile
-	}
-	if d.Size == 0 {
-		d.Size = c.DefaultSize
-	}
-	if d.FS == "" {
-		d.FS = api.FSExt4
-	}
+	d := s.made(c.Find, c.NewID, c.DefaultSize, c.At)
+	d.Primary = c.Node
 	grant(d, c.Node, c.At)
 	return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
 }
 
 func (c Claim) claim(s *State, d *api.Dataset) (Outcome, error) {
 	if d.HeldBy(c.Node) || d.AwaitedBy(c.Node) && (!c.Preempt || preempts(d, c.Node)) {
-		return Outcome{Dataset: d}, nil
+		if d.Reclaim == nil {
+			return Outcome{Dataset: d}, nil
+		}
+		d = s.draft(d)
+		d.Reclaim = nil // it is wanted again
+		return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
 	}
 	if err := s.checkDraining(c.Node); err != nil {
 		return Outcome{}, err
 	}
 	free := s.free(d)
 	d = s.draft(d)
+	d.Reclaim = nil
 	if d.Primary != c.Node {
 		d.Pinned = false // use elsewhere goes before a place that a user has chosen
 	}

@@ -24,6 +24,8 @@ type Outcome struct {
 	Node    *api.Node    // likewise
 	Lease   *api.Lease   // likewise; one that ends, as it was
 	New     bool         // the lease is one that there was not before
+	App     *api.App     // likewise; one that is forgotten, as it was
+	Job     *api.Job     // likewise
 	Refused map[api.DatasetID]*api.Error
 }
 

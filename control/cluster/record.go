@@ -25,6 +25,9 @@ const (
 	kindNode    = "nodes"
 	kindReplica = "replicas"
 	kindLease   = "leases"
+	kindApp     = "apps"
+	kindHint    = "hints"
+	kindJob     = "jobs"
 )
 
 // KeyMeta names the record about the log itself.
@@ -44,6 +47,15 @@ func ReplicaKey(id api.ReplicaID) Key { return Key(kindReplica + "/" + string(id
 
 // LeaseKey names the record of the lease of a dataset.
 func LeaseKey(id api.DatasetID) Key { return Key(kindLease + "/" + string(id)) }
+
+// AppKey names the record of an app or pod of Marathon's, by its id.
+func AppKey(id string) Key { return Key(kindApp + "/" + strings.TrimPrefix(id, "/")) }
+
+// HintKey names the record of the hint about a dataset.
+func HintKey(id api.DatasetID) Key { return Key(kindHint + "/" + string(id)) }
+
+// JobKey names the record of a job.
+func JobKey(name string) Key { return Key(kindJob + "/" + name) }
 
 // Dataset returns which dataset's record k names, if it names one.
 func (k Key) Dataset() (id api.DatasetID, ok bool) {
@@ -75,6 +87,12 @@ func (k Key) Lease() (id api.DatasetID, ok bool) {
 	return api.DatasetID(rest), kind == kindLease
 }
 
+// Hint returns about which dataset k names the hint, if it does.
+func (k Key) Hint() (id api.DatasetID, ok bool) {
+	kind, rest := k.split()
+	return api.DatasetID(rest), kind == kindHint
+}
+
 func (k Key) split() (kind, id string) {
 	kind, id, _ = strings.Cut(string(k), "/")
 	return kind, id
@@ -97,6 +115,9 @@ type Change struct {
 	Node    *api.Node
 	Replica *api.Replica
 	Lease   *api.Lease
+	App     *api.App
+	Hint    *api.Hint
+	Job     *api.Job
 }
 
 func putDataset(d *api.Dataset) Change { return Change{Key: DatasetKey(d.ID), Dataset: d} }
@@ -108,6 +129,12 @@ func putNode(n *api.Node) Change { return Change{Key: NodeKey(n.ID), Node: n} }
 func putReplica(r *api.Replica) Change { return Change{Key: ReplicaKey(r.ID), Replica: r} }
 
 func putLease(l *api.Lease) Change { return Change{Key: LeaseKey(l.Dataset), Lease: l} }
+
+func putApp(a *api.App) Change { return Change{Key: AppKey(a.ID), App: a} }
+
+func putHint(h *api.Hint) Change { return Change{Key: HintKey(h.Dataset), Hint: h} }
+
+func putJob(j *api.Job) Change { return Change{Key: JobKey(j.Name), Job: j} }
 
 // envelope is how a record is stored.
 type envelope struct {
@@ -131,6 +158,12 @@ func Encode(c Change) ([]byte, error) {
 		record = c.Replica
 	case c.Lease != nil:
 		record = c.Lease
+	case c.App != nil:
+		record = c.App
+	case c.Hint != nil:
+		record = c.Hint
+	case c.Job != nil:
+		record = c.Job
 	default:
 		return nil, nil
 	}
@@ -183,6 +216,15 @@ func Decode(key Key, value []byte) (Change, error) {
 	case kindLease:
 		c.Lease = &api.Lease{}
 		record = c.Lease
+	case kindApp:
+		c.App = &api.App{}
+		record = c.App
+	case kindHint:
+		c.Hint = &api.Hint{}
+		record = c.Hint
+	case kindJob:
+		c.Job = &api.Job{}
+		record = c.Job
 	default:
 		return Change{}, &NewerError{Key: key}
 	}
@@ -216,7 +258,10 @@ func (c Change) sound(id string) error {
 		c.State != nil && (id == "" || string(c.State.ID) != id),
 		c.Node != nil && (id == "" || string(c.Node.ID) != id),
 		c.Replica != nil && (id == "" || string(c.Replica.ID) != id),
-		c.Lease != nil && (id == "" || string(c.Lease.Dataset) != id):
+		c.Lease != nil && (id == "" || string(c.Lease.Dataset) != id),
+		c.App != nil && (id == "" || AppKey(c.App.ID) != AppKey(id)),
+		c.Hint != nil && (id == "" || string(c.Hint.Dataset) != id),
+		c.Job != nil && (id == "" || c.Job.Name != id):
 		return errors.New("it does not belong to its key")
 	case c.Dataset != nil:
 		return soundDataset(c.Dataset)
