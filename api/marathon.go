@@ -28,6 +28,12 @@ type App struct {
 	Missing time.Time `json:"missing,omitzero"`
 }
 
+// Limits of what is kept of an app.
+const (
+	MaxAppVolumes   = 256
+	MaxAppInstances = 256
+)
+
 // AppVolume is a volume that an app asks for.
 type AppVolume struct {
 	Key     string         `json:"key"`

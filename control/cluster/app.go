@@ -16,10 +16,6 @@ import (
 // is no more. None of that gives the holder token to anybody.
 
 const (
-	// MaxAppVolumes bounds the volumes of an app that are kept.
-	MaxAppVolumes = 256
-	// MaxAppInstances bounds the instances of an app that are kept.
-	MaxAppInstances = 256
 	// makeAtOnce is how many datasets go with one command, of what any log can take.
 	makeAtOnce = 24
 	// MaxHint is for how long a hint can hold.
@@ -30,7 +26,8 @@ const (
 // the datasets that it asks for are found or made, on no node; what was to be
 // reclaimed of them is not any more; and hints say where its instances are about
 // to start. Where it asks for more datasets than go into a commit the command has
-// to be repeated: those which are missing have neither an id nor a failure.
+// to be repeated: those which are missing have neither an id nor a failure. An app
+// that Marathon has not asks for nothing. A volume without a Spec stays as it is.
 type FollowApp struct {
 	At          time.Time
 	Replica     api.ReplicaID
@@ -45,15 +42,19 @@ func (c FollowApp) Apply(s *State) (Outcome, error) {
 	if err := s.checkJob(api.JobMarathon, c.Replica); err != nil {
 		return Outcome{}, err
 	}
-	if len(c.App.Volumes) > MaxAppVolumes || len(c.App.Instances) > MaxAppInstances {
+	if len(c.App.Volumes) > api.MaxAppVolumes || len(c.App.Instances) > api.MaxAppInstances {
 		return Outcome{}, api.Errorf(api.CodeInvalid, "app %s has %d volumes and %d instances, %d and %d at the most are kept",
-			c.App.ID, len(c.App.Volumes), len(c.App.Instances), MaxAppVolumes, MaxAppInstances)
+			c.App.ID, len(c.App.Volumes), len(c.App.Instances), api.MaxAppVolumes, api.MaxAppInstances)
 	}
 	f := following{FollowApp: c, s: s, old: s.App(c.App.ID)}
 	f.app = c.App
 	f.app.Volumes = slices.Clone(c.App.Volumes)
 	for i := range f.app.Volumes {
-		f.volume(&f.app.Volumes[i])
+		v := &f.app.Volumes[i]
+		if f.app.Missing.IsZero() && (v.Spec != nil || v.Dataset == "" && v.Failure == "") {
+			f.volume(v)
+		}
+		v.Spec = nil // it is not kept
 	}
 	f.hints()
 	f.keep()
@@ -78,7 +79,6 @@ func (f *following) volume(v *api.AppVolume) {
 	if v.Spec != nil {
 		spec.Size, spec.FS, spec.Profile = v.Spec.Size, v.Spec.FS, v.Spec.Profile
 	}
-	v.Spec = nil
 	if err := checkSpec(spec); err != nil {
 		v.Failure = err.Error()
 		return
@@ -104,6 +104,10 @@ func (f *following) volume(v *api.AppVolume) {
 
 // make makes a dataset, if it still goes into this commit.
 func (f *following) make(v *api.AppVolume, spec *api.DatasetSpec) {
+	if v.Spec == nil {
+		v.Failure = "there is no such dataset, and none is made while the app's definition has a mistake in it"
+		return
+	}
 	if err := f.s.mayCreate(); err != nil {
 		v.Failure = err.Error()
 		return
