@@ -16,6 +16,7 @@ func (d *Double) handler(self int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.mu.Lock()
 		d.requests[r.Method+" "+r.URL.Path]++
+		d.announce()
 		leader, status := d.leader, 0
 		if d.failing != nil {
 			status = d.failing(r)
