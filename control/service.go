@@ -240,6 +240,9 @@ func (s *Service) Self() api.Replica { return s.members.self }
 // Marathon returns what who follows Marathon needs.
 func (s *Service) Marathon() *Marathon { return s.marathon }
 
+// Registry takes metrics that are shown with the service's own.
+func (s *Service) Registry() *prometheus.Registry { return s.deps.Registry }
+
 // Well says why another replica had better be called, nil where there is no reason.
 func (s *Service) Well() error {
 	select {

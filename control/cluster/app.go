@@ -31,7 +31,7 @@ const (
 type FollowApp struct {
 	At          time.Time
 	Replica     api.ReplicaID
-	App         api.App // each volume with its Spec
+	App         api.App              // each volume with its Spec
 	Hints       map[string]api.Hint  // by the names of the datasets; a hint says to which node, for which instance and until when
 	NewID       func() api.DatasetID // a new one at each call
 	DefaultSize int64                // bytes

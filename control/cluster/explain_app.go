@@ -13,7 +13,9 @@ import (
 func ExplainApp(a *api.App, now time.Time) string {
 	var said []string
 	say := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
-	ago := func(t time.Time) string { return "since " + stamp(t) + " (" + now.Sub(t).Round(time.Second).String() + ")" }
+	ago := func(t time.Time) string {
+		return "since " + stamp(t) + " (" + now.Sub(t).Round(time.Second).String() + ")"
+	}
 	if a.Mistake != "" {
 		say("Its definition does not say which volumes it wants: %s. Until that is mended, these are the volumes that it asked for before.", a.Mistake)
 	}
