@@ -66,11 +66,13 @@ type remedy struct {
 func (p *probe) find(at string, r remedy, what string, args ...any) {
 	f := Finding{
 		App: p.ID, Source: p.doc.Source, Severity: p.severity, Rule: p.rule.ID, Path: at, What: fmt.Sprintf(what, args...),
-		Why: p.rule.Why, Fix: r.text, Patch: r.patch, at: p.Definition,
+		Why: p.rule.Why, Fix: r.text, Patch: r.patch,
 	}
 	if f.Fix == "" {
 		f.Fix = p.rule.Fix
 	}
-	f.Line, f.Column = p.line(at)
+	if f.Source != "" {
+		f.Line, f.Column = p.line(at)
+	}
 	*p.findings = append(*p.findings, f)
 }

@@ -21,7 +21,7 @@ import (
 // are found again by line, and a mended text differs from the old one only where
 // it was mended.
 type Document struct {
-	Source      string // where the text is from, for people
+	Source      string // the file, for people; "" where it is in none, and lines say nothing
 	Definitions []*Definition
 
 	text []byte

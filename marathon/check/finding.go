@@ -27,8 +27,6 @@ type Finding struct {
 	// Patch does what Fix says, where there is one right answer: a JSON patch for
 	// the document.
 	Patch Patch `json:"patch,omitempty"`
-
-	at *Definition
 }
 
 // Patch is a JSON patch (RFC 6902).

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -105,36 +106,91 @@ func lookDatasetTwice(p *probe) {
 	}
 }
 
+// maxMembers bounds how many members of a set are looked at.
+const maxMembers = 100
+
+// datasets returns the names of the datasets that a volume stands for: one, or the
+// members of its set.
+func (w *workload) datasets(v volume) []string {
+	n := v.Each
+	switch n {
+	case 0:
+		return []string{v.Name}
+	case api.EachInstance:
+		n = w.instances
+	}
+	var names []string
+	for i := range min(n, maxMembers) {
+		names = append(names, fmt.Sprintf("%s.%d", v.Name, i))
+	}
+	return names
+}
+
+// Names returns which datasets the definitions of documents ask for.
+func Names(documents []*Document) []string {
+	names := map[string]bool{}
+	for _, d := range documents {
+		for _, definition := range d.Definitions {
+			w := definition.workload()
+			for _, v := range w.volumes {
+				for _, name := range w.datasets(v) {
+					names[name] = true
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// eachDataset calls f with the datasets that exist and that a volume stands for.
+func (p *probe) eachDataset(f func(v volume, name string, d Dataset)) {
+	for _, v := range p.volumes {
+		for _, name := range p.datasets(v) {
+			if d, exists := p.context.Datasets[name]; exists {
+				f(v, name, d)
+			}
+		}
+	}
+}
+
 // zoneFields are what constraints call the zone of a machine: Mesos' own, and
 // attributes that operators give agents.
 var zoneFields = []string{"@zone", "zone", "flocker_zone", "availability_zone", "az"}
 
 func lookZone(p *probe) {
-	for _, v := range p.volumes {
-		zone := p.context.Datasets[v.Name].Zone
-		if zone == "" {
-			continue
-		}
-		bound := false
-		for _, c := range p.constraints {
-			if !slices.Contains(zoneFields, c.field) {
-				continue
-			}
-			switch admits, known := c.admits(zone); {
-			case known && !admits:
-				p.find(pointer(p.at.constraints...), remedy{text: fmt.Sprintf(`write ["%s", "IS", "%s"]`, c.field, zone)},
-					"%s is in zone %s, and the app may not run there: %s %s %s", v.Name, zone, c.field, c.operator, c.value)
-				return
-			case known && c.operator != "UNLIKE":
-				bound = true
-			}
-		}
-		if !bound {
-			p.as(Warning).find(pointer(p.at.constraints...), remedy{text: fmt.Sprintf(`add ["@zone", "IS", "%s"]`, zone)},
-				"%s is in zone %s, and the app may run in others", v.Name, zone)
+	said := map[string]bool{} // one finding a zone
+	p.eachDataset(func(_ volume, name string, d Dataset) {
+		if d.Zone == "" || said[d.Zone] {
 			return
 		}
+		said[d.Zone] = true
+		at := pointer(p.at.constraints...)
+		switch c, bound := p.bound(d.Zone); {
+		case c != nil:
+			p.find(at, remedy{text: fmt.Sprintf(`write [%q, "IS", %q]`, c.field, d.Zone)},
+				"%s is in zone %s, and the app may not run there: %s %s %s", name, d.Zone, c.field, c.operator, c.value)
+		case !bound && !p.isSet():
+			p.as(Warning).find(at, remedy{text: fmt.Sprintf(`add ["@zone", "IS", %q]`, d.Zone)},
+				"%s is in zone %s, and the app may run in others", name, d.Zone)
+		}
+	})
+}
+
+// bound reports whether the app runs in a zone alone, or the constraint by which it
+// does not run there.
+func (w *workload) bound(zone string) (against *constraint, bound bool) {
+	for i, c := range w.constraints {
+		if !slices.Contains(zoneFields, c.field) {
+			continue
+		}
+		switch admits, known := c.admits(zone); {
+		case known && !admits:
+			return &w.constraints[i], false
+		case known && c.operator != "UNLIKE":
+			bound = true
+		}
 	}
+	return nil, bound
 }
 
 // admits reports whether a constraint lets instances run where its field has a value,
@@ -166,27 +222,27 @@ func lookAbsolute(p *probe) {
 func (w *workload) hasImage() bool { return !w.Pod && w.has("container", "appc") }
 
 func lookFileSystem(p *probe) {
-	for _, v := range p.volumes {
-		if d, exists := p.context.Datasets[v.Name]; exists && v.FS != "" && d.FS != "" && v.FS != d.FS {
-			p.find(p.setting(v, "fs"), remedy{}, "%s has %s, and the app asks for %s", v.Name, d.FS, v.FS)
+	p.eachDataset(func(v volume, name string, d Dataset) {
+		if v.FS != "" && d.FS != "" && v.FS != d.FS {
+			p.find(p.setting(v, "fs"), remedy{}, "%s has %s, and the app asks for %s", name, d.FS, v.FS)
 		}
-	}
+	})
 }
 
 func lookSize(p *probe) {
-	for _, v := range p.volumes {
-		d, exists := p.context.Datasets[v.Name]
-		if !exists || v.Size == 0 || d.Size == 0 || v.Size == d.Size {
-			continue
+	p.eachDataset(func(v volume, name string, d Dataset) {
+		if v.Size == 0 || d.Size == 0 || v.Size == d.Size {
+			return
 		}
 		has, wants := api.FormatSize(d.Size), api.FormatSize(v.Size)
+		at := p.setting(v, "size")
 		if v.Size < d.Size {
-			p.find(p.setting(v, "size"), remedy{text: "write " + has}, "%s has %s, and the app asks for %s: it stays as large as it is", v.Name, has, wants)
-			continue
+			p.find(at, remedy{text: "write " + has}, "%s has %s, and the app asks for %s: it stays as large as it is", name, has, wants)
+			return
 		}
-		p.find(p.setting(v, "size"), remedy{text: fmt.Sprintf("flocker volumes grow %s %s", v.Name, wants)},
-			"%s has %s, and the app asks for %s: it does not grow by itself", v.Name, has, wants)
-	}
+		p.find(at, remedy{text: fmt.Sprintf("flocker volumes grow %s %s", name, wants)},
+			"%s has %s, and the app asks for %s: it does not grow by itself", name, has, wants)
+	})
 }
 
 // setting returns where a setting of a volume is, or else the volume.

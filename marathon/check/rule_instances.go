@@ -55,7 +55,8 @@ func lookMembers(p *probe) {
 			continue
 		}
 		r := remedy{}
-		if at := append(tokensOf(v.at)[:len(tokensOf(v.at))-1], api.LabelPrefix+v.Key+".each"); p.has(at...) {
+		at := tokensOf(v.at)
+		if at[len(at)-1] += ".each"; p.has(at...) {
 			r.patch = p.set(text(strconv.Itoa(p.instances)), at...)
 		}
 		p.find(v.at, r, "%s has %d members for %d instances", v.Name, v.Each, p.instances)
@@ -113,9 +114,9 @@ func lookUpgrade(p *probe) {
 		return
 	}
 	least, over, given := p.strategy()
-	says := fmt.Sprintf("minimumHealthCapacity %v and maximumOverCapacity %v", least, over)
+	says := fmt.Sprintf("minimumHealthCapacity is %v and maximumOverCapacity is %v", least, over)
 	if !given {
-		says = fmt.Sprintf("there is none, so Marathon takes its default, %s", says)
+		says = fmt.Sprintf("there is no %s, and by Marathon's default %s", last(p.at.upgrade), says)
 	}
 	at := pointer(p.at.upgrade...)
 	if p.isSet() && p.instances > 1 {

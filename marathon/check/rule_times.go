@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ func lookUnreachable(p *probe) {
 	r := remedy{patch: p.set([]byte(`{"inactiveAfterSeconds":0,"expungeAfterSeconds":0}`), p.at.unreachable...)}
 	switch {
 	case s.Disabled:
-		p.find(at, r, "it is disabled: when the app's machine is lost, Marathon starts the app nowhere else")
+		p.find(at, r, "unreachableStrategy is disabled: when the app's machine is lost, Marathon starts the app nowhere else")
 	case s.ExpungeAfter < s.InactiveAfter:
 		p.as(Error).find(at, r, "expungeAfterSeconds is less than inactiveAfterSeconds, which Marathon refuses")
 	case s.InactiveAfter > 0:
@@ -87,10 +88,8 @@ var databases = []string{
 // does not.
 func (w *workload) database(c container) string {
 	words := strings.FieldsFunc(strings.ToLower(w.ID), func(r rune) bool { return strings.ContainsRune("/-._", r) })
-	for _, word := range words {
-		if word == "db" {
-			return w.ID
-		}
+	if slices.Contains(words, "db") {
+		return w.ID
 	}
 	where := strings.ToLower(strings.Join([]string{c.image, c.text, c.name, w.ID}, " "))
 	for _, word := range databases {
