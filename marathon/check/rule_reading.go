@@ -80,7 +80,9 @@ func lookMistakes(p *probe) {
 		key := tokens[len(tokens)-1]
 		var r remedy
 		if near, ok := api.NearestLabel(key); ok && key == m.Field {
-			r = remedy{text: "write " + near, patch: p.rename(near, tokens...)}
+			if patch := p.rename(near, tokens...); patch != nil {
+				r = remedy{text: "write " + near, patch: patch}
+			}
 		}
 		p.find(m.at, r, "%s", m.Error.Error())
 	}
