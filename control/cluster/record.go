@@ -25,6 +25,7 @@ const (
 	kindNode    = "nodes"
 	kindReplica = "replicas"
 	kindLease   = "leases"
+	kindSet     = "sets"
 )
 
 // KeyMeta names the record about the log itself.
@@ -44,6 +45,9 @@ func ReplicaKey(id api.ReplicaID) Key { return Key(kindReplica + "/" + string(id
 
 // LeaseKey names the record of the lease of a dataset.
 func LeaseKey(id api.DatasetID) Key { return Key(kindLease + "/" + string(id)) }
+
+// SetKey names the record of a volume set.
+func SetKey(name string) Key { return Key(kindSet + "/" + setID(name)) }
 
 // Dataset returns which dataset's record k names, if it names one.
 func (k Key) Dataset() (id api.DatasetID, ok bool) {
@@ -97,6 +101,7 @@ type Change struct {
 	Node    *api.Node
 	Replica *api.Replica
 	Lease   *api.Lease
+	Set     *api.VolumeSet
 }
 
 func putDataset(d *api.Dataset) Change { return Change{Key: DatasetKey(d.ID), Dataset: d} }
@@ -131,6 +136,8 @@ func Encode(c Change) ([]byte, error) {
 		record = c.Replica
 	case c.Lease != nil:
 		record = c.Lease
+	case c.Set != nil:
+		record = c.Set
 	default:
 		return nil, nil
 	}
@@ -183,6 +190,9 @@ func Decode(key Key, value []byte) (Change, error) {
 	case kindLease:
 		c.Lease = &api.Lease{}
 		record = c.Lease
+	case kindSet:
+		c.Set = &api.VolumeSet{}
+		record = c.Set
 	default:
 		return Change{}, &NewerError{Key: key}
 	}
@@ -216,7 +226,8 @@ func (c Change) sound(id string) error {
 		c.State != nil && (id == "" || string(c.State.ID) != id),
 		c.Node != nil && (id == "" || string(c.Node.ID) != id),
 		c.Replica != nil && (id == "" || string(c.Replica.ID) != id),
-		c.Lease != nil && (id == "" || string(c.Lease.Dataset) != id):
+		c.Lease != nil && (id == "" || string(c.Lease.Dataset) != id),
+		c.Set != nil && (c.Set.Name == "" || setID(c.Set.Name) != id):
 		return errors.New("it does not belong to its key")
 	case c.Dataset != nil:
 		return soundDataset(c.Dataset)
@@ -234,6 +245,8 @@ func soundDataset(d *api.Dataset) error {
 		return errors.New("nodes wait for it though nobody holds it")
 	case d.Fence != nil && (d.Holder == nil || d.Fence.Holder != d.Holder.Node || d.Fence.Epoch != d.Epoch || d.Fence.Node == d.Holder.Node):
 		return errors.New("the fence is not about its holder")
+	case d.Member != nil && (d.Member.Set == "" || d.Member.Index < 0 || d.Member.Index >= api.MaxMembers):
+		return fmt.Errorf("it is member %d of the volume set %q", d.Member.Index, d.Member.Set)
 	}
 	return nil
 }

@@ -26,7 +26,8 @@ type State struct {
 	nodes    *btree.Map[api.NodeID, *api.Node]
 	replicas *btree.Map[api.ReplicaID, *api.Replica]
 	leases   *btree.Map[api.DatasetID, *api.Lease]
-	newer    *btree.Map[Key, int] // records that only a newer version understands, with their schema
+	sets     *btree.Map[string, *api.VolumeSet] // by setID
+	newer    *btree.Map[Key, int]               // records that only a newer version understands, with their schema
 
 	// Indexes, kept by Put.
 	names     *btree.Map[string, api.DatasetID] // of live datasets
@@ -36,7 +37,12 @@ type State struct {
 	orphans   *btree.Set[api.DatasetID] // that somebody wants and whose holder is lost
 	leased    *btree.BTreeG[concern]    // leases by their nodes
 	expiring  *btree.BTreeG[expiry]     // leases that end by themselves, the next one first
+	members   *btree.BTreeG[member]     // live datasets by the sets they are of
+	marked    *btree.Map[string, int]   // how many live members of a set are marked as sought
 	tag       Tag
+
+	waitingSets *btree.Set[string] // sets that somebody waits for, or with marked members
+	dueSets     *btree.Set[string] // of these, those that Upkeep has something to do about
 }
 
 // concern is an entry of the index of datasets by the nodes they concern.
@@ -60,6 +66,7 @@ func New() *State {
 		nodes:     btree.NewMap[api.NodeID, *api.Node](0),
 		replicas:  btree.NewMap[api.ReplicaID, *api.Replica](0),
 		leases:    btree.NewMap[api.DatasetID, *api.Lease](0),
+		sets:      btree.NewMap[string, *api.VolumeSet](0),
 		newer:     btree.NewMap[Key, int](0),
 		names:     btree.NewMap[string, api.DatasetID](0),
 		eras:      btree.NewMap[string, api.NodeID](0),
@@ -68,6 +75,11 @@ func New() *State {
 		orphans:   &btree.Set[api.DatasetID]{},
 		leased:    btree.NewBTreeGOptions(concern.before, btree.Options{NoLocks: true}),
 		expiring:  btree.NewBTreeGOptions(expiry.before, btree.Options{NoLocks: true}),
+		members:   btree.NewBTreeGOptions(member.before, btree.Options{NoLocks: true}),
+		marked:    btree.NewMap[string, int](0),
+
+		waitingSets: &btree.Set[string]{},
+		dueSets:     &btree.Set[string]{},
 	}
 }
 
@@ -80,6 +92,7 @@ func (s *State) Clone() *State {
 	c.nodes = s.nodes.Copy()
 	c.replicas = s.replicas.Copy()
 	c.leases = s.leases.Copy()
+	c.sets = s.sets.Copy()
 	c.newer = s.newer.Copy()
 	c.names = s.names.Copy()
 	c.eras = s.eras.Copy()
@@ -88,6 +101,10 @@ func (s *State) Clone() *State {
 	c.orphans = s.orphans.Copy()
 	c.leased = s.leased.Copy()
 	c.expiring = s.expiring.Copy()
+	c.members = s.members.Copy()
+	c.marked = s.marked.Copy()
+	c.waitingSets = s.waitingSets.Copy()
+	c.dueSets = s.dueSets.Copy()
 	return &c
 }
 
@@ -249,6 +266,8 @@ func (s *State) Put(changes ...Change) {
 			}
 		case kindLease:
 			s.putLease(api.DatasetID(id), c.Lease)
+		case kindSet:
+			s.putSet(id, c.Set)
 		}
 	}
 }
@@ -274,10 +293,11 @@ func (s *State) putDataset(id api.DatasetID, d *api.Dataset) {
 		s.datasets.Delete(id)
 		s.due.Delete(id)
 		s.orphans.Delete(id)
-		return
+	} else {
+		s.datasets.Set(id, d)
+		s.reconsider(d)
 	}
-	s.datasets.Set(id, d)
-	s.reconsider(d)
+	s.reconsiderMember(old, d)
 }
 
 // index moves a dataset's entries in the indexes from old to d; either may be nil.
@@ -292,6 +312,7 @@ func (s *State) index(old, d *api.Dataset) {
 			s.names.Set(is, d.ID)
 		}
 	}
+	s.indexMember(old, d)
 	for node := range concernedBy(old) {
 		if d == nil || !d.Concerns(node) {
 			s.concerned.Delete(concern{node, old.ID})
@@ -337,6 +358,9 @@ func concernedBy(d *api.Dataset) iter.Seq[api.NodeID] {
 			return
 		}
 		if !yield(d.Primary) || d.Holder != nil && !yield(d.Holder.Node) || d.Fence != nil && !yield(d.Fence.Node) {
+			return
+		}
+		if d.Member != nil && d.Member.User != nil && !yield(d.Member.User.Node) {
 			return
 		}
 		for _, w := range d.Waiting {
