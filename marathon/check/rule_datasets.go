@@ -48,13 +48,11 @@ func (s *sharing) add(w *workload) {
 	for _, v := range w.volumes {
 		u := user{w.ID, host, v.Form, v.Each}
 		s.users[v.Name] = append(s.users[v.Name], u)
-		if parts := memberName.FindStringSubmatch(v.Name); v.Each == 0 && parts != nil {
-			s.members[parts[1]] = append(s.members[parts[1]], u)
+		if set, _, ok := api.ParseMemberName(v.Name); ok && v.Each == 0 {
+			s.members[set] = append(s.members[set], u)
 		}
 	}
 }
-
-var memberName = regexp.MustCompile(`^(.+)\.[0-9]+$`)
 
 // others returns who else asks for a volume, or for a member of its set, or for the set
 // that it is a member of.
@@ -72,8 +70,8 @@ func (s *sharing) others(w *workload, v volume) []user {
 	look(s.users[v.Name], v.Each != 0)
 	if v.Each != 0 {
 		look(s.members[v.Name], false)
-	} else if parts := memberName.FindStringSubmatch(v.Name); parts != nil {
-		look(s.users[parts[1]], true)
+	} else if set, _, ok := api.ParseMemberName(v.Name); ok {
+		look(s.users[set], true)
 	}
 	return all
 }
@@ -121,7 +119,7 @@ func (w *workload) datasets(v volume) []string {
 	}
 	var names []string
 	for i := range min(n, maxMembers) {
-		names = append(names, fmt.Sprintf("%s.%d", v.Name, i))
+		names = append(names, api.MemberName(v.Name, i))
 	}
 	return names
 }

@@ -187,7 +187,7 @@ func lookSingle(p *probe) {
 			"%s is %s, and has an effect as \"true\" alone", singleInstance, strconv.Quote(value))
 	default:
 		for _, l := range listed(p.app.Labels) {
-			if near(bareKey(l.Key), bareKey(singleInstance)) {
+			if bare := bareKey(l.Key); strings.Contains(bare, "singleinstance") || near(bare, bareKey(singleInstance)) {
 				at := []string{"labels", l.Key}
 				p.find(pointer(at...), remedy{text: "write " + singleInstance, patch: p.rename(singleInstance, at...)},
 					"%s is none of Marathon's labels; %s is", strconv.Quote(l.Key), singleInstance)

@@ -29,7 +29,7 @@ func lookUnreadable(p *probe) {
 	if p.unread == nil {
 		return
 	}
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](p.unread); ok {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](p.unread); ok && wrong.Field != "" {
 		// A label's own dots cannot be told from those of the path.
 		first, _, _ := strings.Cut(wrong.Field, ".")
 		p.find(pointer(first), remedy{}, "%s cannot be a %s", wrong.Field, wrong.Value)
