@@ -3,6 +3,7 @@ package check
 import (
 	"bytes"
 	"encoding/json"
+	"path"
 	"slices"
 	"strconv"
 
@@ -45,16 +46,24 @@ func (d *Definition) decode() {
 	d.app.ID = d.ID
 }
 
+// keys returns which names matter in the definition itself.
+func (d *Definition) keys() []string {
+	if d.Pod {
+		return podKeys
+	}
+	return appKeys
+}
+
 // plain returns the definition as Marathon understands it: of a name that is there
-// twice the last value, and no names that only look alike to Go, which does not mind
-// capital letters.
+// twice the last value, and no names that only Go would take for others.
 func (d *Definition) plain() []byte {
 	var b bytes.Buffer
 	writePlain(&b, *d.value, "", func(at, name string) bool {
-		if at == "" && meantKey(name, d.Pod) != "" {
-			return false
+		switch path.Base(at) {
+		case "labels", "env", "environment", "options": // of which all names are users'
+			return !slices.Contains(d.numbers, at+pointer(name))
 		}
-		return !slices.Contains(d.numbers, at+pointer(name))
+		return !onlyLike(name)
 	})
 	return b.Bytes()
 }

@@ -12,17 +12,29 @@ var (
 		"labels", "env", "container", "instances", "constraints", "upgradeStrategy", "unreachableStrategy",
 		"backoffSeconds", "backoffFactor", "maxLaunchDelaySeconds", "taskKillGracePeriodSeconds",
 	}
-	podKeys = []string{"labels", "environment", "containers", "scaling", "scheduling", "volumes"}
+	podKeys       = []string{"labels", "environment", "containers", "scaling", "scheduling", "volumes"}
+	containerKeys = []string{"labels", "environment"}
 )
+
+// names are all that is read of a definition.
+var names = slices.Concat(appKeys, podKeys, []string{
+	"id", "version", "cmd", "args", "tasks", "deployments",
+	"type", "docker", "image", "parameters", "key", "value", "containerPath", "mode", "external", "provider", "name", "size", "shared", "options",
+	"minimumHealthCapacity", "maximumOverCapacity", "inactiveAfterSeconds", "expungeAfterSeconds",
+	"kind", "upgrade", "backoff", "maxLaunchDelay", "placement", "fieldName", "operator",
+	"exec", "command", "shell", "argv", "lifecycle", "killGracePeriodSeconds",
+})
+
+// onlyLike reports whether a name is like one that is read in all but capital letters:
+// Go would read it, and Marathon does not.
+func onlyLike(name string) bool {
+	return !slices.Contains(names, name) && slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+}
 
 // meantKey returns which setting was meant by a name that is none: Marathon
 // ignores it without a word. It is "" for a right name, and for one that is far
 // from any.
-func meantKey(name string, pod bool) string {
-	keys := appKeys
-	if pod {
-		keys = podKeys
-	}
+func meantKey(name string, keys []string) string {
 	if slices.Contains(keys, name) {
 		return ""
 	}

@@ -39,15 +39,31 @@ func lookUnreadable(p *probe) {
 }
 
 func lookKeys(p *probe) {
-	for i := range p.object.Members {
-		m := &p.object.Members[i]
+	p.lookNames(p.object, p.keys())
+	containers := member(p.object, "containers")
+	if !p.Pod {
+		return
+	}
+	list, _ := containers.Value.(*hujson.Array)
+	for i := 0; list != nil && i < len(list.Elements); i++ {
+		if o, ok := list.Elements[i].Value.(*hujson.Object); ok {
+			p.lookNames(o, containerKeys, "containers", strconv.Itoa(i))
+		}
+	}
+}
+
+// lookNames looks at the names of an object.
+func (p *probe) lookNames(o *hujson.Object, keys []string, at ...string) {
+	for i := range o.Members {
+		m := &o.Members[i]
 		name := textOf(&m.Name)
-		meant := meantKey(name, p.Pod)
+		meant := meantKey(name, keys)
 		if meant == "" || !p.ours() && !strings.Contains(strings.ToLower(string(m.Value.Pack())), "flocker") {
 			continue
 		}
-		r := remedy{text: "write " + meant, patch: p.rename(meant, name)}
-		p.find(pointer(name), r, "%s is no setting of Marathon's; %s is", strconv.Quote(name), meant)
+		at := append(slices.Clone(at), name)
+		r := remedy{text: "write " + meant, patch: p.rename(meant, at...)}
+		p.find(pointer(at...), r, "%s is no setting of Marathon's; %s is", strconv.Quote(name), meant)
 	}
 }
 

@@ -95,6 +95,7 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"labels that are none", `{"id": "/db", "lables": {` + onVolume + `}}`, none, `error /lables labels is`},
 			{"of no volume", `{"id": "/db", "lables": {"team": "x"}}`, none, ""},
 			{"of a pod", `{"id": "/db", "containers": [{"name": "a", "labels": {` + onVolume + `}}], "schedulin": {}}`, none, `error /schedulin scheduling is`},
+			{"of a pod's container", `{"id": "/db", "containers": [{"name": "a", "Labels": {` + onVolume + `}}]}`, none, `error /containers/0/Labels labels is`},
 		},
 		"set-twice": {
 			{"once", app(""), none, ""},
