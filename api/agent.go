@@ -13,6 +13,7 @@ import "time"
 // other is there. The agent sends beside it, naming the stream's number,
 //
 //	POST /agent/v1/claim          ClaimRequest → Dataset
+//	POST /agent/v1/member         MemberRequest → MemberReply
 //	POST /agent/v1/report         Report       → ReportReply
 //	GET  /agent/v1/datasets/{id}               → DatasetDetail
 //
@@ -102,6 +103,9 @@ type DatasetReport struct {
 	Release   bool         `json:"release,omitempty"`   // unmounted and, says the backend, detached: gives up the token
 	Withdraw  bool         `json:"withdraw,omitempty"`  // no longer waits for the token
 	Destroyed bool         `json:"destroyed,omitempty"` // the volume of the deleted dataset is gone
+	// Free says that the member of a set is free, since the user on this node that got
+	// it by this claim has ended. State then only names the dataset.
+	Free uint64 `json:"free,omitempty"`
 	// Fence comes from the node that fences the lost holder; State then only
 	// names the dataset, and the epoch of the tenure that is to end.
 	Fence *FenceReport `json:"fence,omitempty"`

@@ -19,6 +19,7 @@ type VolumeQuery struct {
 	Status   string            // those of the status
 	Node     NodeID            // those that the node holds or should hold
 	Metadata map[string]string // those with all of these values
+	Set      string            // the members of the volume set
 }
 
 // BackendDetail is a storage system that agents of the cluster drive.

@@ -63,6 +63,8 @@ type Dataset struct {
 	// used. Once registered, another volume never takes its place; its size
 	// rises when it is grown.
 	Volume *Volume `json:"volume,omitempty"`
+	// Member is set where the dataset is one of a volume set.
+	Member *Member `json:"member,omitempty"`
 	// Destroyed is set when a deleted dataset's volume is known to be gone.
 	Destroyed   bool      `json:"destroyed,omitempty"`
 	DestroyedAt time.Time `json:"destroyed_at,omitzero"`
@@ -136,10 +138,10 @@ func (d *Dataset) AwaitedBy(node NodeID) bool {
 }
 
 // Concerns reports whether node must be told of the dataset: it holds it,
-// waits for it, fences its holder, or is where it should be. One whose volume
-// is gone concerns nobody.
+// waits for it, fences its holder, is where it should be, or has who has it as
+// the member of a set. One whose volume is gone concerns nobody.
 func (d *Dataset) Concerns(node NodeID) bool {
-	return !d.Destroyed && (d.Primary == node || d.HeldBy(node) || d.AwaitedBy(node) || d.FencedBy(node))
+	return !d.Destroyed && (d.Primary == node || d.HeldBy(node) || d.AwaitedBy(node) || d.FencedBy(node) || d.UserOn(node) != nil)
 }
 
 // Clone returns a copy that shares nothing with d.
@@ -162,6 +164,14 @@ func (d *Dataset) Clone() *Dataset {
 	if d.Reclaim != nil {
 		r := *d.Reclaim
 		c.Reclaim = &r
+	}
+	if d.Member != nil {
+		m := *d.Member
+		if m.User != nil {
+			u := *m.User
+			m.User = &u
+		}
+		c.Member = &m
 	}
 	return &c
 }

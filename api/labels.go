@@ -8,7 +8,7 @@ import (
 // LabelPrefix begins every label that asks for a volume:
 //
 //	flocker.volume.KEY          the path in the container, or the one-line form
-//	flocker.volume.KEY.SETTING  one of name, size, profile, fs, mode, preempt
+//	flocker.volume.KEY.SETTING  one of name, size, profile, fs, mode, preempt, each
 //
 // The one-line form has all settings of a volume in one value, as in
 // "path=/data,name=orders-db,size=100G". KEY is of lower-case letters and

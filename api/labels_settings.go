@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -18,12 +19,13 @@ const (
 	settingFS      = "fs"
 	settingMode    = "mode"
 	settingPreempt = "preempt"
+	settingEach    = "each"
 	settingReclaim = "reclaim"
 	settingGrace   = "grace"
 )
 
 var settings = []string{
-	settingPath, settingName, settingSize, settingProfile, settingFS, settingMode, settingPreempt, settingReclaim, settingGrace,
+	settingPath, settingName, settingSize, settingProfile, settingFS, settingMode, settingPreempt, settingEach, settingReclaim, settingGrace,
 }
 
 // draft is a volume while its settings are being read.
@@ -94,6 +96,7 @@ func (p *parser) finishSettings(d *draft) parsed {
 			p.finishSetting(d, name, s, &v.VolumeRequest)
 		}
 	}
+	p.checkSet(d, v)
 	return v
 }
 
@@ -121,6 +124,42 @@ func (p *parser) finishSetting(d *draft, name string, s setting, v *VolumeReques
 		v.Reclaim = ReclaimPolicy(p.oneOf(d, name, s, string(ReclaimKeep), string(ReclaimDelete)))
 	case settingGrace:
 		v.Grace = p.grace(d, s)
+	case settingEach:
+		v.Each = p.each(d, s)
+	}
+}
+
+// each returns how many members a volume set may have, 0 where the volume is none.
+func (p *parser) each(d *draft, s setting) int {
+	switch value := strings.ToLower(s.value); value {
+	case "true":
+		return EachInstance
+	case "false":
+		return 0
+	default:
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 || n > MaxMembers {
+			p.mistake(s.field, "each %q is not possible: write true for a volume for each instance of the app, "+
+				"or how many volumes there are, from 1 to %d%s", brief(s.value), MaxMembers, d.origin)
+			return 0
+		}
+		return n
+	}
+}
+
+// checkSet notes what does not go with a volume of each instance's own.
+func (p *parser) checkSet(d *draft, v parsed) {
+	if v.Each == 0 {
+		return
+	}
+	if v.Preempt {
+		p.mistake(d.values[settingPreempt].field, "preempt does not go with each: every instance has a volume of its own, so there is "+
+			"nobody to take it from; leave preempt out%s", d.origin)
+	}
+	longest := MaxNameLength - len(MemberName("", MaxMembers-1))
+	if n := utf8.RuneCountInString(v.Name); n > longest && n <= MaxNameLength {
+		p.mistake(v.nameField, "the volume name %q is too long for each: it has %d characters, at most %d are possible, "+
+			"since the members add their numbers to it%s", brief(v.Name), n, longest, d.origin)
 	}
 }
 

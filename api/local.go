@@ -29,6 +29,7 @@ type AcquireRequest struct {
 	Consumer string          `json:"consumer"`
 	Kind     string          `json:"kind"`
 	App      string          `json:"app,omitempty"`
+	Instance string          `json:"instance,omitempty"` // of the app; see InstanceOf
 	Volumes  []VolumeRequest `json:"volumes"`
 }
 
@@ -71,9 +72,10 @@ type LocalReply struct {
 // Mount tells a consumer where one of its volumes is, or will be.
 type Mount struct {
 	Key       string    `json:"key"`
-	DatasetID DatasetID `json:"dataset_id"`
+	DatasetID DatasetID `json:"dataset_id"` // "" where it has yet to be found out which member of a set it is
 	Name      string    `json:"name"`
-	Source    string    `json:"source"` // on the host; an empty, unwritable directory until Ready
+	Set       string    `json:"set,omitempty"` // of which it is a member
+	Source    string    `json:"source"`        // on the host; an empty, unwritable directory until Ready
 	ReadOnly  bool      `json:"read_only,omitempty"`
 	Ready     bool      `json:"ready"`
 	// Device is the mounted file system's st_dev, once Ready: who sees it at

@@ -38,6 +38,7 @@ const (
 type AppVolume struct {
 	Key     string         `json:"key"`
 	Name    string         `json:"name"`              // of the dataset
+	Set     string         `json:"set,omitempty"`     // of which it is a member, "" for none
 	Dataset DatasetID      `json:"dataset,omitempty"` // "" where there is none yet
 	Reclaim ReclaimPolicy  `json:"reclaim,omitempty"` // "" for keep
 	Grace   time.Duration  `json:"grace,omitempty"`   // nanoseconds, of ReclaimDelete

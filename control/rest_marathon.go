@@ -49,6 +49,9 @@ func appDetail(s *cluster.State, app *api.App, now time.Time) *api.AppDetail {
 	for _, v := range app.Volumes {
 		shown := api.AppVolumeDetail{Key: v.Key, Name: v.Name, Dataset: v.Dataset, Status: "refused", Why: v.Failure}
 		if d := s.Dataset(v.Dataset); d != nil {
+			if d.Member != nil && d.Member.User != nil {
+				shown.Instance = d.Member.User.Instance
+			}
 			whole := detail(s, d, now)
 			shown.Status, shown.Why = whole.Status, joined(v.Failure, whole.Why)
 			if whole.Holder != nil {

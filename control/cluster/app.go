@@ -124,7 +124,12 @@ func (f *following) make(v *api.AppVolume, spec *api.DatasetSpec) {
 	}
 	f.made++
 	v.Dataset = id
-	f.changes = append(f.changes, putDataset(f.s.made(spec, id, f.DefaultSize, f.At)))
+	d := newDataset(id, *spec, f.DefaultSize)
+	d.Created, d.Revision = f.At, f.s.revision+1
+	if set, index, ok := api.ParseMemberName(v.Name); ok && set == v.Set {
+		d.Member = &api.Member{Set: set, Index: index}
+	}
+	f.changes = append(f.changes, putDataset(d))
 }
 
 // hints puts the hints in the place of what was hinted for the app's datasets
@@ -246,7 +251,13 @@ func (c Reclaim) Apply(s *State) (Outcome, error) {
 func (s *State) wanted(d *api.Dataset) bool {
 	st := s.DatasetState(d.ID)
 	return len(d.Waiting) > 0 || d.Pinned || s.Lease(d.ID) != nil || s.askedBesides(d.Name(), "") ||
-		d.Holder != nil && st != nil && len(st.Consumers) > 0
+		d.Holder != nil && st != nil && len(st.Consumers) > 0 || d.Member != nil && s.memberWanted(d.Member)
+}
+
+// memberWanted reports whether somebody has a member of a set, or waits for one.
+func (s *State) memberWanted(m *api.Member) bool {
+	set := s.Set(m.Set)
+	return m.User != nil || set != nil && len(set.Waiting) > 0
 }
 
 // Undelete takes back that a dataset is to be deleted since its app was

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -61,13 +62,33 @@ func (c Claim) create(s *State) (Outcome, error) {
 	if s.Dataset(c.NewID) != nil {
 		return Outcome{}, api.Errorf(api.CodeUnavailable, "the new dataset's id %s is taken: try again", c.NewID)
 	}
-	d := s.made(c.Find, c.NewID, c.DefaultSize, c.At)
-	d.Primary = c.Node
+	d := newDataset(c.NewID, *c.Find, c.DefaultSize)
+	d.Primary, d.Created, d.Revision = c.Node, c.At, s.revision+1
 	grant(d, c.Node, c.At)
 	return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
 }
 
+// newDataset returns a dataset as somebody wants it, of which is still to be said
+// where it is.
+func newDataset(id api.DatasetID, spec api.DatasetSpec, defaultSize int64) *api.Dataset {
+	d := &api.Dataset{
+		ID:          id,
+		Metadata:    map[string]string{api.MetadataName: spec.Name},
+		MaximumSize: spec.Size,
+		Size:        cmp.Or(spec.Size, defaultSize),
+		FS:          cmp.Or(spec.FS, api.FSExt4),
+	}
+	if spec.Profile != "" {
+		d.Metadata[api.MetadataProfile] = spec.Profile
+	}
+	return d
+}
+
 func (c Claim) claim(s *State, d *api.Dataset) (Outcome, error) {
+	if m := d.Member; m != nil && (c.ID == "" || d.UserOn(c.Node) == nil) {
+		return Outcome{}, api.Errorf(api.CodeConflict, "dataset %s is %s, whose instances have their volumes to themselves: "+
+			"ask for a volume of another name, or for %s with each", nameOf(d), m, m.Set)
+	}
 	if d.HeldBy(c.Node) || d.AwaitedBy(c.Node) && (!c.Preempt || preempts(d, c.Node)) {
 		if d.Reclaim == nil {
 			return Outcome{Dataset: d}, nil

@@ -37,7 +37,7 @@ func (s *State) fenceFor(d *api.Dataset, at time.Time) *api.Fence {
 // wantedElsewhere reports whether somebody would have the dataset if its holder
 // did not.
 func wantedElsewhere(d *api.Dataset) bool {
-	return d.Deleted || len(d.Waiting) > 0 || d.Pinned && !d.HeldBy(d.Primary)
+	return d.Deleted || len(d.Waiting) > 0 || d.Pinned && !d.HeldBy(d.Primary) || d.Member != nil && d.Member.Sought
 }
 
 // fenceBy returns the fence with who carries it out: who does so now while it is
@@ -144,6 +144,9 @@ func (c Report) fenced(s *State, d *api.Dataset) ([]Change, error) {
 	from := d.Holder.Node
 	d = s.draft(d)
 	st := s.DatasetState(d.ID)
+	if d.UserOn(from) != nil { // it ended with its node
+		freeMember(d)
+	}
 	if d.Deleted {
 		take(d)
 		s.assignDestruction(d, st, c.At)

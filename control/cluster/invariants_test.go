@@ -46,6 +46,9 @@ func dump(s *cluster.State) map[cluster.Key]string {
 	if j := s.Job(api.JobMarathon); j != nil {
 		put(cluster.Change{Key: cluster.JobKey(j.Name), Job: j})
 	}
+	for set := range s.Sets() {
+		put(cluster.Change{Key: cluster.SetKey(set.Name), Set: set})
+	}
 	return all
 }
 
@@ -96,6 +99,9 @@ func checkState(s *cluster.State) error {
 	if err := checkLeases(s); err != nil {
 		return err
 	}
+	if err := checkSets(s); err != nil {
+		return err
+	}
 	return checkTag(s)
 }
 
@@ -132,6 +138,52 @@ func checkLeases(s *cluster.State) error {
 	}
 	if count != 0 {
 		return fmt.Errorf("%d leases are of no node", count)
+	}
+	return nil
+}
+
+// checkSets reports what cannot be of volume sets, and compares their index with
+// the datasets.
+func checkSets(s *cluster.State) error {
+	type place struct {
+		set   string
+		index int
+	}
+	places, users, members := map[place]api.DatasetID{}, map[string]api.DatasetID{}, map[string]int{}
+	for d := range s.Datasets() {
+		if d.Member == nil || d.Deleted {
+			continue
+		}
+		at := place{d.Member.Set, d.Member.Index}
+		if other, taken := places[at]; taken {
+			return fmt.Errorf("datasets %s and %s are both %s", other, d.ID, d.Member)
+		}
+		places[at] = d.ID
+		members[at.set]++
+		if u := d.Member.User; u != nil {
+			who := fmt.Sprintf("%s %s on %s", at.set, u.Consumer, u.Node)
+			if other, some := users[who]; some {
+				return fmt.Errorf("datasets %s and %s are both of %s", other, d.ID, who)
+			}
+			users[who] = d.ID
+			if _, waits := s.Set(at.set).Waits(u.Node, u.Consumer); waits {
+				return fmt.Errorf("%s has dataset %s and waits for another one", who, d.ID)
+			}
+		}
+		if d.Member.Sought && d.Member.User == nil {
+			return fmt.Errorf("dataset %s is sought though nobody has it", d.ID)
+		}
+	}
+	for set, want := range members {
+		got := slices.Collect(s.Members(set))
+		if len(got) != want || !slices.IsSortedFunc(got, func(a, b *api.Dataset) int { return a.Member.Index - b.Member.Index }) {
+			return fmt.Errorf("set %s: %d members are listed, want %d, in order", set, len(got), want)
+		}
+	}
+	for set := range s.Sets() {
+		if s.Set(set.Name) != set || set.Count == nil && len(set.Waiting) == 0 || set.Revision == 0 {
+			return fmt.Errorf("set %+v is empty, or not found", *set)
+		}
 	}
 	return nil
 }

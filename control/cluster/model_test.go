@@ -29,6 +29,9 @@ type world struct {
 	dead     map[api.NodeID]bool          // machines without power
 	nextID   int
 	seen     map[string]int // what has happened, to see that the model gets anywhere
+
+	changes    int                        // commands that changed something
+	containers map[string]*modelContainer // that use members of volume sets
 }
 
 // attachment is what the storage system says of a volume. It says so until it
@@ -47,6 +50,8 @@ type modelAgent struct {
 	spent    map[api.DatasetID]uint64 // epochs whose release has been sent
 	leased   map[api.DatasetID]bool   // of which it has been told that it has a lease
 	wants    map[api.DatasetID]bool
+	claiming map[string]*modelConsumer // members of sets are being claimed for them
+	disk     map[string]*modelConsumer // is not lost
 }
 
 // message is what an agent has sent and nobody has read yet.
@@ -90,6 +95,10 @@ func (w *world) apply(cmd cluster.Command) (cluster.Outcome, error) {
 		w.t.Fatalf("%T: putting changes into a clone changed the original", cmd)
 	}
 	w.s = next
+	if len(out.Changes) == 0 {
+		return out, nil
+	}
+	w.changes++
 	if err := checkState(w.s); err != nil {
 		w.t.Fatalf("after %T: %v", cmd, err)
 	}
@@ -207,7 +216,8 @@ func (w *world) fence(a *modelAgent, d *api.Dataset) {
 // die cuts a machine's power.
 func (w *world) die(a *modelAgent) {
 	w.dead[a.node] = true
-	*a = modelAgent{node: a.node, identity: a.identity, wants: map[api.DatasetID]bool{}}
+	*a = *newModelAgent(a.node)
+	w.endOn(a.node)
 	for id, by := range w.attached {
 		if by.node == a.node {
 			w.attached[id] = attachment{node: a.node}
@@ -268,11 +278,19 @@ func (w *world) step(a *modelAgent, id api.DatasetID) {
 		w.fence(a, d)
 		return
 	}
+	if w.member(a, d) {
+		return
+	}
 	holder := d != nil && d.HeldBy(a.node)
 	usable := holder && a.spent[id] < d.Epoch && !d.Revoked()
 	stays := d != nil && d.Pinned && d.Primary == a.node && len(d.Waiting) == 0
 	attached := w.attached[id].node == a.node
 	yields := d != nil && d.Preempted()
+	if a.used(w, id) {
+		a.wants[id] = true
+	} else if d != nil && d.Member != nil {
+		delete(a.wants, id)
+	}
 	if usable && attached && a.leased[id] {
 		w.keep(a, d)
 		return
@@ -283,8 +301,11 @@ func (w *world) step(a *modelAgent, id api.DatasetID) {
 			return
 		}
 		w.grow(a, d)
+		w.serve(a, d)
 		w.report(a, d, api.DatasetReport{State: api.DatasetState{Phase: api.PhaseMounted},
 			Volume: &api.Volume{ID: "vol-" + string(id), Backend: "model", Size: w.sizes[id]}})
+	case attached && w.inUse(a.node, id): // it cannot be unmounted
+		w.reclaim(a, id)
 	case attached && (d == nil || !a.wants[id] || !usable || d.Deleted || yields):
 		delete(w.attached, id)
 	case holder && !attached:
@@ -292,6 +313,7 @@ func (w *world) step(a *modelAgent, id api.DatasetID) {
 		w.report(a, d, api.DatasetReport{State: api.DatasetState{Phase: api.PhaseDetached}, Release: true, Destroyed: d.Deleted})
 	case d != nil && d.AwaitedBy(a.node) && !a.wants[id]:
 		w.report(a, d, api.DatasetReport{Withdraw: true})
+	case w.reclaim(a, id):
 	case a.wants[id]:
 		w.send(a, cluster.Claim{At: w.now, Node: a.node, Stream: a.stream, ID: id})
 	}
@@ -337,6 +359,7 @@ func (w *world) report(a *modelAgent, d *api.Dataset, r api.DatasetReport) {
 func (w *world) deliver(m message, answered bool) {
 	out, err := w.apply(m.cmd)
 	a := w.agents[m.from]
+	w.answered(a, m, out, err, answered)
 	if _, claim := m.cmd.(cluster.Claim); claim && err == nil && answered && a.stream == m.stream {
 		a.wants[out.Dataset.ID] = true
 		w.see(a, out.Dataset.ID)
@@ -517,7 +540,9 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		},
 		"agent restarts": func(t *rapid.T) {
 			a := w.anyAgent(t)
-			*a = modelAgent{node: a.node, identity: a.identity, wants: map[api.DatasetID]bool{}}
+			disk := a.disk
+			*a = *newModelAgent(a.node)
+			a.disk = disk
 		},
 		"agent connects": func(t *rapid.T) { w.connect(w.anyAgent(t), rapid.Bool().Draw(t, "answered")) },
 		"second agent connects": func(t *rapid.T) {
@@ -623,10 +648,17 @@ func (w *world) settle() {
 		_, _ = w.apply(cluster.DrainNode{At: w.now, Node: a.node, End: true})
 	}
 	turns := map[api.DatasetID][]api.NodeID{}
-	for range 6 * len(w.agents) {
+	w.endAllServed()
+	const most = 100
+	for round, quiet := 0, 0; quiet < 2; round, quiet = round+1, quiet+1 {
+		if round == most {
+			w.t.Fatalf("after %d rounds there is still something to do", most)
+		}
+		before := w.changes
 		_, _ = w.apply(cluster.Upkeep{At: w.now, Limit: 100})
 		for _, node := range slices.Sorted(maps.Keys(w.agents)) {
 			a := w.agents[node]
+			w.serveAll(a)
 			for d := range w.s.Datasets() {
 				w.see(a, d.ID)
 				if v := a.view[d.ID]; v != nil && v.HeldBy(node) && !slices.Contains(turns[d.ID], node) {
@@ -644,7 +676,11 @@ func (w *world) settle() {
 				w.net = nil
 			}
 		}
+		if w.changes > before {
+			quiet = -1
+		}
 	}
+	w.checkServed()
 	for d := range w.s.Datasets() {
 		if len(d.Waiting) > 0 {
 			w.t.Fatalf("nobody uses dataset %s and still %v wait", d.ID, d.Waiting)
@@ -667,19 +703,25 @@ func (w *world) settle() {
 }
 
 func TestNoTwoAgentsThatFollowTheProtocolAttachADatasetAtOnce(t *testing.T) {
+	liveThroughAll(t, (*world).actions, []string{
+		"attached", "waited", "handed over", "registered", "destroyed", "revoked", "taken from a lost node", "preempted",
+		"refused by the storage", "grown", "told to grow no more", "renamed",
+		"leased", "kept from moving by a lease", "kept from being destroyed by a lease", "taken from a lost node that has a lease",
+	})
+}
+
+// liveThroughAll plays worlds until all events have happened, at least the usual
+// number of them.
+func liveThroughAll(t *testing.T, actions func(*world) map[string]func(*rapid.T), events []string) {
+	t.Helper()
 	seen := map[string]int{}
 	defer func() { t.Logf("in all worlds: %v", seen) }()
 	missing := func() []string {
-		events := []string{
-			"attached", "waited", "handed over", "registered", "destroyed", "revoked", "taken from a lost node", "preempted",
-			"refused by the storage", "grown", "told to grow no more", "renamed",
-			"leased", "kept from moving by a lease", "kept from being destroyed by a lease", "taken from a lost node that has a lease",
-		}
-		return slices.DeleteFunc(events, func(e string) bool { return seen[e] > 0 })
+		return slices.DeleteFunc(slices.Clone(events), func(e string) bool { return seen[e] > 0 })
 	}
 	// What is rare takes some worlds more to happen.
 	for rounds := 0; rounds == 0 || rounds < 20 && len(missing()) > 0; rounds++ {
-		rapid.Check(t, func(t *rapid.T) { liveThrough(t, seen) })
+		rapid.Check(t, func(t *rapid.T) { liveThrough(t, actions, seen) })
 	}
 	if m := missing(); len(m) > 0 {
 		t.Errorf("no dataset was ever %s: the model gets nowhere", strings.Join(m, ", "))
@@ -687,20 +729,20 @@ func TestNoTwoAgentsThatFollowTheProtocolAttachADatasetAtOnce(t *testing.T) {
 }
 
 // liveThrough plays one world.
-func liveThrough(t *rapid.T, seen map[string]int) {
+func liveThrough(t *rapid.T, actions func(*world) map[string]func(*rapid.T), seen map[string]int) {
 	w := &world{
 		t: t, s: cluster.New(), now: time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC),
 		agents: map[api.NodeID]*modelAgent{}, attached: map[api.DatasetID]attachment{}, sealed: map[api.DatasetID]uint64{}, sizes: map[api.DatasetID]int64{},
-		dead: map[api.NodeID]bool{}, seen: seen,
+		dead: map[api.NodeID]bool{}, seen: seen, containers: map[string]*modelContainer{},
 	}
 	for _, node := range modelNodes[:3] {
-		w.agents[node] = &modelAgent{node: node, identity: "agent-" + string(node), wants: map[api.DatasetID]bool{}}
+		w.agents[node] = newModelAgent(node)
 	}
 	for _, node := range modelNodes[:3] {
 		w.connect(w.agents[node], true)
 	}
 	for range 5 { // a Repeat takes 30 steps or so
-		t.Repeat(w.actions())
+		t.Repeat(actions(w))
 	}
 	w.settle()
 }

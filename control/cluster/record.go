@@ -28,6 +28,7 @@ const (
 	kindApp     = "apps"
 	kindHint    = "hints"
 	kindJob     = "jobs"
+	kindSet     = "sets"
 )
 
 // KeyMeta names the record about the log itself.
@@ -56,6 +57,9 @@ func HintKey(id api.DatasetID) Key { return Key(kindHint + "/" + string(id)) }
 
 // JobKey names the record of a job.
 func JobKey(name string) Key { return Key(kindJob + "/" + name) }
+
+// SetKey names the record of a volume set.
+func SetKey(name string) Key { return Key(kindSet + "/" + setID(name)) }
 
 // Dataset returns which dataset's record k names, if it names one.
 func (k Key) Dataset() (id api.DatasetID, ok bool) {
@@ -118,6 +122,7 @@ type Change struct {
 	App     *api.App
 	Hint    *api.Hint
 	Job     *api.Job
+	Set     *api.VolumeSet
 }
 
 func putDataset(d *api.Dataset) Change { return Change{Key: DatasetKey(d.ID), Dataset: d} }
@@ -164,6 +169,8 @@ func Encode(c Change) ([]byte, error) {
 		record = c.Hint
 	case c.Job != nil:
 		record = c.Job
+	case c.Set != nil:
+		record = c.Set
 	default:
 		return nil, nil
 	}
@@ -225,6 +232,9 @@ func Decode(key Key, value []byte) (Change, error) {
 	case kindJob:
 		c.Job = &api.Job{}
 		record = c.Job
+	case kindSet:
+		c.Set = &api.VolumeSet{}
+		record = c.Set
 	default:
 		return Change{}, &NewerError{Key: key}
 	}
@@ -261,7 +271,8 @@ func (c Change) sound(id string) error {
 		c.Lease != nil && (id == "" || string(c.Lease.Dataset) != id),
 		c.App != nil && (id == "" || AppKey(c.App.ID) != AppKey(id)),
 		c.Hint != nil && (id == "" || string(c.Hint.Dataset) != id),
-		c.Job != nil && (id == "" || c.Job.Name != id):
+		c.Job != nil && (id == "" || c.Job.Name != id),
+		c.Set != nil && (c.Set.Name == "" || setID(c.Set.Name) != id):
 		return errors.New("it does not belong to its key")
 	case c.Dataset != nil:
 		return soundDataset(c.Dataset)
@@ -279,6 +290,8 @@ func soundDataset(d *api.Dataset) error {
 		return errors.New("nodes wait for it though nobody holds it")
 	case d.Fence != nil && (d.Holder == nil || d.Fence.Holder != d.Holder.Node || d.Fence.Epoch != d.Epoch || d.Fence.Node == d.Holder.Node):
 		return errors.New("the fence is not about its holder")
+	case d.Member != nil && (d.Member.Set == "" || d.Member.Index < 0 || d.Member.Index >= api.MaxMembers):
+		return fmt.Errorf("it is member %d of the volume set %q", d.Member.Index, d.Member.Set)
 	}
 	return nil
 }

@@ -56,8 +56,11 @@ func (c Report) one(s *State, r api.DatasetReport) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Fence != nil {
+	switch {
+	case r.Fence != nil:
 		return c.fence(s, d, r)
+	case r.Free != 0:
+		return c.freed(s, d, r.Free), nil
 	}
 	if !d.HeldBy(c.Node) {
 		return c.bystander(s, d, r)

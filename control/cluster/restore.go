@@ -35,10 +35,11 @@ func Leap(n uint64, at time.Time) uint64 {
 // Agents are still running and know what came after the backup. So whatever
 // counts up leaps ahead of all that they can have seen, and nothing is believed
 // that may have ended since: that a replica runs, that a lost node was given up
-// or being fenced, that a holder is asked to let go of what it uses. Nodes that
-// hold datasets are taken to be there until they have had the time to come back;
-// else the first of them to return would fence the others. A lease may have been
-// renewed since, and lasts until whoever has it had the time to do so again.
+// or being fenced, that a holder is asked to let go of what it uses, that somebody
+// waits for a member of a set. Nodes that hold datasets, or use members, are taken
+// to be there until they have had the time to come back; else the first of them to
+// return would fence the others. A lease may have been renewed since, and lasts
+// until whoever has it had the time to do so again.
 func Restored(revision uint64, records []Change, at time.Time) (uint64, []Change, error) {
 	out := make([]Change, 0, len(records))
 	datasets := map[api.DatasetID]*api.Dataset{}
@@ -52,6 +53,9 @@ func Restored(revision uint64, records []Change, at time.Time) (uint64, []Change
 			datasets[d.ID] = d
 			if d.Holder != nil {
 				holders[d.Holder.Node] = true
+			}
+			if d.Member != nil && d.Member.User != nil {
+				holders[d.Member.User.Node] = true
 			}
 		}
 	}
@@ -72,6 +76,10 @@ func Restored(revision uint64, records []Change, at time.Time) (uint64, []Change
 			out = append(out, putApp(restoredApp(c.App, at)))
 		case c.Replica != nil, c.Job != nil: // none of them runs on this log
 		case c.Hint != nil: // what was about to start has started
+		case c.Set != nil:
+			if set := restoredSet(c.Set, at); set.Count != nil {
+				out = append(out, putSet(set))
+			}
 		default:
 			out = append(out, c)
 		}
@@ -90,6 +98,9 @@ func restoredDataset(old *api.Dataset, at time.Time) *api.Dataset {
 	d.Reclaim = nil
 	// Whatever was found out for a fence may not hold any more: it begins anew.
 	d.Fence = nil
+	if d.Member != nil {
+		d.Member.Sought = false
+	}
 	for i := range d.Waiting {
 		d.Waiting[i].Preempt = false
 	}
@@ -104,6 +115,13 @@ func restoredState(old *api.DatasetState, of *api.Dataset, at time.Time) *api.Da
 		st.Epoch = Leap(st.Epoch, at)
 	}
 	return &st
+}
+
+// restoredSet forgets who waits: they ask again.
+func restoredSet(old *api.VolumeSet, at time.Time) *api.VolumeSet {
+	set := *old
+	set.Revision, set.Waiting = Leap(set.Revision, at), nil
+	return &set
 }
 
 func restoredLease(old *api.Lease, at time.Time) *api.Lease {

@@ -1,10 +1,6 @@
 package cluster
 
-import (
-	"time"
-
-	"github.com/flocker-mesos/flocker/api"
-)
+import "github.com/flocker-mesos/flocker/api"
 
 // What front doors and Marathon's apps ask of a dataset that may not exist yet.
 
@@ -37,27 +33,4 @@ func checkFound(spec *api.DatasetSpec, d *api.Dataset) error {
 	return &api.Error{Code: api.CodeConflict, Field: "fs",
 		Message: "dataset \"" + d.Name() + "\" exists with the file system " + d.FS + ", not " + spec.FS +
 			": ask for " + d.FS + ", or leave the file system out, or choose another name"}
-}
-
-// made returns a new dataset as a spec wants it, on no node.
-func (s *State) made(spec *api.DatasetSpec, id api.DatasetID, defaultSize int64, at time.Time) *api.Dataset {
-	d := &api.Dataset{
-		ID:          id,
-		Metadata:    map[string]string{api.MetadataName: spec.Name},
-		MaximumSize: spec.Size,
-		Size:        spec.Size,
-		FS:          spec.FS,
-		Created:     at,
-		Revision:    s.revision + 1,
-	}
-	if spec.Profile != "" {
-		d.Metadata[api.MetadataProfile] = spec.Profile
-	}
-	if d.Size == 0 {
-		d.Size = defaultSize
-	}
-	if d.FS == "" {
-		d.FS = api.FSExt4
-	}
-	return d
 }

@@ -29,7 +29,8 @@ type State struct {
 	apps     *btree.Map[string, *api.App]
 	hints    *btree.Map[api.DatasetID, *api.Hint]
 	jobs     *btree.Map[string, *api.Job]
-	newer    *btree.Map[Key, int] // records that only a newer version understands, with their schema
+	sets     *btree.Map[string, *api.VolumeSet] // by setID
+	newer    *btree.Map[Key, int]               // records that only a newer version understands, with their schema
 
 	// Indexes, kept by Put.
 	names     *btree.Map[string, api.DatasetID] // of live datasets
@@ -42,7 +43,12 @@ type State struct {
 	asked     *btree.BTreeG[asker]      // names of datasets by the apps that ask for them
 	hinted    *btree.BTreeG[concern]    // hints by their nodes
 	reclaimed *btree.BTreeG[expiry]     // datasets that are to be deleted at a time, the next one first
+	members   *btree.BTreeG[member]     // live datasets by the sets they are of
+	marked    *btree.Map[string, int]   // how many live members of a set are marked as sought
 	tag       Tag
+
+	waitingSets *btree.Set[string] // sets that somebody waits for, or with marked members
+	dueSets     *btree.Set[string] // of these, those that Upkeep has something to do about
 }
 
 // concern is an entry of the index of datasets by the nodes they concern.
@@ -69,6 +75,7 @@ func New() *State {
 		apps:      btree.NewMap[string, *api.App](0),
 		hints:     btree.NewMap[api.DatasetID, *api.Hint](0),
 		jobs:      btree.NewMap[string, *api.Job](0),
+		sets:      btree.NewMap[string, *api.VolumeSet](0),
 		newer:     btree.NewMap[Key, int](0),
 		names:     btree.NewMap[string, api.DatasetID](0),
 		eras:      btree.NewMap[string, api.NodeID](0),
@@ -80,6 +87,11 @@ func New() *State {
 		asked:     btree.NewBTreeGOptions(asker.before, btree.Options{NoLocks: true}),
 		hinted:    btree.NewBTreeGOptions(concern.before, btree.Options{NoLocks: true}),
 		reclaimed: btree.NewBTreeGOptions(expiry.before, btree.Options{NoLocks: true}),
+		members:   btree.NewBTreeGOptions(member.before, btree.Options{NoLocks: true}),
+		marked:    btree.NewMap[string, int](0),
+
+		waitingSets: &btree.Set[string]{},
+		dueSets:     &btree.Set[string]{},
 	}
 }
 
@@ -95,6 +107,7 @@ func (s *State) Clone() *State {
 	c.apps = s.apps.Copy()
 	c.hints = s.hints.Copy()
 	c.jobs = s.jobs.Copy()
+	c.sets = s.sets.Copy()
 	c.newer = s.newer.Copy()
 	c.names = s.names.Copy()
 	c.eras = s.eras.Copy()
@@ -106,6 +119,10 @@ func (s *State) Clone() *State {
 	c.asked = s.asked.Copy()
 	c.hinted = s.hinted.Copy()
 	c.reclaimed = s.reclaimed.Copy()
+	c.members = s.members.Copy()
+	c.marked = s.marked.Copy()
+	c.waitingSets = s.waitingSets.Copy()
+	c.dueSets = s.dueSets.Copy()
 	return &c
 }
 
@@ -277,6 +294,8 @@ func (s *State) Put(changes ...Change) {
 			} else {
 				s.jobs.Set(id, c.Job)
 			}
+		case kindSet:
+			s.putSet(id, c.Set)
 		}
 	}
 }
@@ -302,10 +321,11 @@ func (s *State) putDataset(id api.DatasetID, d *api.Dataset) {
 		s.datasets.Delete(id)
 		s.due.Delete(id)
 		s.orphans.Delete(id)
-		return
+	} else {
+		s.datasets.Set(id, d)
+		s.reconsider(d)
 	}
-	s.datasets.Set(id, d)
-	s.reconsider(d)
+	s.reconsiderMember(old, d)
 }
 
 // index moves a dataset's entries in the indexes from old to d; either may be nil.
@@ -326,6 +346,7 @@ func (s *State) index(old, d *api.Dataset) {
 	if d != nil && d.Reclaim != nil && !d.Deleted {
 		s.reclaimed.Set(expiry{d.Reclaim.At, d.ID})
 	}
+	s.indexMember(old, d)
 	for node := range concernedBy(old) {
 		if d == nil || !d.Concerns(node) {
 			s.concerned.Delete(concern{node, old.ID})
@@ -371,6 +392,9 @@ func concernedBy(d *api.Dataset) iter.Seq[api.NodeID] {
 			return
 		}
 		if d.Primary != "" && !yield(d.Primary) || d.Holder != nil && !yield(d.Holder.Node) || d.Fence != nil && !yield(d.Fence.Node) {
+			return
+		}
+		if d.Member != nil && d.Member.User != nil && !yield(d.Member.User.Node) {
 			return
 		}
 		for _, w := range d.Waiting {

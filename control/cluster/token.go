@@ -111,6 +111,7 @@ func destroyed(d *api.Dataset, at time.Time) {
 	d.Destroyed, d.DestroyedAt = true, at
 	take(d)
 	d.Waiting = nil
+	freeMember(d)
 }
 
 // mayHaveVolume reports whether a volume may have been made for d. Its last

@@ -9,8 +9,8 @@ import (
 )
 
 // Upkeep does what follows from the state and nobody has to ask for: it begins
-// and ends the fencing of lost holders, and lets go of what users have put on
-// nodes that are being drained.
+// and ends the fencing of lost holders, lets go of what users have put on
+// nodes that are being drained, and gives members of sets to who waits for them.
 type Upkeep struct {
 	At    time.Time
 	Limit int // of datasets, so that one commit can take it
@@ -22,20 +22,24 @@ func (c Upkeep) Apply(s *State) (Outcome, error) {
 }
 
 // Due reports whether Upkeep has something to do.
-func (s *State) Due() bool { return s.due.Len() > 0 }
+func (s *State) Due() bool { return s.due.Len() > 0 || s.dueSets.Len() > 0 }
 
 func (s *State) upkeep(at time.Time, limit int) []Change {
-	var changes []Change
+	b := newBatch(s)
 	s.due.Scan(func(id api.DatasetID) bool {
-		if len(changes) >= limit {
+		if len(b.changes) >= limit {
 			return false
 		}
 		if d := s.kept(s.Dataset(id), at); d != nil {
-			changes = append(changes, putDataset(d))
+			b.put(putDataset(d))
 		}
 		return true
 	})
-	return changes
+	for b.state.dueSets.Len() > 0 && len(b.changes) < limit {
+		name, _ := b.state.dueSets.GetAt(0)
+		b.settle(name, at, min(limit-len(b.changes), setsAtOnce))
+	}
+	return b.changes
 }
 
 // kept returns what should become of a dataset by itself, nil if it is as it
@@ -100,5 +104,8 @@ func (s *State) reconsiderAll(node api.NodeID) {
 	}
 	for _, id := range s.orphans.Keys() {
 		s.reconsider(s.Dataset(id))
+	}
+	for _, name := range s.waitingSets.Keys() {
+		s.reconsiderSet(name)
 	}
 }

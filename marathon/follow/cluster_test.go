@@ -144,6 +144,11 @@ func (m *memory) FollowApp(_ context.Context, app api.App, hints map[string]api.
 	return out.App, err
 }
 
+func (m *memory) SetMembers(_ context.Context, set string, count int) error {
+	_, err := m.do(cluster.SetMembers{At: m.Now(), Name: set, Count: count})
+	return err
+}
+
 func (m *memory) ForgetApp(_ context.Context, id string, revision uint64, reclaim bool, grace time.Duration) error {
 	_, err := m.do(cluster.ForgetApp{At: m.Now(), Replica: m.self, ID: id, Revision: revision, Reclaim: reclaim, Grace: grace})
 	return err

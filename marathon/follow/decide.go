@@ -2,7 +2,6 @@ package follow
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +25,7 @@ type Rules struct {
 type Follow struct {
 	App   api.App
 	Hints map[string]api.Hint // by the names of datasets
+	Sets  map[string]int      // how many members volume sets may have
 }
 
 // Forget is a decision that an app is no more.
@@ -39,7 +39,7 @@ func (r Rules) present(old *api.App, seen *Sighting, framework string, h hosts, 
 	f := Follow{App: api.App{
 		ID: seen.ID, Pod: seen.Pod, Framework: framework, Version: seen.Version, Wanted: seen.Wanted, Mistake: seen.Mistake,
 	}}
-	f.App.Volumes = volumesOf(old, seen)
+	f.App.Volumes, f.Sets = volumesOf(old, seen), counts(seen)
 	if old != nil && !seen.AtRest {
 		f.App.Stopped = old.Stopped // what was said of its end may be under way
 	}
@@ -73,8 +73,9 @@ func volumesOf(old *api.App, seen *Sighting) []api.AppVolume {
 			add(volume)
 			continue
 		}
-		for i := range members(old, v.Key, v.Name, v.Each, seen.Wanted) {
-			volume.Name = memberName(v.Name, i)
+		volume.Set = v.Name
+		for i := range members(old, v.Name, v.Each, seen.Wanted) {
+			volume.Name = api.MemberName(v.Name, i)
 			add(volume)
 		}
 	}
@@ -87,12 +88,9 @@ func volumesOf(old *api.App, seen *Sighting) []api.AppVolume {
 	return all
 }
 
-// memberName is the name of the dataset that is a member of a volume set.
-func memberName(set string, i int) string { return fmt.Sprintf("%s.%d", set, i) }
-
 // members returns how many members a volume set has: as many as are asked for,
 // and those that there were before, since scaling down keeps them.
-func members(old *api.App, key, set string, each, instances int) int {
+func members(old *api.App, set string, each, instances int) int {
 	n := each
 	if each == api.EachInstance {
 		n = instances
@@ -101,10 +99,20 @@ func members(old *api.App, key, set string, each, instances int) int {
 		return n
 	}
 	for _, v := range old.Volumes {
-		var i int
-		number, ok := strings.CutPrefix(v.Name, set+".")
-		if _, err := fmt.Sscanf(number, "%d", &i); v.Key == key && ok && err == nil && memberName(set, i) == v.Name {
-			n = max(n, i+1)
+		if of, index, ok := api.ParseMemberName(v.Name); ok && v.Set == set && of == set {
+			n = max(n, index+1)
+		}
+	}
+	return n
+}
+
+// counts returns how many members the volume sets of an app may have that have as
+// many as it has instances.
+func counts(seen *Sighting) map[string]int {
+	n := map[string]int{}
+	for _, v := range seen.Volumes {
+		if v.Each == api.EachInstance {
+			n[v.Name] = min(seen.Wanted, api.MaxMembers)
 		}
 	}
 	return n
@@ -130,7 +138,7 @@ func (r Rules) hints(app *api.App, instances []api.AppInstance, now time.Time) m
 	}
 	hints := map[string]api.Hint{}
 	for _, v := range app.Volumes {
-		if v.Spec != nil && v.Spec.Each == 0 {
+		if v.Set == "" {
 			hints[v.Name] = api.Hint{Node: staged.Node, App: app.ID, Instance: staged.ID, Until: now.Add(r.Hint).Round(0)}
 		}
 	}

@@ -30,6 +30,9 @@ type Cluster interface {
 	// FollowApp makes known how Marathon has an app, in one commit with its
 	// datasets and hints. Doing so again changes nothing.
 	FollowApp(ctx context.Context, app api.App, hints map[string]api.Hint) (*api.App, error)
+	// SetMembers says how many members a volume set may have. A count below zero
+	// says that nobody knows any more.
+	SetMembers(ctx context.Context, set string, count int) error
 	// ForgetApp drops an app's record if it still is of the revision; with reclaim
 	// its datasets are marked that are to go with it.
 	ForgetApp(ctx context.Context, id string, revision uint64, reclaim bool, grace time.Duration) error
@@ -390,16 +393,39 @@ func (f *Follower) carryOut(ctx context.Context, d decisions) error {
 	group.SetLimit(atOnce)
 	for _, one := range d.follow {
 		group.Go(func() error {
+			for set, n := range one.Sets { // first: the app's instances may be waiting to hear it
+				if err := f.cluster.SetMembers(ctx, set, n); err != nil {
+					f.log.Warn("how many members a volume set has cannot be said", "set", set, "members", n, "app", one.App.ID, "cause", err)
+				}
+			}
 			_, err := f.cluster.FollowApp(ctx, one.App, one.Hints)
 			return err
 		})
 	}
 	for _, one := range d.forget {
 		group.Go(func() error {
-			return f.cluster.ForgetApp(ctx, one.App.ID, one.App.Revision, one.Reclaim, f.cfg.Grace)
+			return f.forgetApp(ctx, one)
 		})
 	}
 	return group.Wait()
+}
+
+// forgetApp has an app forgotten, and how many members its volume sets may have.
+func (f *Follower) forgetApp(ctx context.Context, one Forget) error {
+	if err := f.cluster.ForgetApp(ctx, one.App.ID, one.App.Revision, one.Reclaim, f.cfg.Grace); err != nil {
+		return err
+	}
+	sets := map[string]bool{}
+	for _, v := range one.App.Volumes {
+		if v.Set == "" || sets[v.Set] {
+			continue
+		}
+		sets[v.Set] = true
+		if err := f.cluster.SetMembers(ctx, v.Set, -1); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sleep waits, and reports whether ctx is still there.

@@ -261,10 +261,10 @@ func TestWhatIsAskedForAgainOrTakenBackIsNotDeleted(t *testing.T) {
 // An app that is missing has not been destroyed: what was said of it decides.
 func TestNothingIsDeletedWithoutProof(t *testing.T) {
 	for name, happens := range map[string]func(w *world){
-		"Marathon loses its records":               func(w *world) { w.Lose(false) },
-		"Marathon is another one":                  func(w *world) { w.Lose(true) },
-		"Marathon shows no apps":                   func(w *world) { w.Hide(true) },
-		"nobody hears that the app was destroyed":  func(w *world) { w.Filter(func(string) int { return 0 }); w.destroy("/db") },
+		"Marathon loses its records":                func(w *world) { w.Lose(false) },
+		"Marathon is another one":                   func(w *world) { w.Lose(true) },
+		"Marathon shows no apps":                    func(w *world) { w.Hide(true) },
+		"nobody hears that the app was destroyed":   func(w *world) { w.Filter(func(string) int { return 0 }); w.destroy("/db") },
 		"another Marathon is elected, with nothing": func(w *world) { w.Lose(false); w.SetLeader(1) },
 		"it is heard, and Marathon is another one": func(w *world) {
 			w.Tell("app_terminated_event", map[string]any{"appId": "/db"})

@@ -1,0 +1,19 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/flocker-mesos/flocker/cli/usage"
+)
+
+func newMarathon(env *Env) *cobra.Command {
+	g := newGroup(env)
+	cmd := usage.Group(&cobra.Command{
+		Use:   "marathon",
+		Short: "Check and mend Marathon's apps and pods with volumes",
+		Long: "Checks and mends apps and pods of Marathon's: what in them would lose a volume, lock it up or delay it, with\n" +
+			"the reason and the fix.",
+	}, newMarathonCheck(g), newMarathonFix())
+	g.conn.AddFlags(cmd)
+	return cmd
+}

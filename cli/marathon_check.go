@@ -1,0 +1,207 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/cli/output"
+	"github.com/flocker-mesos/flocker/cli/usage"
+	"github.com/flocker-mesos/flocker/marathon/check"
+)
+
+// checking is one run of the command.
+type checking struct {
+	*output.Printer
+
+	group    *group
+	cmd      *cobra.Command
+	all      bool
+	strict   bool
+	marathon string
+	timeouts check.Timeouts
+}
+
+func newMarathonCheck(g *group) *cobra.Command {
+	c := &checking{Printer: &output.Printer{}, group: g}
+	cmd := &cobra.Command{
+		Use:   "check FILE... | - | --all",
+		Short: "Find what in apps and pods would lose a volume, lock it up or delay it",
+		Long: "Reads apps and pods as Marathon takes them: an app, a pod, a list of them, a group, or an answer of\n" +
+			"/v2/apps or /v2/pods; - is the standard input. Where a control service is named, as for all commands, it is\n" +
+			"asked for the datasets that exist; with --marathon, Marathon for what runs. Nothing is changed.\n\n" +
+			"An error would lose or lock up a volume, or keep an app from starting; a warning delays or risks something.\n" +
+			"The exit code is 1 where there are errors, or with --strict warnings.",
+		Example: "  flocker marathon check app.json\n" +
+			"  flocker marathon check --all --marathon http://marathon.example.net:8080\n" +
+			"  curl -s http://marathon.example.net:8080/v2/apps | flocker marathon check - -o json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c.cmd = cmd
+			return c.run(cmd.Context(), args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&c.all, "all", false, "check what Marathon runs now")
+	flags.BoolVar(&c.strict, "strict", false, "warnings make the exit code 1 as well")
+	flags.StringVar(&c.marathon, "marathon", "", "Marathon's URL, or several with commas, for what runs now ("+envMarathon+")")
+	flags.DurationVar(&c.timeouts.ExecutorRegistration, "executor-registration-timeout", 0, "the Mesos agents' flag of that name, to be checked too")
+	flags.DurationVar(&c.timeouts.TaskLaunch, "task-launch-timeout", 0, "Marathon's flag of that name, to be checked too; Marathon may tell it")
+	flags.DurationVar(&c.timeouts.Wait, "wait-limit", 0, "the Flocker agents' wait-limit, 45s where it is not set")
+	c.AddFlags(flags)
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	return cmd
+}
+
+// envMarathon names Marathon where the flag does not.
+const envMarathon = "FLOCKER_MARATHON"
+
+func (c *checking) run(ctx context.Context, args []string) error {
+	if err := prepare(c.group.env, c.cmd, c.Printer); err != nil {
+		return err
+	}
+	if c.marathon == "" {
+		c.marathon, _ = c.group.env.LookupEnv(envMarathon)
+	}
+	switch {
+	case c.all && len(args) > 0:
+		return usage.Errorf("--all checks what runs, and files are checked by themselves: use one of both")
+	case c.all && c.marathon == "":
+		return usage.Errorf("which Marathon? Name it with --marathon or %s", envMarathon)
+	case !c.all && len(args) == 0:
+		return usage.Errorf("%s: want files, - for the standard input, or --all", c.cmd.CommandPath())
+	}
+	documents, err := readDocuments(args, c.cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	world := &check.Context{Timeouts: c.timeouts}
+	if c.marathon != "" {
+		running, err := c.askMarathon(ctx, world)
+		if err != nil {
+			return err
+		}
+		if c.all {
+			documents = running
+		}
+	}
+	c.askControl(ctx, documents, world)
+	return c.report(documents, check.Check(documents, world))
+}
+
+// readDocuments reads files, and the standard input where one is called "-".
+func readDocuments(files []string, stdin io.Reader) ([]*check.Document, error) {
+	var documents []*check.Document
+	for _, file := range files {
+		d, err := readDocument(file, stdin)
+		if err != nil {
+			return nil, err
+		}
+		documents = append(documents, d)
+	}
+	return documents, nil
+}
+
+func readDocument(file string, stdin io.Reader) (*check.Document, error) {
+	if file == "-" {
+		text, err := io.ReadAll(stdin)
+		if err != nil {
+			return nil, fmt.Errorf("read the standard input: %w", err)
+		}
+		return check.Parse("standard input", text)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read definitions: %w", err)
+	}
+	return check.Parse(file, text)
+}
+
+// askMarathon notes what Marathon runs and how it is set.
+func (c *checking) askMarathon(ctx context.Context, world *check.Context) ([]*check.Document, error) {
+	m, err := newMarathonReader(c.marathon)
+	if err != nil {
+		return nil, usage.Errorf("--marathon %w", err)
+	}
+	running, err := m.definitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range running {
+		world.Running = append(world.Running, d.Definitions...)
+	}
+	info, err := m.info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	world.Features = info.Config.Features
+	if world.Timeouts.TaskLaunch == 0 {
+		world.Timeouts.TaskLaunch = time.Duration(info.Config.TaskLaunchTimeout) * time.Millisecond
+	}
+	return running, nil
+}
+
+// askLimit is how long the control service is asked: its answers are of use, and the
+// rest can be checked without.
+const askLimit = 10 * time.Second
+
+// askControl notes which of the datasets that are asked for exist, or tells why it
+// is not known.
+func (c *checking) askControl(ctx context.Context, documents []*check.Document, world *check.Context) {
+	names := check.Names(documents)
+	if len(names) == 0 {
+		return
+	}
+	datasets, err := c.datasets(ctx, names)
+	if err != nil {
+		reason := err.Error()
+		if _, unnamed := errors.AsType[*usage.Error](err); unnamed {
+			reason = "none is named with --control-service, " + envControl + " or a context"
+		}
+		fmt.Fprintln(c.cmd.ErrOrStderr(), output.Clean("The control service was not asked which of the volumes exist, and with which size and "+
+			"file system: "+strings.ReplaceAll(reason, "\n", " ")))
+		return
+	}
+	world.Datasets = datasets
+}
+
+func (c *checking) datasets(ctx context.Context, names []string) (map[string]check.Dataset, error) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	cl, err := c.group.conn.Client()
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	var mu sync.Mutex
+	datasets := map[string]check.Dataset{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(lookUps)
+	for _, name := range names {
+		group.Go(func() error {
+			d, err := cl.Volume(ctx, name)
+			if api.CodeOf(err) == api.CodeNotFound {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			datasets[name] = check.Dataset{Size: d.Dataset.Size, FS: d.Dataset.FS}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return datasets, nil
+}

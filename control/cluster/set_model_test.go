@@ -1,0 +1,376 @@
+package cluster_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/control/cluster"
+)
+
+// modelConsumer is a consumer of a member of a set, as its agent knows it.
+type modelConsumer struct {
+	id       string
+	set      string
+	instance string
+	member   api.DatasetID // "" while it waits
+}
+
+// modelContainer is what runs, or is about to. It ends without its agent hearing
+// of it at once.
+type modelContainer struct {
+	node     api.NodeID
+	instance string
+	member   api.DatasetID // that it has seen
+	waited   bool
+	ended    bool
+	known    bool // by its agent, on disk
+}
+
+func newModelAgent(node api.NodeID) *modelAgent {
+	return &modelAgent{
+		node: node, identity: "agent-" + string(node), wants: map[api.DatasetID]bool{},
+		claiming: map[string]*modelConsumer{}, disk: map[string]*modelConsumer{},
+	}
+}
+
+// modelEach is how many members each set may have. What Marathon says of it comes
+// late, and changes.
+const modelEach = 3
+
+var modelSets = []string{"kafka", "zoo"}
+
+// endOn ends all containers of a machine that has lost its power.
+func (w *world) endOn(node api.NodeID) {
+	for _, c := range w.containers {
+		if c.node == node {
+			c.ended = true
+		}
+	}
+}
+
+// inUse reports whether a container on a node keeps a member from being unmounted.
+func (w *world) inUse(node api.NodeID, id api.DatasetID) bool {
+	for _, c := range w.containers {
+		if c.node == node && c.member == id && !c.ended {
+			return true
+		}
+	}
+	return false
+}
+
+// used reports whether an agent knows of somebody who uses a member there.
+func (a *modelAgent) used(w *world, id api.DatasetID) bool {
+	for _, c := range a.disk {
+		if c.member == id {
+			return true
+		}
+	}
+	return w.inUse(a.node, id)
+}
+
+// member has an agent see to whose member a dataset is, and reports whether that
+// is all that it does.
+func (w *world) member(a *modelAgent, d *api.Dataset) bool {
+	u := d.UserOn(a.node)
+	if u == nil || a.stream == 0 {
+		return false
+	}
+	c := a.disk[u.Consumer]
+	switch {
+	case a.claiming[u.Consumer] != nil:
+		return true
+	case c == nil:
+		w.send(a, cluster.Report{At: w.now, Node: a.node, Stream: a.stream, Datasets: []api.DatasetReport{
+			{State: api.DatasetState{ID: d.ID}, Free: u.Claim},
+		}})
+		return true
+	case c.member == "":
+		w.claimMember(a, c)
+		return true
+	}
+	return false
+}
+
+// serve has the one consumer see what its node has mounted that the member is
+// given to, unless another one is still there: here it is checked that nobody else
+// sees it.
+func (w *world) serve(a *modelAgent, d *api.Dataset) {
+	u := d.UserOn(a.node)
+	if u == nil || a.disk[u.Consumer] == nil || a.disk[u.Consumer].member != d.ID {
+		return
+	}
+	for _, c := range a.disk {
+		if c.member == d.ID && c.id != u.Consumer {
+			return // which keeps its view of it until it has ended
+		}
+	}
+	mine := w.containers[u.Consumer]
+	if mine.ended {
+		return
+	}
+	for id, c := range w.containers {
+		if id != u.Consumer && c.member == d.ID && !c.ended {
+			w.t.Fatalf("dataset %s, %s, is seen by %s on %s and now by %s on %s", d.ID, d.Member, id, c.node, u.Consumer, a.node)
+		}
+	}
+	if mine.member != "" && mine.member != d.ID {
+		w.t.Fatalf("%s sees dataset %s and then %s", u.Consumer, mine.member, d.ID)
+	}
+	if mine.member == "" {
+		w.seen["served"]++
+		if d.Member.Last != "" && d.Member.Last == u.Instance {
+			w.seen["found again by the next attempt of its instance"]++
+		}
+		if mine.waited {
+			w.seen["served to who waited"]++
+		}
+	}
+	mine.member = d.ID
+}
+
+// reclaim has an agent ask anew for a member that somebody there uses and that
+// was taken away.
+func (w *world) reclaim(a *modelAgent, id api.DatasetID) bool {
+	for _, c := range a.disk {
+		if c.member == id && a.stream != 0 {
+			if d := a.view[id]; d.UserOn(a.node) == nil || d.UserOn(a.node).Consumer != c.id {
+				w.claimMember(a, c)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (w *world) claimMember(a *modelAgent, c *modelConsumer) {
+	w.send(a, cluster.ClaimMember{
+		At: w.now, Node: a.node, Stream: a.stream, Consumer: c.id, Instance: c.instance, Find: api.DatasetSpec{Name: c.set},
+		Each: modelEach, ID: c.member, NewID: w.newID(), DefaultSize: api.MinSize,
+	})
+}
+
+// answered has an agent take the answer to a claim of a member. Without one, the
+// container is not launched.
+func (w *world) answered(a *modelAgent, m message, out cluster.Outcome, err error, answered bool) {
+	claim, ok := m.cmd.(cluster.ClaimMember)
+	if !ok || a.stream != m.stream {
+		return
+	}
+	id := claim.Consumer
+	c := a.disk[id]
+	if starting := a.claiming[id]; starting != nil {
+		delete(a.claiming, id)
+		if err != nil || !answered {
+			w.containers[id].ended = true
+			return
+		}
+		c = starting
+		a.disk[id] = c
+		w.containers[id].known = true
+	}
+	if c == nil || err != nil || !answered {
+		return
+	}
+	if out.Dataset == nil {
+		if _, waits := out.Set.Waits(a.node, id); !waits {
+			w.t.Fatalf("%s got no member and does not wait: %+v", id, out.Set)
+		}
+		w.seen["waited for"]++
+		w.containers[id].waited = true
+		return
+	}
+	if c.member != "" && c.member != out.Dataset.ID {
+		w.t.Fatalf("%s has dataset %s and was given %s", id, c.member, out.Dataset.ID)
+	}
+	c.member = out.Dataset.ID
+	w.see(a, out.Dataset.ID)
+}
+
+func (w *world) anyContainer(t *rapid.T, which func(*modelContainer) bool) string {
+	var ids []string
+	for id, c := range w.containers {
+		if which(c) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		t.Skip("no such container")
+	}
+	slices.Sort(ids)
+	return rapid.SampledFrom(ids).Draw(t, "container")
+}
+
+// setActions are what happens to sets, among what happens to any dataset.
+func (w *world) setActions() map[string]func(*rapid.T) {
+	all := w.actions()
+	actions := map[string]func(*rapid.T){}
+	for _, name := range []string{
+		"agent gets on", "agent gets on2", "agent gets on3", "agent gets on4", "agent steps", "agent hears", "agent hears all", "agent restarts",
+		"agent connects", "node is lost", "machine dies", "dead machines are lost", "machine boots", "operator gives a dead node up", "operator drains",
+		"upkeep", "message arrives", "message arrives twice", "message is lost", "move", "delete", "silent node acts late", "user acquires a lease",
+		"user releases a lease", "rename",
+	} {
+		actions[name] = all[name]
+		if actions[name] == nil {
+			w.t.Fatalf("there is no action %q", name)
+		}
+	}
+	start := func(t *rapid.T) {
+		a := w.anyAgent(t)
+		live := 0
+		for _, c := range w.containers {
+			if !c.ended {
+				live++
+			}
+		}
+		if a.stream == 0 || w.dead[a.node] || live > modelEach+2 {
+			t.Skip("no agent to ask")
+		}
+		w.nextID++
+		id := fmt.Sprintf("c%d", w.nextID)
+		c := &modelConsumer{id: id, set: modelSets[0]}
+		if rapid.IntRange(0, 4).Draw(t, "other set") == 0 {
+			c.set = modelSets[1]
+		}
+		// Marathon starts the next attempt of an instance when the last one has ended.
+		instance := fmt.Sprintf("%s-%d", c.set, rapid.IntRange(0, modelEach).Draw(t, "instance"))
+		taken := false
+		for _, other := range w.containers {
+			taken = taken || other.instance == instance && !other.ended
+		}
+		if !taken {
+			c.instance = instance
+		}
+		w.containers[id] = &modelContainer{node: a.node, instance: c.instance}
+		a.claiming[id] = c
+		w.claimMember(a, c)
+		if n := len(w.net); rapid.IntRange(0, 3).Draw(t, "delayed") > 0 {
+			m := w.net[n-1]
+			w.net = w.net[:n-1]
+			w.deliver(m, true)
+		}
+	}
+	end := func(t *rapid.T) {
+		w.containers[w.anyContainer(t, func(c *modelContainer) bool { return !c.ended })].ended = true
+	}
+	hear := func(t *rapid.T) {
+		id := w.anyContainer(t, func(c *modelContainer) bool { return c.ended && c.known })
+		a := w.agents[w.containers[id].node]
+		w.forget(a, id)
+	}
+	actions["instance starts"], actions["instance starts2"], actions["instance starts3"] = start, start, start
+	actions["instance ends"] = end
+	actions["agent hears of an end"], actions["agent hears of an end2"] = hear, hear
+	actions["agent asks again"] = func(t *rapid.T) {
+		a := w.anyAgent(t)
+		for _, id := range slices.Sorted(maps.Keys(a.disk)) {
+			if c := a.disk[id]; c.member == "" && a.stream != 0 {
+				w.claimMember(a, c)
+			}
+		}
+	}
+	actions["launch is given up"] = func(t *rapid.T) {
+		a := w.anyAgent(t)
+		for _, id := range slices.Sorted(maps.Keys(a.claiming)) {
+			delete(a.claiming, id)
+			w.containers[id].ended = true
+		}
+	}
+	actions["Marathon counts"] = func(t *rapid.T) {
+		_, _ = w.apply(cluster.SetMembers{At: w.now, Name: modelSets[0], Count: rapid.IntRange(-1, modelEach).Draw(t, "instances")})
+	}
+	actions["log is restored"] = w.restore
+	return actions
+}
+
+// forget has an agent hear that a container has ended.
+func (w *world) forget(a *modelAgent, id string) {
+	if c := a.disk[id]; c != nil && c.member == "" && a.stream != 0 {
+		w.send(a, cluster.LeaveSet{At: w.now, Node: a.node, Stream: a.stream, Consumer: id, Set: c.set})
+	}
+	delete(a.disk, id)
+	w.containers[id].known = false
+}
+
+// endAllServed ends what has had its turn, and all launches.
+func (w *world) endAllServed() {
+	for id, c := range w.containers {
+		a := w.agents[c.node]
+		delete(a.claiming, id)
+		if c.member != "" || !c.known {
+			c.ended = true
+		}
+		if c.ended {
+			w.forget(a, id)
+		}
+	}
+}
+
+// serveAll has an agent ask for what its consumers wait for, and ends what has been
+// served.
+func (w *world) serveAll(a *modelAgent) {
+	for _, id := range slices.Sorted(maps.Keys(a.disk)) {
+		if c := a.disk[id]; c.member == "" {
+			w.claimMember(a, c)
+		}
+	}
+	for _, m := range w.net {
+		w.deliver(m, true)
+	}
+	w.net = nil
+	for _, id := range slices.Sorted(maps.Keys(a.disk)) {
+		c := a.disk[id]
+		if c.member == "" {
+			continue
+		}
+		if d := w.s.Dataset(c.member); d != nil && d.Deleted {
+			w.containers[id].ended = true
+			w.forget(a, id)
+			continue
+		}
+		for range 4 {
+			w.see(a, c.member)
+			w.step(a, c.member)
+			for _, m := range w.net {
+				w.deliver(m, true)
+			}
+			w.net = nil
+		}
+		if w.containers[id].member != "" {
+			w.containers[id].ended = true
+			w.forget(a, id)
+		}
+	}
+}
+
+// checkServed checks that everybody who waited for a member has had one, and that
+// nobody has one for ever.
+func (w *world) checkServed() {
+	for _, a := range w.agents {
+		for id, c := range a.disk {
+			w.t.Fatalf("consumer %s on %s still waits for a member of %s: %+v, %+v", id, a.node, c.set, *c, w.s.Set(c.set))
+		}
+	}
+	for set := range w.s.Sets() {
+		if len(set.Waiting) > 0 {
+			w.t.Fatalf("all have ended, and still %v wait for members of %s", set.Waiting, set.Name)
+		}
+	}
+	for d := range w.s.Datasets() {
+		if d.Member != nil && !d.Deleted && (d.Member.User != nil || d.Member.Sought) {
+			w.t.Fatalf("all have ended, and %s is still %+v's", d.Member, d.Member.User)
+		}
+	}
+}
+
+func TestNoTwoLiveInstancesSeeOneMemberOfASet(t *testing.T) {
+	liveThroughAll(t, (*world).setActions, []string{
+		"served", "waited for", "served to who waited", "found again by the next attempt of its instance", "handed over", "taken from a lost node",
+		"registered", "restored", "refused by the storage",
+	})
+}

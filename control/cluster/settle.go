@@ -1,0 +1,388 @@
+package cluster
+
+import (
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// setsAtOnce is how many members are given with one command; Upkeep goes on.
+const setsAtOnce = 16
+
+// batch is what one command changes, each record once, and the state with that.
+type batch struct {
+	state   *State
+	changes []Change
+	at      map[Key]int
+}
+
+func newBatch(s *State) *batch { return &batch{state: s.Clone(), at: map[Key]int{}} }
+
+func (b *batch) put(changes ...Change) {
+	b.state.Put(changes...)
+	for _, c := range changes {
+		if i, ok := b.at[c.Key]; ok {
+			b.changes[i] = c
+			continue
+		}
+		b.at[c.Key] = len(b.changes)
+		b.changes = append(b.changes, c)
+	}
+}
+
+// outcome says what a consumer has by now.
+func (b *batch) outcome(set string, node api.NodeID, consumer string) Outcome {
+	return Outcome{Changes: b.changes, Dataset: b.state.memberOf(set, node, consumer), Set: b.state.Set(set)}
+}
+
+// settle gives the members of a set to those who wait for one, in the order of
+// their arrival, as long as there are any. It is the one place where members are
+// given. Nobody is passed over: whoever could have what a later one gets has got it.
+// Where some go on waiting, members whose users are on lost nodes are sought for
+// them.
+//
+// What it decides follows from the state, so whatever frees a member only has to
+// say so: Upkeep, or the next claim, has the rest.
+func (b *batch) settle(name string, at time.Time, limit int) {
+	before := len(b.changes)
+	set := b.state.Set(name)
+	var left []api.SetWaiter
+	if set != nil {
+		for i, w := range set.Waiting {
+			if len(b.changes)-before >= limit { // the rest is for the next time
+				left = append(left, set.Waiting[i:]...)
+				break
+			}
+			if b.state.pointless(w) {
+				continue
+			}
+			if d := b.state.choose(set, w); d != nil {
+				b.put(putDataset(b.state.give(d, w, at)))
+			} else {
+				left = append(left, w)
+			}
+		}
+		if len(left) < len(set.Waiting) {
+			set = b.state.draftSet(name)
+			set.Waiting = left
+			b.put(putSet(set))
+		}
+	}
+	for _, d := range b.state.sought(name, left) {
+		if len(b.changes)-before > limit {
+			return
+		}
+		d = b.state.draft(d)
+		d.Member.Sought = !d.Member.Sought
+		d.Fence = b.state.fenceFor(d, at)
+		b.put(putDataset(d))
+	}
+}
+
+// pointless reports whether a waiter's turn never comes: its node is lost, and asks
+// again when it is back, or what it had was deleted.
+func (s *State) pointless(w api.SetWaiter) bool {
+	if n := s.Node(w.Node); n == nil || n.Lost() {
+		return true
+	}
+	if w.ID == "" {
+		return false
+	}
+	d := s.Dataset(w.ID)
+	return d == nil || d.Deleted
+}
+
+// mayHave returns how many members may be in use for a waiter to get one.
+func (s *State) mayHave(set *api.VolumeSet, w api.SetWaiter) int {
+	switch {
+	case w.Each > 0:
+		return w.Each
+	case set != nil && set.Count != nil:
+		return *set.Count
+	default:
+		return 0
+	}
+}
+
+// rank says how soon a member can be had. The lowest is taken.
+type rank int
+
+const (
+	rankPredecessor rank = iota // its instance had it last
+	rankHere                    // its node has it
+	rankFree                    // nobody has it
+	rankLeaving                 // its holder has no use for it, and lets go
+	rankMissing                 // it has to be made
+	rankLost                    // its holder is lost, and has to be fenced
+	rankNone                    // not now
+)
+
+// choose returns the member that a waiter gets now, nil if it has to wait. One
+// that has to be made is returned without a revision.
+func (s *State) choose(set *api.VolumeSet, w api.SetWaiter) *api.Dataset {
+	if w.Index != nil {
+		return s.chooseOnly(set.Name, w)
+	}
+	limit := s.mayHave(set, w)
+	best, bestRank, used, missing := (*api.Dataset)(nil), rankNone, 0, 0
+	for d := range s.Members(set.Name) {
+		if d.Member.Index == missing {
+			missing++
+		}
+		if !s.unused(d) {
+			used++
+			if w.Instance != "" && d.Member.User.Instance == w.Instance && s.there(d.Member.User.Node) {
+				return nil // what its predecessor leaves behind in a moment
+			}
+			continue
+		}
+		if r := s.rank(d, w, limit); r < bestRank {
+			best, bestRank = d, r
+		}
+	}
+	if used >= limit {
+		return nil
+	}
+	if bestRank > rankMissing {
+		if d := s.missing(set.Name, w, missing, limit); d != nil {
+			return d
+		}
+	}
+	return best
+}
+
+// chooseOnly returns the one member that will do, if it can be had.
+func (s *State) chooseOnly(set string, w api.SetWaiter) *api.Dataset {
+	if w.ID != "" {
+		if d := s.Dataset(w.ID); s.unused(d) {
+			return d
+		}
+		return nil
+	}
+	for d := range s.Members(set) {
+		if d.Member.Index != *w.Index {
+			continue
+		}
+		if s.unused(d) {
+			return d
+		}
+		return nil
+	}
+	return s.missing(set, w, *w.Index, *w.Index+1)
+}
+
+// missing returns the first member of those from one number to another that there
+// is not, as it is to be made; nil if there is none.
+func (s *State) missing(set string, w api.SetWaiter, from, to int) *api.Dataset {
+	for i := from; i < to; i++ {
+		if s.memberAt(set, i) == nil && s.DatasetByName(api.MemberName(set, i)) == nil && s.Dataset(w.NewID) == nil {
+			return newMember(set, i, w)
+		}
+	}
+	return nil
+}
+
+func (s *State) memberAt(set string, index int) (d *api.Dataset) {
+	s.members.Ascend(member{set: set, index: index}, func(m member) bool {
+		if m.set == set && m.index == index {
+			d = s.Dataset(m.dataset)
+		}
+		return false
+	})
+	return d
+}
+
+// unused reports whether a member is nobody's. That of a user whose node is lost
+// and is not the one that may have it attached is nobody's either.
+func (s *State) unused(d *api.Dataset) bool {
+	u := d.Member.User
+	if u == nil {
+		return true
+	}
+	n := s.Node(u.Node)
+	return (n == nil || n.Lost()) && !d.HeldBy(u.Node)
+}
+
+// rank says how soon a waiter can have a member that is nobody's. Above the count
+// there are members only for the instances that had them.
+func (s *State) rank(d *api.Dataset, w api.SetWaiter, limit int) rank {
+	last := d.Member.Last
+	if d.Member.User != nil { // of a lost node
+		last = d.Member.User.Instance
+	}
+	switch {
+	case w.Instance != "" && last == w.Instance:
+		return rankPredecessor
+	case d.Member.Index >= limit:
+		return rankNone
+	case s.free(d):
+		return rankFree
+	case d.Revoked() || !s.there(d.Holder.Node):
+		return rankLost
+	case d.HeldBy(w.Node):
+		return rankHere
+	default:
+		return rankLeaving
+	}
+}
+
+// give returns a draft of a member that is the waiter's.
+func (s *State) give(d *api.Dataset, w api.SetWaiter, at time.Time) *api.Dataset {
+	d = s.draft(d)
+	freeMember(d)
+	if d.Created.IsZero() { // it is made
+		d.Primary, d.Created = w.Node, at
+	}
+	d.Member.User = &api.MemberUser{Node: w.Node, Consumer: w.Consumer, Instance: w.Instance, Claim: d.Revision, Since: at}
+	s.toNode(d, w.Node, at)
+	return d
+}
+
+// toNode has a node be given the token of a draft, at once or in its turn.
+func (s *State) toNode(d *api.Dataset, node api.NodeID, at time.Time) {
+	d.Reclaim = nil // it is wanted again
+	if d.HeldBy(node) || d.AwaitedBy(node) {
+		return
+	}
+	if d.Primary != node {
+		d.Pinned = false // use elsewhere goes before a place that a user has chosen
+	}
+	if s.free(d) {
+		grant(d, node, at)
+		d.Primary = node
+		return
+	}
+	enqueue(d, node, false, at)
+	d.Fence = s.fenceFor(d, at)
+}
+
+// sought returns the members of a set that are to be marked as sought, or no longer:
+// as many as there are waiters that others than the lost ones cannot serve.
+func (s *State) sought(set string, waiting []api.SetWaiter) []*api.Dataset {
+	if marked, _ := s.marked.Get(set); marked == 0 && len(waiting) == 0 {
+		return nil
+	}
+	var wrong []*api.Dataset
+	any := 0
+	only := map[int]bool{}
+	for _, w := range waiting {
+		if w.Index != nil {
+			only[*w.Index] = true
+		} else {
+			any++
+		}
+	}
+	for d := range s.Members(set) {
+		u := d.Member.User
+		lost := u != nil && !s.there(u.Node) && d.HeldBy(u.Node)
+		seek := lost && only[d.Member.Index]
+		if lost && !seek && any > 0 {
+			seek = true
+			any--
+		}
+		if seek != d.Member.Sought {
+			wrong = append(wrong, d)
+		}
+	}
+	return wrong
+}
+
+// newMember returns a member that does not exist yet, as a waiter wants it.
+func newMember(set string, index int, w api.SetWaiter) *api.Dataset {
+	d := newDataset(w.NewID, api.DatasetSpec{Name: api.MemberName(set, index), Size: w.Size, FS: w.FS, Profile: w.Profile}, w.DefaultSize)
+	d.Member = &api.Member{Set: set, Index: index}
+	return d
+}
+
+// reconsiderSet keeps the index of sets that Upkeep has something to do about.
+func (s *State) reconsiderSet(name string) {
+	set := s.Set(name)
+	marked, _ := s.marked.Get(name)
+	if (set == nil || len(set.Waiting) == 0) && marked == 0 {
+		s.waitingSets.Delete(name)
+		s.dueSets.Delete(name)
+		return
+	}
+	s.waitingSets.Insert(name)
+	if s.unsettled(set, name) {
+		s.dueSets.Insert(name)
+	} else {
+		s.dueSets.Delete(name)
+	}
+}
+
+// unsettled reports whether settle would change anything.
+func (s *State) unsettled(set *api.VolumeSet, name string) bool {
+	var waiting []api.SetWaiter
+	if set != nil {
+		waiting = set.Waiting
+	}
+	for _, w := range waiting {
+		if s.pointless(w) || s.choose(set, w) != nil {
+			return true
+		}
+	}
+	return len(s.sought(name, waiting)) > 0
+}
+
+// reconsiderMember reconsiders the sets that a dataset is, or was, a member of, or is
+// called like a member of: its name may have become free.
+func (s *State) reconsiderMember(old, d *api.Dataset) {
+	if s.waitingSets.Len() == 0 && s.marked.Len() == 0 {
+		return
+	}
+	for _, record := range []*api.Dataset{old, d} {
+		if record == nil {
+			continue
+		}
+		if m := record.Member; m != nil && (m.Sought || s.waitingSets.Contains(m.Set)) {
+			s.reconsiderSet(m.Set)
+		}
+		if set, _, ok := api.ParseMemberName(record.Name()); ok && s.waitingSets.Contains(set) {
+			s.reconsiderSet(set)
+		}
+	}
+}
+
+// indexMember moves a dataset's entries in the indexes of sets from old to d; either
+// may be nil.
+func (s *State) indexMember(old, d *api.Dataset) {
+	if live(old) {
+		s.members.Delete(member{old.Member.Set, old.Member.Index, old.ID})
+		s.mark(old, -1)
+	}
+	if live(d) {
+		s.members.Set(member{d.Member.Set, d.Member.Index, d.ID})
+		s.mark(d, 1)
+	}
+}
+
+func live(d *api.Dataset) bool { return d != nil && d.Member != nil && !d.Deleted }
+
+func (s *State) mark(d *api.Dataset, by int) {
+	if !d.Member.Sought {
+		return
+	}
+	n, _ := s.marked.Get(d.Member.Set)
+	if n += by; n == 0 {
+		s.marked.Delete(d.Member.Set)
+	} else {
+		s.marked.Set(d.Member.Set, n)
+	}
+}
+
+func (s *State) putSet(id string, set *api.VolumeSet) {
+	name := ""
+	if old, ok := s.sets.Get(id); ok {
+		name = old.Name
+	}
+	if set == nil {
+		s.sets.Delete(id)
+	} else {
+		name = set.Name
+		s.sets.Set(id, set)
+	}
+	if name != "" {
+		s.reconsiderSet(name)
+	}
+}
