@@ -122,7 +122,11 @@ func (m *replicaMetrics) decided(cmd cluster.Command, err error) {
 }
 
 func commandLabel(cmd cluster.Command) string {
-	switch cmd.(type) {
+	switch cmd := cmd.(type) {
+	case cluster.Once:
+		return commandLabel(cmd.Command)
+	case cluster.Bar:
+		return "bar"
 	case cluster.Create:
 		return "create"
 	case cluster.Move:

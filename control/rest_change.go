@@ -18,7 +18,7 @@ func (a *rest) changeVolume(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	res, err := a.replica.Do(r.Context(), cluster.ChangeDataset{
+	res, err := a.decide(r, cluster.ChangeDataset{
 		At: a.now(), Expect: r.expect(), ID: found.Dataset.ID, Size: change.Size, Metadata: change.Metadata,
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flocker-mesos/flocker/catalog"
+	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/control"
 	"github.com/flocker-mesos/flocker/control/store/consul"
 	"github.com/flocker-mesos/flocker/fault"
@@ -23,7 +24,7 @@ func newControl() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "control",
 		Short: "Run the control service, which knows all datasets and who holds them",
-		Args:  takes(cobra.NoArgs, "nothing but flags"),
+		Args:  usage.Takes(cobra.NoArgs, "nothing but flags"),
 	}
 	load := settingsFlags(cmd, settings, defaultControlConfig, controlHelp)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +26,7 @@ const (
 	kindState   = "states"
 	kindNode    = "nodes"
 	kindReplica = "replicas"
+	kindBarred  = "barred"
 	kindLease   = "leases"
 	kindApp     = "apps"
 	kindHint    = "hints"
@@ -33,6 +36,9 @@ const (
 
 // KeyMeta names the record about the log itself.
 const KeyMeta Key = kindMeta
+
+// KeyBarred names the record of requests that were tried again lately.
+const KeyBarred Key = kindBarred
 
 // DatasetKey names the record of a dataset.
 func DatasetKey(id api.DatasetID) Key { return Key(kindDataset + "/" + string(id)) }
@@ -49,8 +55,19 @@ func ReplicaKey(id api.ReplicaID) Key { return Key(kindReplica + "/" + string(id
 // LeaseKey names the record of the lease of a dataset.
 func LeaseKey(id api.DatasetID) Key { return Key(kindLease + "/" + string(id)) }
 
-// AppKey names the record of an app or pod of Marathon's, by its id.
-func AppKey(id string) Key { return Key(kindApp + "/" + strings.TrimPrefix(id, "/")) }
+// maxAppKey is how much of an app's id goes into a key, which is bounded.
+const maxAppKey = 200
+
+// AppKey names the record of an app or pod of Marathon's, by its id. One that is
+// too long for a key, or of other characters, has a hash in its place.
+func AppKey(id string) Key {
+	id = strings.TrimPrefix(id, "/")
+	if len(id) > maxAppKey || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		sum := sha256.Sum256([]byte(id))
+		id = hex.EncodeToString(sum[:])
+	}
+	return Key(kindApp + "/" + id)
+}
 
 // HintKey names the record of the hint about a dataset.
 func HintKey(id api.DatasetID) Key { return Key(kindHint + "/" + string(id)) }
@@ -118,6 +135,7 @@ type Change struct {
 	State   *api.DatasetState
 	Node    *api.Node
 	Replica *api.Replica
+	Barred  *Barred
 	Lease   *api.Lease
 	App     *api.App
 	Hint    *api.Hint
@@ -161,6 +179,8 @@ func Encode(c Change) ([]byte, error) {
 		record = c.Node
 	case c.Replica != nil:
 		record = c.Replica
+	case c.Barred != nil:
+		record = c.Barred
 	case c.Lease != nil:
 		record = c.Lease
 	case c.App != nil:
@@ -220,6 +240,9 @@ func Decode(key Key, value []byte) (Change, error) {
 	case kindReplica:
 		c.Replica = &api.Replica{}
 		record = c.Replica
+	case kindBarred:
+		c.Barred = &Barred{}
+		record = c.Barred
 	case kindLease:
 		c.Lease = &api.Lease{}
 		record = c.Lease
@@ -264,6 +287,7 @@ func Decode(key Key, value []byte) (Change, error) {
 func (c Change) sound(id string) error {
 	switch {
 	case c.Meta != nil && (id != "" || c.Meta.Cluster == ""),
+		c.Barred != nil && id != "",
 		c.Dataset != nil && (id == "" || string(c.Dataset.ID) != id),
 		c.State != nil && (id == "" || string(c.State.ID) != id),
 		c.Node != nil && (id == "" || string(c.Node.ID) != id),

@@ -29,6 +29,7 @@ type State struct {
 	apps     *btree.Map[string, *api.App]
 	hints    *btree.Map[api.DatasetID, *api.Hint]
 	jobs     *btree.Map[string, *api.Job]
+	barred   *Barred                            // nil while there are none
 	sets     *btree.Map[string, *api.VolumeSet] // by setID
 	newer    *btree.Map[Key, int]               // records that only a newer version understands, with their schema
 
@@ -274,6 +275,8 @@ func (s *State) Put(changes ...Change) {
 			} else {
 				s.states.Set(api.DatasetID(id), c.State)
 			}
+		case kindBarred:
+			s.barred = c.Barred
 		case kindNode:
 			s.putNode(api.NodeID(id), c.Node)
 		case kindReplica:
