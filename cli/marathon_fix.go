@@ -25,7 +25,8 @@ func newMarathonFix() *cobra.Command {
 		Example: "  flocker marathon fix app.json --diff\n" +
 			"  flocker marathon fix app.json --write\n" +
 			"  flocker marathon fix - <app.json | curl -X PUT -H 'Content-Type: application/json' -d @- http://marathon.example.net:8080/v2/apps//prod/orders-db",
-		Args: usage.Takes(cobra.ExactArgs(1), "a file, or - for the standard input"),
+		Args:              usage.Takes(cobra.ExactArgs(1), "a file, or - for the standard input"),
+		ValidArgsFunction: completeDefinitions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if write && (compare || args[0] == "-") {
 				return usage.Errorf("--write changes the file, and goes neither with --diff nor with the standard input")

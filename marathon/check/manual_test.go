@@ -81,3 +81,27 @@ func TestExamplesAreRight(t *testing.T) {
 		t.Errorf("%s:%d: %s: %s", f.Source, f.Line, f.Rule, f.What)
 	}
 }
+
+// TestAppsOfTheManualsAreRight checks what people copy first.
+func TestAppsOfTheManualsAreRight(t *testing.T) {
+	apps := 0
+	for _, file := range []string{"../../README.md", manual} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range strings.Split(string(text), "```json\n")[1:] {
+			app, _, _ := strings.Cut(block, "```")
+			if !strings.Contains(app, `"flocker.volume.`) {
+				continue
+			}
+			apps++
+			for _, f := range check.Check([]*check.Document{parse(t, app)}, &check.Context{}) {
+				t.Errorf("%s: line %d of %s: %s: %s", file, f.Line, f.App, f.Rule, f.What)
+			}
+		}
+	}
+	if apps != 2 {
+		t.Errorf("got %d apps, want that of each", apps)
+	}
+}
