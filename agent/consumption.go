@@ -58,6 +58,7 @@ func (e *engine) addConsumer(c *consumer) {
 	for _, v := range c.Volumes {
 		d := e.track(v.Dataset)
 		d.consumers[c.ID] = v
+		e.endHint(d)
 		d.final = false // who comes anew deserves an attempt
 		e.wake(d)
 	}

@@ -62,7 +62,7 @@ func (s *playedSession) Detail(context.Context, api.DatasetID) (*api.DatasetDeta
 
 type nobody struct{}
 
-func (nobody) sync([]*api.Dataset, []*api.Lease) {}
+func (nobody) sync([]*api.Dataset, []*api.Lease, []*api.Hint) {}
 func (nobody) apply(api.StreamEvent)             {}
 
 // runLink runs a link over what dial returns.

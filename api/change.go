@@ -1,5 +1,7 @@
 package api
 
+import "strings"
+
 // VolumeChange is what should become of a dataset: a JSON merge patch
 // (RFC 7396) of what of it can be changed. What is not named stays.
 type VolumeChange struct {
@@ -20,6 +22,20 @@ type VolumeQuery struct {
 	Node     NodeID            // those that the node holds or should hold
 	Metadata map[string]string // those with all of these values
 	Set      string            // the members of the volume set
+}
+
+// Chooses reports whether a dataset is one of those that q chooses, but for its
+// status, which is not in its record.
+func (q VolumeQuery) Chooses(d *Dataset) bool {
+	for key, value := range q.Metadata {
+		if got, ok := d.Metadata[key]; !ok || got != value {
+			return false
+		}
+	}
+	return (q.Gone || !d.Destroyed) &&
+		(q.Name == "" || d.Name() == q.Name) &&
+		strings.HasPrefix(string(d.ID), q.ID) &&
+		(q.Node == "" || d.HeldBy(q.Node) || d.Primary == q.Node)
 }
 
 // BackendDetail is a storage system that agents of the cluster drive.

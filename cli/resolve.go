@@ -103,16 +103,7 @@ func (s *session) volumes(q api.VolumeQuery) ([]*api.DatasetDetail, error) {
 }
 
 func chosen(q api.VolumeQuery, d *api.DatasetDetail) bool {
-	for key, value := range q.Metadata {
-		if got, ok := d.Dataset.Metadata[key]; !ok || got != value {
-			return false
-		}
-	}
-	return (q.Gone || !d.Dataset.Destroyed) &&
-		(q.Name == "" || d.Dataset.Name() == q.Name) &&
-		strings.HasPrefix(string(d.Dataset.ID), q.ID) &&
-		(q.Status == "" || d.Status == q.Status) &&
-		(q.Node == "" || d.Dataset.HeldBy(q.Node) || d.Dataset.Primary == q.Node)
+	return q.Chooses(d.Dataset) && (q.Status == "" || d.Status == q.Status)
 }
 
 // node returns the node that a person means: by its host name or address, else

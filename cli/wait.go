@@ -210,28 +210,32 @@ func (s *session) verdict(ctx context.Context, err error, name string, last *api
 	return err
 }
 
-// going says how far a dataset is, and how long it has been at that.
-func going(name string, d *api.DatasetDetail, now time.Time) (what, howLong string) {
+// going says how far a dataset is, how long it has been at that, and why it is no
+// further.
+func going(name string, d *api.DatasetDetail, now time.Time) (what, howLong, why string) {
 	what = name + ": " + d.Status
 	st := d.State
 	if st == nil || d.Dataset.Holder != nil && st.Node != d.Dataset.Holder.Node {
 		if d.Dataset.Holder != nil {
 			howLong = ago(now.Sub(d.Dataset.Holder.Since))
 		}
-		return what, howLong
+		return what, howLong, ""
 	}
 	howLong = ago(now.Sub(st.Since))
 	if st.Action != "" {
 		what += ", " + st.Action
 	}
 	if f := st.Failure; f != nil {
-		what += fmt.Sprintf("; cannot %s: %s", f.Action, f.Cause)
+		why = f.Cause
+		if f.Action != st.Action {
+			why = fmt.Sprintf("cannot %s: %s", f.Action, f.Cause)
+		}
 		howLong += fmt.Sprintf(", attempt %d", f.Attempts+1)
 		if !f.NextTry.IsZero() {
 			howLong += " in " + ago(f.NextTry.Sub(now))
 		}
 	}
-	return what, howLong
+	return what, howLong, why
 }
 
 // ago writes a duration to the second, 0 for what the clocks of two machines make

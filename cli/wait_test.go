@@ -49,14 +49,14 @@ func TestWaitingTellsHowItGoesOn(t *testing.T) {
 		want   string
 	}{
 		"piped": {output.Screen{}, "queue: waiting\nqueue: preparing, attach the volume\n" +
-			"queue: failing, attach the volume; cannot attach the volume: no such device\nqueue: mounted\n"},
-		"on a terminal": {output.Screen{Width: 80, Live: true}, "\rqueue: waiting (1h0m0s)\x1b[K" +
+			"queue: failing, attach the volume: no such device\nqueue: mounted\n"},
+		"on a terminal": {output.Screen{Width: 70, Live: true}, "\rqueue: waiting (1h0m0s)\x1b[K" +
 			"\rqueue: preparing, attach the volume (12s)\x1b[K" +
-			"\rqueue: failing, attach the volume; cannot attach the volume: no such device (1…\x1b[K" +
+			"\rqueue: failing, attach the volume (12s, attempt 4 in 4s): no such de…\x1b[K" +
 			"\rqueue: mounted (1h0m0s)\x1b[K" + "\r\x1b[K"},
-		"on a wide terminal": {output.Screen{Width: 200, Live: true}, "\rqueue: waiting (1h0m0s)\x1b[K" +
+		"on one whose width is unknown": {output.Screen{Live: true}, "\rqueue: waiting (1h0m0s)\x1b[K" +
 			"\rqueue: preparing, attach the volume (12s)\x1b[K" +
-			"\rqueue: failing, attach the volume; cannot attach the volume: no such device (12s, attempt 4 in 4s)\x1b[K" +
+			"\rqueue: failing, attach the volume (12s, attempt 4 in 4s): no such device\x1b[K" +
 			"\rqueue: mounted (1h0m0s)\x1b[K" + "\r\x1b[K"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -122,7 +122,11 @@ func (m *replicaMetrics) decided(cmd cluster.Command, err error) {
 }
 
 func commandLabel(cmd cluster.Command) string {
-	switch cmd.(type) {
+	switch cmd := cmd.(type) {
+	case cluster.Once:
+		return commandLabel(cmd.Command)
+	case cluster.Bar:
+		return "bar"
 	case cluster.Create:
 		return "create"
 	case cluster.Move:
@@ -151,6 +155,16 @@ func commandLabel(cmd cluster.Command) string {
 		return "release-lease"
 	case cluster.ExpireLeases:
 		return "expire-leases"
+	case cluster.FollowApp:
+		return "follow-app"
+	case cluster.ForgetApp:
+		return "forget-app"
+	case cluster.Reclaim:
+		return "reclaim"
+	case cluster.Undelete:
+		return "undelete"
+	case cluster.TakeJob, cluster.NoteMarathon:
+		return "job"
 	case cluster.StartReplica, cluster.BeatReplica, cluster.StopReplica, cluster.LoseReplica:
 		return "replica"
 	default:

@@ -55,6 +55,8 @@ func (a *rest) operations() map[string]operation {
 		"listVolumes":         a.listVolumes,
 		"getVolume":           a.getVolume,
 		"changeVolume":        a.changeVolume,
+		"undeleteVolume":      a.undeleteVolume,
+		"listMarathonApps":    a.listMarathonApps,
 		"watch":               a.watch,
 		"listNodes":           a.listNodes,
 		"getNode":             a.getNode,
@@ -140,9 +142,31 @@ const (
 // when they show what was last known.
 const headerStale = "X-Flocker-Stale-Since"
 
+// headerAttempt says which of a client's attempts at a request this one is: a
+// name that it has made up, and a number. See cluster.Attempt.
+const headerAttempt = "X-Flocker-Attempt"
+
+// decide has a write decided. One that was sent before bars its earlier attempts
+// first.
+func (a *rest) decide(r *request, cmd cluster.Command) (Result, error) {
+	attempt, err := r.attempt()
+	if err != nil {
+		return Result{}, err
+	}
+	if attempt.Number == 0 {
+		return a.replica.Do(r.Context(), cmd)
+	}
+	if attempt.Number > 1 {
+		if _, err := a.replica.Do(r.Context(), cluster.Bar{At: a.now(), Attempt: attempt}); err != nil {
+			return Result{}, err
+		}
+	}
+	return a.replica.Do(r.Context(), cluster.Once{Attempt: attempt, Command: cmd})
+}
+
 // do has a write decided and answers with the dataset.
 func (a *rest) do(w http.ResponseWriter, r *request, status int, cmd cluster.Command) error {
-	res, err := a.replica.Do(r.Context(), cmd)
+	res, err := a.decide(r, cmd)
 	if err != nil {
 		return err
 	}

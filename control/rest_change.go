@@ -18,7 +18,7 @@ func (a *rest) changeVolume(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	res, err := a.replica.Do(r.Context(), cluster.ChangeDataset{
+	res, err := a.decide(r, cluster.ChangeDataset{
 		At: a.now(), Expect: r.expect(), ID: found.Dataset.ID, Size: change.Size, Metadata: change.Metadata,
 	})
 	if err != nil {
@@ -26,6 +26,26 @@ func (a *rest) changeVolume(w http.ResponseWriter, r *request) error {
 	}
 	if len(res.Changes) > 0 {
 		a.log.Info("dataset was changed", "dataset", res.Dataset.ID, "name", res.Dataset.Name(), "size", res.Dataset.Size, "by", r.who.name)
+	}
+	full := detail(res.State, res.Dataset, a.now())
+	w.Header().Set("ETag", tagOf(full))
+	reply(w, http.StatusOK, full)
+	return nil
+}
+
+// undeleteVolume takes back that a dataset is to be deleted since its app was
+// destroyed, and shows it as it is then.
+func (a *rest) undeleteVolume(w http.ResponseWriter, r *request) error {
+	found, err := a.volume(r.path("name"))
+	if err != nil {
+		return err
+	}
+	res, err := a.replica.Do(r.Context(), cluster.Undelete{At: a.now(), ID: found.Dataset.ID})
+	if err != nil {
+		return err
+	}
+	if len(res.Changes) > 0 {
+		a.log.Info("dataset is not to be deleted any more", "dataset", res.Dataset.ID, "name", res.Dataset.Name(), "by", r.who.name)
 	}
 	full := detail(res.State, res.Dataset, a.now())
 	w.Header().Set("ETag", tagOf(full))

@@ -72,7 +72,7 @@ func (a *rest) acquireLease(w http.ResponseWriter, r *request) error {
 	if body.Expires != nil {
 		c.Expires = after(c.At, *body.Expires)
 	}
-	res, err := a.replica.Do(r.Context(), c)
+	res, err := a.decide(r, c)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (a *rest) releaseLease(w http.ResponseWriter, r *request) error {
 		return api.FieldErrorf("dataset_id", "%v", err)
 	}
 	c := cluster.ReleaseLease{At: a.now(), Dataset: api.DatasetID(id.String())}
-	res, err := a.replica.Do(r.Context(), c)
+	res, err := a.decide(r, c)
 	if err != nil {
 		return err
 	}

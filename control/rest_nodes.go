@@ -32,7 +32,7 @@ func (a *rest) getNode(w http.ResponseWriter, r *request) error {
 // giveUpNode takes an operator's word that a silent node is off.
 func (a *rest) giveUpNode(w http.ResponseWriter, r *request) error {
 	id := r.node()
-	res, err := a.replica.Do(r.Context(), cluster.GiveUpNode{At: a.now(), Node: id})
+	res, err := a.decide(r, cluster.GiveUpNode{At: a.now(), Node: id})
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (a *rest) undrainNode(w http.ResponseWriter, r *request) error { return a.d
 
 func (a *rest) drain(w http.ResponseWriter, r *request, end bool) error {
 	id := r.node()
-	res, err := a.replica.Do(r.Context(), cluster.DrainNode{At: a.now(), Node: id, End: end})
+	res, err := a.decide(r, cluster.DrainNode{At: a.now(), Node: id, End: end})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package control
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/gorilla/mux"
 
@@ -59,6 +61,21 @@ func (r *request) node() api.NodeID { return api.NodeID(r.path("node_id")) }
 
 // query returns a parameter of the query, "" where it is not given.
 func (r *request) query(name string) string { return r.URL.Query().Get(name) }
+
+// attempt returns which attempt at a request this one is, with the number 0
+// where the client does not say.
+func (r *request) attempt() (cluster.Attempt, error) {
+	text := r.Header.Get(headerAttempt)
+	if text == "" {
+		return cluster.Attempt{}, nil
+	}
+	name, count, _ := strings.Cut(text, " ")
+	n, err := strconv.Atoi(count)
+	if err != nil || n < 1 || name == "" {
+		return cluster.Attempt{}, api.FieldErrorf(headerAttempt, "%.100q is not a name and a number from 1", text)
+	}
+	return cluster.Attempt{Request: name, Number: n}, nil
+}
 
 // expect returns the condition of a request.
 func (r *request) expect() cluster.Expect { return r.Header.Values(headerMatch) }

@@ -19,6 +19,7 @@ func (a *rest) getStatus(w http.ResponseWriter, _ *request) error {
 	if cause != nil {
 		status.StaleCause = cause.Error()
 	}
+	status.Marathon = marathonStatus(s)
 	for r := range s.Replicas() {
 		status.Replicas = append(status.Replicas, r)
 	}

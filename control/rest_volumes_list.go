@@ -20,7 +20,7 @@ func (a *rest) listVolumes(w http.ResponseWriter, r *request) error {
 	s, now := a.replica.State(), a.now()
 	details := []*api.DatasetDetail{}
 	for d := range candidates(s, q, after) {
-		if !chosen(d, q) {
+		if !q.Chooses(d) {
 			continue
 		}
 		full := detail(s, d, now)
@@ -70,22 +70,6 @@ func before(prefix string) api.DatasetID {
 	}
 	last := len(prefix) - 1
 	return api.DatasetID(prefix[:last] + string(prefix[last]-1) + "\xff")
-}
-
-// chosen reports whether a dataset is meant, but for its status.
-func chosen(d *api.Dataset, q api.VolumeQuery) bool {
-	if d.Destroyed && !q.Gone ||
-		q.Name != "" && d.Name() != q.Name ||
-		!strings.HasPrefix(string(d.ID), q.ID) ||
-		q.Node != "" && d.Primary != q.Node && !d.HeldBy(q.Node) {
-		return false
-	}
-	for key, value := range q.Metadata {
-		if got, ok := d.Metadata[key]; !ok || got != value {
-			return false
-		}
-	}
-	return true
 }
 
 // nextPage returns the header that names the page after a dataset (RFC 8288).

@@ -52,6 +52,7 @@ type Service struct {
 	live    *liveness
 
 	refusals *refusals
+	marathon *Marathon
 
 	servers  []*listening
 	stopping chan struct{} // closed when streams have to end
@@ -140,6 +141,7 @@ func (s *Service) open() error {
 		replica: replica, self: self.ID, now: s.deps.Now, log: s.log, metrics: m,
 		version: s.deps.Version, name: name, defaultSize: settings.DefaultSize, heartbeat: s.cfg.Heartbeat, stopping: s.stopping,
 	}
+	s.marathon = &Marathon{replica: replica, self: self.ID, now: s.deps.Now, log: s.log, defaultSize: settings.DefaultSize}
 	handler, err := users.serve(s.log, m)
 	if err != nil {
 		return err
@@ -234,6 +236,12 @@ func (s *Service) Replica() *Replica { return s.replica }
 
 // Self returns the record of this replica as it was when it began.
 func (s *Service) Self() api.Replica { return s.members.self }
+
+// Marathon returns what who follows Marathon needs.
+func (s *Service) Marathon() *Marathon { return s.marathon }
+
+// Registry takes metrics that are shown with the service's own.
+func (s *Service) Registry() *prometheus.Registry { return s.deps.Registry }
 
 // Well says why another replica had better be called, nil where there is no reason.
 func (s *Service) Well() error {

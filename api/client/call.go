@@ -24,6 +24,26 @@ type request struct {
 	body         any // sent as it is where it is an io.Reader, else encoded as JSON unless nil
 }
 
+func (r request) writes() bool { return r.method != http.MethodGet && r.method != http.MethodHead }
+
+// headerAttempt tells attempts at a request apart: the control service sees to it
+// that one changes nothing any more when a later one is decided, however long it
+// lay in some buffer.
+const headerAttempt = "X-Flocker-Attempt"
+
+// numbered returns the request as an attempt under a name, "" for as it is.
+func (r request) numbered(name string, attempt int) request {
+	if name == "" {
+		return r
+	}
+	r.header = maps.Clone(r.header)
+	if r.header == nil {
+		r.header = http.Header{}
+	}
+	r.header.Set(headerAttempt, fmt.Sprintf("%s %d", name, attempt))
+	return r
+}
+
 // send makes a request and returns the answer if it is a success.
 func send(ctx context.Context, client *http.Client, endpoint string, req request) (*http.Response, error) {
 	var body io.Reader

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/google/uuid"
+
 	"github.com/flocker-mesos/flocker/api"
 )
 
@@ -59,13 +61,19 @@ func (c *caller) close() {
 // call must be one that can be made twice: when there is no answer, another
 // replica is asked. Repeated says that an earlier attempt may have taken effect.
 func (c *caller) call(ctx context.Context, req request, into any) (header http.Header, repeated bool, err error) {
+	name, attempt := "", 1
+	if req.writes() {
+		name = uuid.NewString()
+	}
 	err = c.each(ctx, func(ch *channel) error {
-		h, sent, err := c.attempt(ctx, ch, req, into)
+		h, sent, err := c.attempt(ctx, ch, req.numbered(name, attempt), into)
 		header = h
-		repeated = repeated || sent && again(err)
+		if sent && again(err) {
+			attempt++
+		}
 		return err
 	})
-	return header, repeated, err
+	return header, attempt > 1, err
 }
 
 // open makes a call whose answer is read bit by bit, for as long as ctx allows.

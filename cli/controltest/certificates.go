@@ -1,17 +1,6 @@
 package controltest
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -51,43 +40,16 @@ func Short(t *testing.T, certs string) pki.Files {
 	return files
 }
 
-// Reader makes a certificate of somebody who may only read, as any authority's
-// program would.
+// Reader makes a certificate of somebody who may only read.
 func Reader(t *testing.T, certs string) pki.Files {
 	t.Helper()
-	authority, err := tls.LoadX509KeyPair(filepath.Join(certs, pki.AuthorityCert), filepath.Join(certs, pki.AuthorityKey))
+	authority, err := pki.OpenAuthority(certs, pki.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	files, err := authority.ReaderCertificate(certs, "bob")
 	if err != nil {
 		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(4711),
-		Subject:      pkix.Name{CommonName: "reader-bob", OrganizationalUnit: authority.Leaf.Subject.OrganizationalUnit},
-		NotBefore:    time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * 365 * time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	signer, ok := authority.PrivateKey.(crypto.Signer)
-	if !ok {
-		t.Fatalf("got a key of type %T", authority.PrivateKey)
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, authority.Leaf, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := pki.Files{Cert: filepath.Join(certs, "bob.crt"), Key: filepath.Join(certs, "bob.key")}
-	for file, block := range map[string]*pem.Block{
-		files.Cert: {Type: "CERTIFICATE", Bytes: cert}, files.Key: {Type: "PRIVATE KEY", Bytes: private},
-	} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
 	}
 	return files
 }

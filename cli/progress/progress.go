@@ -20,15 +20,17 @@ type Line struct {
 // New makes a line.
 func New(w io.Writer, screen output.Screen) *Line { return &Line{w: w, screen: screen} }
 
-// Show shows how it is, and for how long, which alone is not worth a line of its
-// own where lines stay.
-func (l *Line) Show(what, howLong string) {
-	what = output.Clean(what)
+// Show shows how it is, for how long, which alone is not worth a line of its own
+// where lines stay, and why.
+func (l *Line) Show(what, howLong, why string) {
+	if why != "" {
+		why = ": " + why
+	}
 	if l.screen.Live {
-		text := what
 		if howLong != "" {
-			text += " (" + output.Clean(howLong) + ")"
+			howLong = " (" + howLong + ")"
 		}
+		text := output.Clean(what + howLong + why)
 		if l.screen.Width > 1 {
 			// The last column stays free: some terminals begin a new line after it.
 			text = output.Cut(text, l.screen.Width-1)
@@ -37,9 +39,9 @@ func (l *Line) Show(what, howLong string) {
 		l.drawn = true
 		return
 	}
-	if what != l.said {
-		fmt.Fprintln(l.w, what)
-		l.said = what
+	if text := output.Clean(what + why); text != l.said {
+		fmt.Fprintln(l.w, text)
+		l.said = text
 	}
 }
 

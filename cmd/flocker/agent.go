@@ -13,6 +13,7 @@ import (
 	"github.com/flocker-mesos/flocker/api/client"
 	"github.com/flocker-mesos/flocker/backend/stopcommand"
 	"github.com/flocker-mesos/flocker/catalog"
+	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/fault"
 	"github.com/flocker-mesos/flocker/isolator/reconcile"
 	"github.com/flocker-mesos/flocker/pki"
@@ -25,7 +26,7 @@ func newAgent() *cobra.Command {
 		Short: "Run the agent of this machine, which brings its containers their volumes",
 		Long: "Runs the agent of this machine. Containers go on and volumes stay mounted when it ends; the\n" +
 			"next one finds everything again.",
-		Args: takes(cobra.NoArgs, "nothing but flags"),
+		Args: usage.Takes(cobra.NoArgs, "nothing but flags"),
 	}
 	load := settingsFlags(cmd, settings, defaultAgentConfig, agentHelp)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

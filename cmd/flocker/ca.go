@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/pki"
 )
 
@@ -33,7 +34,7 @@ const day = 24 * time.Hour
 
 func (f *caFlags) options() (pki.Options, error) {
 	if f.days < 1 || f.days > 36500 {
-		return pki.Options{}, &usageError{Err: fmt.Errorf("--days %d: want a number from 1 to 36500", f.days)}
+		return pki.Options{}, usage.Errorf("--days %d: want a number from 1 to 36500", f.days)
 	}
 	return pki.Options{Key: pki.KeyType(f.key), Validity: time.Duration(f.days) * day}, nil
 }
@@ -50,7 +51,7 @@ func (f *caFlags) authority() (*pki.Authority, error) {
 // newCA makes the command of the certificate authority. It is one of flocker's,
 // and by the name flocker-ca a whole program, as it was in Flocker.
 func newCA() *cobra.Command {
-	return group(&cobra.Command{
+	return usage.Group(&cobra.Command{
 		Use:   "ca",
 		Short: "Make, renew and check the certificates of a cluster",
 		Long: "Makes the certificate authority of a cluster and certificates for the control service, the\n" +
@@ -74,7 +75,7 @@ func newCAInitialize() *cobra.Command {
 		Use:     "initialize NAME",
 		Short:   "Make the authority of a new cluster: cluster.crt and cluster.key",
 		Example: "  flocker ca initialize mycluster -o /root/flocker-ca",
-		Args:    takes(cobra.ExactArgs(1), "the cluster's name"),
+		Args:    usage.Takes(cobra.ExactArgs(1), "the cluster's name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts, err := f.options()
 			if err != nil {
@@ -103,7 +104,7 @@ func newCAControl() *cobra.Command {
 		Long: "Makes a certificate for a control service that is reached under the given host names and IP\n" +
 			"addresses. Name all of them: curl and other clients check the name that they dial.",
 		Example: "  flocker ca create-control-certificate flocker.example.net 10.0.0.5",
-		Args:    takes(cobra.MinimumNArgs(1), "the host names and IP addresses of the control service"),
+		Args:    usage.Takes(cobra.MinimumNArgs(1), "the host names and IP addresses of the control service"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			authority, err := f.authority()
 			if err != nil {
@@ -131,7 +132,7 @@ func newCANode() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create-node-certificate",
 		Short: "Make a certificate, and with it an identity, for the agent of a node",
-		Args:  takes(cobra.NoArgs, "nothing: a node's name is its new UUID"),
+		Args:  usage.Takes(cobra.NoArgs, "nothing: a node's name is its new UUID"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			authority, err := f.authority()
 			if err != nil {
@@ -166,7 +167,7 @@ func newCAUser() *cobra.Command {
 		Use:     "create-api-certificate NAME",
 		Aliases: []string{"create-user-certificate"},
 		Short:   "Make a certificate for a user of the REST API",
-		Args:    takes(cobra.ExactArgs(1), "the user's name"),
+		Args:    usage.Takes(cobra.ExactArgs(1), "the user's name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			authority, err := f.authority()
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/pki"
 )
 
@@ -26,7 +27,7 @@ func (o *caOutput) add(cmd *cobra.Command) {
 
 func (o *caOutput) check() error {
 	if o.format != caText && o.format != caJSON {
-		return &usageError{Err: fmt.Errorf("--output %q: want %s or %s", o.format, caText, caJSON)}
+		return usage.Errorf("--output %q: want %s or %s", o.format, caText, caJSON)
 	}
 	return nil
 }
@@ -48,7 +49,7 @@ func newCAShow() *cobra.Command {
 		Use:     "show FILE.crt...",
 		Short:   "Show what certificates say: whose, of which cluster, for which names, until when",
 		Example: "  flocker ca show /etc/flocker/*.crt",
-		Args:    takes(cobra.MinimumNArgs(1), "the certificates' files"),
+		Args:    usage.Takes(cobra.MinimumNArgs(1), "the certificates' files"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/cli/output"
+	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/control"
 	"github.com/flocker-mesos/flocker/control/clusterhq"
 )
@@ -29,7 +30,7 @@ func newControlImport() *cobra.Command {
 			"Stop Flocker's own control service and agents first, for good. Each dataset is held by its\n" +
 			"primary node, and no other gets it before the agent of that node has connected, or the node\n" +
 			"was declared lost. The cluster is that of the certificates here: Flocker's own serve on.",
-		Args: takes(cobra.ExactArgs(1), "the file to read"),
+		Args: usage.Takes(cobra.ExactArgs(1), "the file to read"),
 	}
 	load := logSettingsFlags(cmd, settings, "config", "store", "certificates")
 	cmd.Flags().StringVar(&backend, "backend", "", "what agent.yml calls the storage system of the volumes, such as aws")
@@ -39,7 +40,7 @@ func newControlImport() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		options := clusterhq.Options{Backend: backend, At: time.Now().UTC()}
 		if err := readRenames(renames, &options); err != nil {
-			return &usageError{Err: err}
+			return &usage.Error{Err: err}
 		}
 		if _, err := load(); err != nil {
 			return err

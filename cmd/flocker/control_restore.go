@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/control"
 	"github.com/flocker-mesos/flocker/control/backup"
 	"github.com/flocker-mesos/flocker/control/store"
@@ -34,7 +35,7 @@ func newControlRestore() *cobra.Command {
 			"there is for a log; run it again.\n\n" +
 			"Datasets that were made after the backup are not in it: their volumes stay in the storage\n" +
 			"system, but an app that asks for one by its name would get a new and empty one.",
-		Args: takes(cobra.ExactArgs(1), "the file to read"),
+		Args: usage.Takes(cobra.ExactArgs(1), "the file to read"),
 	}
 	load := logSettingsFlags(cmd, settings, "config", "store", "certificates")
 	cmd.Flags().BoolVar(&replace, "replace", false, "put it in the place of what the log has, or of one that is gone or damaged")

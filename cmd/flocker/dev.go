@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/control"
 )
 
@@ -38,7 +39,7 @@ func newDev() *cobra.Command {
 			"state below one directory, and says how Mesos, the command line and curl call them. Volumes are\n" +
 			"files below that directory. What containers use stays mounted when it ends; started again in the\n" +
 			"same directory, it goes on where it was.",
-		Args: takes(cobra.NoArgs, "nothing but flags"),
+		Args: usage.Takes(cobra.NoArgs, "nothing but flags"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if os.Geteuid() != 0 {
 				return errors.New("loop devices and mounts need root: run this as root")

@@ -8,7 +8,7 @@ import (
 )
 
 func newRoot() *cobra.Command {
-	root := group(&cobra.Command{
+	root := usage.Group(&cobra.Command{
 		Use:   "flocker",
 		Short: "Volumes that follow containers from machine to machine",
 		Long: "Flocker gives containers volumes that follow them: found or created, attached, formatted\n" +
@@ -30,15 +30,4 @@ func asRoot(cmd *cobra.Command) *cobra.Command {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetFlagErrorFunc(usage.FlagError)
 	return cmd
-}
-
-// usageError is a command line that cannot be understood.
-type usageError = usage.Error
-
-func group(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
-	return usage.Group(cmd, children...)
-}
-
-func takes(check cobra.PositionalArgs, names string) cobra.PositionalArgs {
-	return usage.Takes(check, names)
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/catalog"
 	"github.com/flocker-mesos/flocker/control"
+	"github.com/flocker-mesos/flocker/marathon/follow"
 )
 
 // controlSettings is control.yml.
@@ -11,12 +12,16 @@ type controlSettings struct {
 	Control control.Config `yaml:",inline"`
 	// Register is the service of Consul's catalogue that this replica is put
 	// into, "" for none. It is Consul's where the log is.
-	Register string      `yaml:"register"`
-	Log      logSettings `yaml:"log"`
+	Register string           `yaml:"register"`
+	Marathon marathonSettings `yaml:",inline"`
+	Log      logSettings      `yaml:"log"`
 }
 
 func defaultControlSettings() *controlSettings {
-	return &controlSettings{Control: control.DefaultConfig(), Register: "flocker-control", Log: logSettings{Format: logText}}
+	return &controlSettings{
+		Control: control.DefaultConfig(), Register: "flocker-control", Marathon: marathonSettings{Grace: follow.DefaultGrace},
+		Log: logSettings{Format: logText},
+	}
 }
 
 // Validate says which setting is wrong, and what would be right.
@@ -28,6 +33,9 @@ func (s *controlSettings) Validate() error {
 		if err := catalog.CheckService(s.Register); err != nil {
 			return api.FieldErrorf("register", "%v", err)
 		}
+	}
+	if err := s.Marathon.validate(); err != nil {
+		return err
 	}
 	return s.Control.Validate()
 }

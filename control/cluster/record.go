@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,12 +26,19 @@ const (
 	kindState   = "states"
 	kindNode    = "nodes"
 	kindReplica = "replicas"
+	kindBarred  = "barred"
 	kindLease   = "leases"
+	kindApp     = "apps"
+	kindHint    = "hints"
+	kindJob     = "jobs"
 	kindSet     = "sets"
 )
 
 // KeyMeta names the record about the log itself.
 const KeyMeta Key = kindMeta
+
+// KeyBarred names the record of requests that were tried again lately.
+const KeyBarred Key = kindBarred
 
 // DatasetKey names the record of a dataset.
 func DatasetKey(id api.DatasetID) Key { return Key(kindDataset + "/" + string(id)) }
@@ -45,6 +54,26 @@ func ReplicaKey(id api.ReplicaID) Key { return Key(kindReplica + "/" + string(id
 
 // LeaseKey names the record of the lease of a dataset.
 func LeaseKey(id api.DatasetID) Key { return Key(kindLease + "/" + string(id)) }
+
+// maxAppKey is how much of an app's id goes into a key, which is bounded.
+const maxAppKey = 200
+
+// AppKey names the record of an app or pod of Marathon's, by its id. One that is
+// too long for a key, or of other characters, has a hash in its place.
+func AppKey(id string) Key {
+	id = strings.TrimPrefix(id, "/")
+	if len(id) > maxAppKey || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		sum := sha256.Sum256([]byte(id))
+		id = hex.EncodeToString(sum[:])
+	}
+	return Key(kindApp + "/" + id)
+}
+
+// HintKey names the record of the hint about a dataset.
+func HintKey(id api.DatasetID) Key { return Key(kindHint + "/" + string(id)) }
+
+// JobKey names the record of a job.
+func JobKey(name string) Key { return Key(kindJob + "/" + name) }
 
 // SetKey names the record of a volume set.
 func SetKey(name string) Key { return Key(kindSet + "/" + setID(name)) }
@@ -79,6 +108,12 @@ func (k Key) Lease() (id api.DatasetID, ok bool) {
 	return api.DatasetID(rest), kind == kindLease
 }
 
+// Hint returns about which dataset k names the hint, if it does.
+func (k Key) Hint() (id api.DatasetID, ok bool) {
+	kind, rest := k.split()
+	return api.DatasetID(rest), kind == kindHint
+}
+
 func (k Key) split() (kind, id string) {
 	kind, id, _ = strings.Cut(string(k), "/")
 	return kind, id
@@ -100,7 +135,11 @@ type Change struct {
 	State   *api.DatasetState
 	Node    *api.Node
 	Replica *api.Replica
+	Barred  *Barred
 	Lease   *api.Lease
+	App     *api.App
+	Hint    *api.Hint
+	Job     *api.Job
 	Set     *api.VolumeSet
 }
 
@@ -113,6 +152,12 @@ func putNode(n *api.Node) Change { return Change{Key: NodeKey(n.ID), Node: n} }
 func putReplica(r *api.Replica) Change { return Change{Key: ReplicaKey(r.ID), Replica: r} }
 
 func putLease(l *api.Lease) Change { return Change{Key: LeaseKey(l.Dataset), Lease: l} }
+
+func putApp(a *api.App) Change { return Change{Key: AppKey(a.ID), App: a} }
+
+func putHint(h *api.Hint) Change { return Change{Key: HintKey(h.Dataset), Hint: h} }
+
+func putJob(j *api.Job) Change { return Change{Key: JobKey(j.Name), Job: j} }
 
 // envelope is how a record is stored.
 type envelope struct {
@@ -134,8 +179,16 @@ func Encode(c Change) ([]byte, error) {
 		record = c.Node
 	case c.Replica != nil:
 		record = c.Replica
+	case c.Barred != nil:
+		record = c.Barred
 	case c.Lease != nil:
 		record = c.Lease
+	case c.App != nil:
+		record = c.App
+	case c.Hint != nil:
+		record = c.Hint
+	case c.Job != nil:
+		record = c.Job
 	case c.Set != nil:
 		record = c.Set
 	default:
@@ -187,9 +240,21 @@ func Decode(key Key, value []byte) (Change, error) {
 	case kindReplica:
 		c.Replica = &api.Replica{}
 		record = c.Replica
+	case kindBarred:
+		c.Barred = &Barred{}
+		record = c.Barred
 	case kindLease:
 		c.Lease = &api.Lease{}
 		record = c.Lease
+	case kindApp:
+		c.App = &api.App{}
+		record = c.App
+	case kindHint:
+		c.Hint = &api.Hint{}
+		record = c.Hint
+	case kindJob:
+		c.Job = &api.Job{}
+		record = c.Job
 	case kindSet:
 		c.Set = &api.VolumeSet{}
 		record = c.Set
@@ -222,11 +287,15 @@ func Decode(key Key, value []byte) (Change, error) {
 func (c Change) sound(id string) error {
 	switch {
 	case c.Meta != nil && (id != "" || c.Meta.Cluster == ""),
+		c.Barred != nil && id != "",
 		c.Dataset != nil && (id == "" || string(c.Dataset.ID) != id),
 		c.State != nil && (id == "" || string(c.State.ID) != id),
 		c.Node != nil && (id == "" || string(c.Node.ID) != id),
 		c.Replica != nil && (id == "" || string(c.Replica.ID) != id),
 		c.Lease != nil && (id == "" || string(c.Lease.Dataset) != id),
+		c.App != nil && (id == "" || AppKey(c.App.ID) != AppKey(id)),
+		c.Hint != nil && (id == "" || string(c.Hint.Dataset) != id),
+		c.Job != nil && (id == "" || c.Job.Name != id),
 		c.Set != nil && (c.Set.Name == "" || setID(c.Set.Name) != id):
 		return errors.New("it does not belong to its key")
 	case c.Dataset != nil:

@@ -9,8 +9,9 @@ import (
 )
 
 // Upkeep does what follows from the state and nobody has to ask for: it begins
-// and ends the fencing of lost holders, lets go of what users have put on
-// nodes that are being drained, and gives members of sets to who waits for them.
+// and ends the fencing of lost holders, lets go of what users have put on nodes
+// that are being drained, gives back to nodes that have come back what users have
+// put there, and gives members of sets to who waits for them.
 type Upkeep struct {
 	At    time.Time
 	Limit int // of datasets, so that one commit can take it
@@ -46,8 +47,8 @@ func (s *State) upkeep(at time.Time, limit int) []Change {
 // should be.
 func (s *State) kept(old *api.Dataset, at time.Time) *api.Dataset {
 	fence := s.fenceFor(old, at)
-	unpin := s.leavesDrained(old)
-	if sameFence(old.Fence, fence) && !unpin {
+	unpin, home := s.leavesDrained(old), s.comesHome(old)
+	if sameFence(old.Fence, fence) && !unpin && !home {
 		return nil
 	}
 	d := s.draft(old)
@@ -55,7 +56,18 @@ func (s *State) kept(old *api.Dataset, at time.Time) *api.Dataset {
 	if unpin {
 		d.Pinned = false
 	}
+	if home {
+		grant(d, d.Primary, at)
+	}
 	return d
+}
+
+// comesHome reports whether nobody holds a dataset that a user has put on a node
+// which is there: it was lost when it gave the dataset up, or had it taken from it,
+// and is back.
+func (s *State) comesHome(d *api.Dataset) bool {
+	n := s.Node(d.Primary)
+	return d.Pinned && !d.Deleted && d.Holder == nil && n != nil && n.Connected && n.Draining.IsZero()
 }
 
 // leavesDrained reports whether a user has put a dataset on a node that is

@@ -111,6 +111,7 @@ func (f *finder) text(e *jsonschema.ValidationError, value any) string {
 	case *kind.Required:
 		return quoteAll(k.Missing, ", ") + is(k.Missing, " is a required property", " are required properties")
 	case *kind.AdditionalProperties:
+		slices.Sort(k.Properties) // in whose order the library finds them
 		return fmt.Sprintf("Additional properties are not allowed (%s unexpected)", quoteAll(k.Properties, ", ")+is(k.Properties, " was", " were"))
 	case *kind.Pattern:
 		return fmt.Sprintf("%s is not %s", quote(value), f.rule(e, k.Want))

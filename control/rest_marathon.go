@@ -1,0 +1,74 @@
+package control
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/control/cluster"
+)
+
+// listMarathonApps shows the apps that ask for volumes, as Marathon last had
+// them. All of it is in the log, so any replica knows it, also while Marathon is
+// down.
+func (a *rest) listMarathonApps(w http.ResponseWriter, r *request) error {
+	s, now := a.replica.State(), a.now()
+	only := r.query("id")
+	view := api.MarathonView{Marathon: marathonStatus(s), Apps: []*api.AppDetail{}}
+	for app := range s.Apps() {
+		if only == "" || cluster.AppKey(only) == cluster.AppKey(app.ID) {
+			view.Apps = append(view.Apps, appDetail(s, app, now))
+		}
+	}
+	if only != "" && len(view.Apps) == 0 {
+		return api.Errorf(api.CodeNotFound, "no app or pod %q of Marathon's is known that asks for volumes", only)
+	}
+	reply(w, http.StatusOK, view)
+	return nil
+}
+
+// marathonStatus returns how well Marathon is followed, nil where nobody does.
+func marathonStatus(s *cluster.State) *api.MarathonStatus {
+	j := s.Job(api.JobMarathon)
+	if j == nil {
+		return nil
+	}
+	var status api.MarathonStatus
+	if j.Marathon != nil {
+		status = *j.Marathon
+	}
+	if owner := s.Replica(j.Owner); owner != nil && owner.Lost.IsZero() {
+		status.Owner = owner.Name
+	}
+	return &status
+}
+
+// appDetail returns an app with how its volumes are.
+func appDetail(s *cluster.State, app *api.App, now time.Time) *api.AppDetail {
+	full := &api.AppDetail{App: app, VolumeDetails: []api.AppVolumeDetail{}, Why: cluster.ExplainApp(app, now)}
+	for _, v := range app.Volumes {
+		shown := api.AppVolumeDetail{Key: v.Key, Name: v.Name, Dataset: v.Dataset, Status: "refused", Why: v.Failure}
+		if d := s.Dataset(v.Dataset); d != nil {
+			if d.Member != nil && d.Member.User != nil {
+				shown.Instance = d.Member.User.Instance
+			}
+			whole := detail(s, d, now)
+			shown.Status, shown.Why = whole.Status, joined(v.Failure, whole.Why)
+			if whole.Holder != nil {
+				shown.Node, shown.Host = whole.Holder.ID, whole.Holder.Name()
+			}
+		} else if v.Dataset != "" {
+			shown.Status, shown.Why = string(cluster.StatusDestroyed), "The dataset "+string(v.Dataset)+" that the app had is no more. When the app is started it gets a new one."
+		}
+		full.VolumeDetails = append(full.VolumeDetails, shown)
+	}
+	return full
+}
+
+// joined returns two explanations as one.
+func joined(first, second string) string {
+	if first == "" {
+		return second
+	}
+	return first + ". " + second
+}
