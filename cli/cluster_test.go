@@ -129,6 +129,7 @@ type cluster struct {
 	env    map[string]string
 	screen output.Screen
 	clock  func() time.Time // nil for now
+	stdin  string
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -237,7 +238,7 @@ func (c *cluster) runIn(ctx context.Context, args ...string) (stdout, stderr str
 	root.SetArgs(cli.Args(args))
 	root.SetOut(&out)
 	root.SetErr(&errs)
-	root.SetIn(strings.NewReader(""))
+	root.SetIn(strings.NewReader(c.stdin))
 	err = root.ExecuteContext(ctx)
 	return out.String(), errs.String(), err
 }

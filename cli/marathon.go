@@ -17,3 +17,8 @@ func newMarathon(env *Env) *cobra.Command {
 	g.conn.AddFlags(cmd)
 	return cmd
 }
+
+// completeDefinitions has the shell offer files of JSON.
+func completeDefinitions(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return []cobra.Completion{"json"}, cobra.ShellCompDirectiveFilterFileExt
+}

@@ -44,6 +44,7 @@ func newMarathonCheck(g *group) *cobra.Command {
 		Example: "  flocker marathon check app.json\n" +
 			"  flocker marathon check --all --marathon http://marathon.example.net:8080\n" +
 			"  curl -s http://marathon.example.net:8080/v2/apps | flocker marathon check - -o json",
+		ValidArgsFunction: completeDefinitions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.cmd = cmd
 			return c.run(cmd.Context(), args)

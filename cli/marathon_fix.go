@@ -3,11 +3,10 @@ package cli
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
-	"github.com/aymanbagabas/go-udiff"
+	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
 	"github.com/flocker-mesos/flocker/cli/output"
@@ -16,7 +15,7 @@ import (
 )
 
 func newMarathonFix() *cobra.Command {
-	var write, diff bool
+	var write, compare bool
 	cmd := &cobra.Command{
 		Use:   "fix FILE | -",
 		Short: "Mend what has one right answer, and print the mended definition",
@@ -26,20 +25,21 @@ func newMarathonFix() *cobra.Command {
 		Example: "  flocker marathon fix app.json --diff\n" +
 			"  flocker marathon fix app.json --write\n" +
 			"  flocker marathon fix - <app.json | curl -X PUT -H 'Content-Type: application/json' -d @- http://marathon.example.net:8080/v2/apps//prod/orders-db",
-		Args: usage.Takes(cobra.ExactArgs(1), "a file, or - for the standard input"),
+		Args:              usage.Takes(cobra.ExactArgs(1), "a file, or - for the standard input"),
+		ValidArgsFunction: completeDefinitions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if write && (diff || args[0] == "-") {
+			if write && (compare || args[0] == "-") {
 				return usage.Errorf("--write changes the file, and goes neither with --diff nor with the standard input")
 			}
-			return fix(cmd, args[0], write, diff)
+			return fix(cmd, args[0], write, compare)
 		},
 	}
-	cmd.Flags().BoolVar(&diff, "diff", false, "print what would change as a unified diff")
+	cmd.Flags().BoolVar(&compare, "diff", false, "print what would change as a unified diff")
 	cmd.Flags().BoolVarP(&write, "write", "w", false, "change the file instead of printing")
 	return cmd
 }
 
-func fix(cmd *cobra.Command, file string, write, diff bool) error {
+func fix(cmd *cobra.Command, file string, write, compare bool) error {
 	d, err := readDocument(file, cmd.InOrStdin())
 	if err != nil {
 		return err
@@ -51,9 +51,8 @@ func fix(cmd *cobra.Command, file string, write, diff bool) error {
 	}
 	tellFixed(&output.Printer{W: cmd.ErrOrStderr()}, mended, left)
 	switch {
-	case diff:
-		// The one before goes by the file's name alone, so that `patch` finds it.
-		_, err = io.WriteString(cmd.OutOrStdout(), udiff.Unified(d.Source, d.Source, string(before), string(after)))
+	case compare:
+		_, err = cmd.OutOrStdout().Write(diff.Diff(d.Source, before, d.Source, after))
 	case !write:
 		_, err = cmd.OutOrStdout().Write(after)
 	case !bytes.Equal(before, after):
