@@ -42,6 +42,26 @@ func newMarathonApps(g *group) *cobra.Command {
 	return cmd
 }
 
+func newMarathonForget(g *group) *cobra.Command {
+	var p output.Printer
+	cmd := &cobra.Command{
+		Use:               "forget APP",
+		Short:             "Forget an app that Marathon lost without saying that it was destroyed; its volumes are kept",
+		Args:              usage.Takes(cobra.ExactArgs(1), "an app's or pod's id"),
+		ValidArgsFunction: first(g.completeApp),
+		RunE: g.run(&p, func(s *session, args []string) error {
+			if err := s.ForgetMarathonApp(s.ctx, args[0]); err != nil {
+				return err
+			}
+			s.tell("%s is forgotten; its volumes are kept.", args[0])
+			return nil
+		}),
+	}
+	p.AddFlags(cmd.Flags())
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
+	return cmd
+}
+
 // completeApp completes the id of an app or a pod.
 func (g *group) completeApp(cmd *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return g.ask(cmd, func(s *session) ([]cobra.Completion, error) {

@@ -157,7 +157,7 @@ func commandLabel(cmd cluster.Command) string {
 		return "expire-leases"
 	case cluster.FollowApp:
 		return "follow-app"
-	case cluster.ForgetApp:
+	case cluster.ForgetApp, cluster.DropApp:
 		return "forget-app"
 	case cluster.Reclaim:
 		return "reclaim"

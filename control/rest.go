@@ -57,6 +57,7 @@ func (a *rest) operations() map[string]operation {
 		"changeVolume":        a.changeVolume,
 		"undeleteVolume":      a.undeleteVolume,
 		"listMarathonApps":    a.listMarathonApps,
+		"forgetMarathonApp":   a.forgetMarathonApp,
 		"watch":               a.watch,
 		"listNodes":           a.listNodes,
 		"getNode":             a.getNode,

@@ -27,6 +27,17 @@ func (a *rest) listMarathonApps(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
+// forgetMarathonApp forgets an app that Marathon has not, and keeps its volumes.
+func (a *rest) forgetMarathonApp(w http.ResponseWriter, r *request) error {
+	res, err := a.replica.Do(r.Context(), cluster.DropApp{At: a.now(), ID: r.path("id")})
+	if err != nil {
+		return err
+	}
+	a.log.Info("app that Marathon has not is forgotten", "app", res.App.ID, "by", r.who.name)
+	reply(w, http.StatusOK, appDetail(res.State, res.App, a.now()))
+	return nil
+}
+
 // marathonStatus returns how well Marathon is followed, nil where nobody does.
 func marathonStatus(s *cluster.State) *api.MarathonStatus {
 	j := s.Job(api.JobMarathon)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/flocker-mesos/flocker/api"
 )
@@ -20,6 +21,17 @@ func (c *Client) MarathonApps(ctx context.Context, id string) (*api.MarathonView
 		return nil, err
 	}
 	return &view, nil
+}
+
+// ForgetMarathonApp forgets an app that Marathon does not have any more, and keeps
+// its volumes. Where it is forgotten already it fails with api.CodeNotFound.
+func (c *Client) ForgetMarathonApp(ctx context.Context, id string) error {
+	req := request{method: http.MethodDelete, path: "/v1/marathon/apps/" + url.PathEscape(strings.TrimPrefix(id, "/"))}
+	_, repeated, err := c.c.call(ctx, req, nil)
+	if repeated && api.CodeOf(err) == api.CodeNotFound {
+		return nil
+	}
+	return err
 }
 
 // Undelete takes back that a dataset is to be deleted since its app was

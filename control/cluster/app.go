@@ -225,6 +225,25 @@ func (c ForgetApp) Apply(s *State) (Outcome, error) {
 	return out, nil
 }
 
+// DropApp forgets an app that Marathon has not, at a person's word. Its datasets
+// are kept.
+type DropApp struct {
+	At time.Time
+	ID string
+}
+
+// Apply decides the command.
+func (c DropApp) Apply(s *State) (Outcome, error) {
+	app := s.App(c.ID)
+	if app == nil {
+		return Outcome{}, api.Errorf(api.CodeNotFound, "no app or pod %q of Marathon's is known that asks for volumes", c.ID)
+	}
+	if app.Missing.IsZero() {
+		return Outcome{}, api.Errorf(api.CodeConflict, "Marathon has %s, as far as is known: it is forgotten when it has been destroyed there", app.ID)
+	}
+	return Outcome{Changes: []Change{{Key: AppKey(c.ID)}}, App: app}, nil
+}
+
 // Reclaim deletes a dataset whose app was destroyed, once its time of grace is
 // over, unless anybody has something to do with it.
 type Reclaim struct {

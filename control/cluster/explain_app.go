@@ -39,7 +39,7 @@ func ExplainApp(a *api.App, now time.Time) string {
 		say("Marathon destroys it.")
 	case !a.Missing.IsZero() && a.Stopped.IsZero():
 		say("Marathon does not have it any more, %s, but has not said that it was destroyed: so its volumes are kept. "+
-			"If they are to go, delete them with flocker volumes destroy.", ago(a.Missing))
+			"Where it was, flocker marathon forget drops it from this list, and flocker volumes destroy deletes a volume.", ago(a.Missing))
 	case !a.Missing.IsZero():
 		say("Marathon has destroyed it, %s.", ago(a.Missing))
 	}

@@ -23,6 +23,8 @@ type Event struct {
 	Tasks bool
 	// Stops are the apps and pods that it says are being destroyed, or have been.
 	Stops []string
+	// Puts are those that somebody has just created or changed.
+	Puts []string
 }
 
 const (
@@ -190,6 +192,8 @@ func ReadEvent(kind string, data []byte) Event {
 		ev.Pods = append(ev.Pods, "/"+strings.Trim(id, "/"))
 	}
 	switch kind {
+	case "api_post_event", "pod_created_event", "pod_updated_event":
+		ev.Puts = append(append(ev.Puts, ev.Apps...), ev.Pods...)
 	case "app_terminated_event":
 		ev.Stops = append(ev.Stops, ev.Apps...)
 	case "pod_deleted_event":

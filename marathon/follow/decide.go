@@ -14,9 +14,6 @@ type Rules struct {
 	// Confirm is how long an app must have been missing, in at least two
 	// snapshots, before it counts as gone.
 	Confirm time.Duration
-	// Forget is after how long the record of an app goes that Marathon lost
-	// without a word, where nothing of the app's is to be deleted.
-	Forget time.Duration
 	// Hint is for how long a hint about a staged instance holds.
 	Hint time.Duration
 }
@@ -96,14 +93,14 @@ func members(old *api.App, set string, each, instances int) int {
 		n = instances
 	}
 	if old == nil {
-		return n
+		return min(n, api.MaxAppVolumes)
 	}
 	for _, v := range old.Volumes {
 		if of, index, ok := api.ParseMemberName(v.Name); ok && v.Set == set && of == set {
 			n = max(n, index+1)
 		}
 	}
-	return n
+	return min(n, api.MaxAppVolumes)
 }
 
 // counts returns how many members the volume sets of an app may have that have as
@@ -112,7 +109,7 @@ func counts(seen *Sighting) map[string]int {
 	n := map[string]int{}
 	for _, v := range seen.Volumes {
 		if v.Each == api.EachInstance {
-			n[v.Name] = min(seen.Wanted, api.MaxMembers)
+			n[v.Name] = min(max(seen.Wanted, 0), api.MaxMembers)
 		}
 	}
 	return n
@@ -155,6 +152,10 @@ func (r Rules) hints(app *api.App, instances []api.AppInstance, now time.Time) m
 // because the credentials do not show it any more. Marathon's word alone may be of
 // a deployment that was taken back. And another Marathon, or one with new records,
 // knows nothing of the app.
+//
+// The record of an app that is missing without a word stays, for ever if need be,
+// also where nothing of its own would be deleted: it may ask for what another app
+// has that is destroyed. A person can have it forgotten.
 func (r Rules) absent(old *api.App, s *Snapshot, now time.Time) (follow *Follow, forget *Forget) {
 	if old.Framework != s.Framework || s.Framework == "" {
 		return nil, nil
@@ -168,30 +169,26 @@ func (r Rules) absent(old *api.App, s *Snapshot, now time.Time) (follow *Follow,
 			gone.Stopped = now.Round(0)
 		}
 		return &Follow{App: gone}, nil
-	case missing < r.Confirm:
+	case missing < r.Confirm, now.Sub(old.Stopped) < r.Confirm: // it must be missing after Marathon's word as well
 		return nil, nil
 	case !old.Stopped.IsZero():
 		return nil, &Forget{App: old, Reclaim: true}
-	case missing >= r.Forget && !deletes(old):
-		return nil, &Forget{App: old}
 	default:
 		return nil, nil
 	}
 }
 
-// deletes reports whether any of an app's volumes is to go with it.
-func deletes(a *api.App) bool {
-	return slices.ContainsFunc(a.Volumes, func(v api.AppVolume) bool { return v.Reclaim == api.ReclaimDelete })
-}
-
-// stopped decides about Marathon's word that it destroys an app, nil where that
-// says nothing new.
-func stopped(old *api.App, now time.Time) *Follow {
-	if old == nil || !old.Stopped.IsZero() {
+// heard decides about Marathon's word that it destroys an app, or that somebody has
+// put one, nil where that says nothing new.
+func heard(old *api.App, ends bool, now time.Time) *Follow {
+	if old == nil || ends == !old.Stopped.IsZero() {
 		return nil
 	}
 	said := *old
-	said.Stopped = now.Round(0)
+	said.Stopped = time.Time{}
+	if ends {
+		said.Stopped = now.Round(0)
+	}
 	return &Follow{App: said}
 }
 

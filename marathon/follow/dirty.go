@@ -16,20 +16,20 @@ type dirty struct {
 
 	mu       sync.Mutex
 	apps     map[string]bool
-	stops    map[string]bool
+	words    map[string]bool // whether what Marathon said last of an app's life is that it ends
 	full     bool
 	unasking map[string]bool // apps that ask for no volumes; events about their tasks mean nothing
 }
 
 func newDirty() *dirty {
-	return &dirty{ready: make(chan struct{}, 1), apps: map[string]bool{}, stops: map[string]bool{}}
+	return &dirty{ready: make(chan struct{}, 1), apps: map[string]bool{}, words: map[string]bool{}}
 }
 
 // event takes an event in.
 func (d *dirty) event(ev client.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	before := len(d.apps) + len(d.stops)
+	before := len(d.apps) + len(d.words)
 	for _, ids := range [][]string{ev.Apps, ev.Pods} {
 		for _, id := range ids {
 			if ev.Tasks && d.unasking[id] {
@@ -39,12 +39,15 @@ func (d *dirty) event(ev client.Event) {
 		}
 	}
 	for _, id := range ev.Stops {
-		d.stops[id] = true
+		d.words[id] = true
+	}
+	for _, id := range ev.Puts {
+		d.words[id] = false
 	}
 	if len(d.apps) > maxDirty {
 		d.full, d.apps = true, map[string]bool{}
 	}
-	if len(d.apps)+len(d.stops) != before || d.full {
+	if len(d.apps)+len(d.words) != before || d.full {
 		d.wake()
 	}
 }
@@ -67,18 +70,18 @@ func (d *dirty) wake() {
 
 // work is what there is to look at.
 type work struct {
-	apps, stops map[string]bool
+	apps, words map[string]bool
 	full        bool
 }
 
-func (w work) empty() bool { return len(w.apps)+len(w.stops) == 0 && !w.full }
+func (w work) empty() bool { return len(w.apps)+len(w.words) == 0 && !w.full }
 
 // take returns what there is to look at, and empties it.
 func (d *dirty) take() work {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	w := work{d.apps, d.stops, d.full}
-	d.apps, d.stops, d.full = map[string]bool{}, map[string]bool{}, false
+	w := work{d.apps, d.words, d.full}
+	d.apps, d.words, d.full = map[string]bool{}, map[string]bool{}, false
 	return w
 }
 
@@ -89,8 +92,10 @@ func (d *dirty) back(w work) {
 	for id := range w.apps {
 		d.apps[id] = true
 	}
-	for id := range w.stops {
-		d.stops[id] = true
+	for id, ends := range w.words {
+		if _, later := d.words[id]; !later {
+			d.words[id] = ends
+		}
 	}
 	d.full = d.full || w.full
 }

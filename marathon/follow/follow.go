@@ -66,7 +66,7 @@ const DefaultGrace = 24 * time.Hour
 // DefaultConfig returns what is well for a Marathon in production.
 func DefaultConfig() Config {
 	return Config{
-		Rules: Rules{Confirm: 10 * time.Second, Forget: 10 * time.Minute, Hint: 5 * time.Minute},
+		Rules: Rules{Confirm: 10 * time.Second, Hint: 5 * time.Minute},
 		Grace: DefaultGrace, Interval: time.Minute, Coalesce: 50 * time.Millisecond, Look: time.Second,
 		MinRetry: time.Second, MaxRetry: 30 * time.Second,
 	}
@@ -280,7 +280,7 @@ func (f *Follower) round(ctx context.Context, w work) (again time.Duration, err 
 		kind = "snapshot"
 	}
 	defer func() { f.metrics.round(kind, time.Since(begin), err) }()
-	if err := f.heardStops(ctx, w.stops); err != nil {
+	if err := f.heard(ctx, w.words); err != nil {
 		return 0, err
 	}
 	if w.full {
@@ -289,14 +289,19 @@ func (f *Follower) round(ctx context.Context, w work) (again time.Duration, err 
 	return 0, f.some(ctx, w.apps)
 }
 
-// heardStops keeps Marathon's word that it destroys apps.
-func (f *Follower) heardStops(ctx context.Context, stops map[string]bool) error {
-	for id := range stops {
-		if said := stopped(f.cluster.App(id), f.cluster.Now()); said != nil {
+// heard keeps what Marathon has said of the lives of apps: that it destroys one, or
+// that somebody has put one.
+func (f *Follower) heard(ctx context.Context, words map[string]bool) error {
+	for id, ends := range words {
+		said := heard(f.cluster.App(id), ends, f.cluster.Now())
+		if said == nil {
+			continue
+		}
+		if ends {
 			f.log.Info("Marathon says that it destroys an app", "app", id)
-			if _, err := f.cluster.FollowApp(ctx, said.App, nil); err != nil {
-				return err
-			}
+		}
+		if _, err := f.cluster.FollowApp(ctx, said.App, nil); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -28,7 +28,7 @@ type world struct {
 // quick is a configuration for tests: the same rules, in less time.
 func quick() follow.Config {
 	cfg := follow.DefaultConfig()
-	cfg.Confirm, cfg.Forget = 20*time.Millisecond, 50*time.Millisecond
+	cfg.Confirm = 20 * time.Millisecond
 	cfg.Interval, cfg.Coalesce, cfg.Look = 100*time.Millisecond, time.Millisecond, 10*time.Millisecond
 	cfg.MinRetry, cfg.MaxRetry = 5*time.Millisecond, 50*time.Millisecond
 	return cfg
