@@ -125,6 +125,12 @@ func (m *Marathon) Reclaimable() []*api.Dataset {
 	return slices.Collect(m.replica.State().Reclaimable(m.now()))
 }
 
+// NextReclaim returns when the next time of grace is over after a moment, and
+// false where none is.
+func (m *Marathon) NextReclaim(after time.Time) (at time.Time, some bool) {
+	return m.replica.State().NextReclaim(after)
+}
+
 // Reclaim deletes a dataset whose time of grace is over, unless anybody uses it
 // or asks for it.
 func (m *Marathon) Reclaim(ctx context.Context, id api.DatasetID) (deleted bool, err error) {

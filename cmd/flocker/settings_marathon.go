@@ -13,7 +13,7 @@ import (
 
 // marathonSettings say which Marathon is followed, and as whom.
 type marathonSettings struct {
-	URLs           []string      `yaml:"marathon"`
+	URLs           replicas      `yaml:"marathon"`
 	User           string        `yaml:"marathon-user"`
 	PasswordFile   string        `yaml:"marathon-password-file"`
 	CAFile         string        `yaml:"marathon-ca-file"`

@@ -343,11 +343,14 @@ func (s *State) Reclaimable(at time.Time) iter.Seq[*api.Dataset] {
 	}
 }
 
-// NextReclaim returns when the first time of grace is over, and false where
-// nothing is to be reclaimed.
-func (s *State) NextReclaim() (at time.Time, some bool) {
-	first, some := s.reclaimed.Min()
-	return first.at, some
+// NextReclaim returns when the next time of grace is over after a moment, and
+// false where none is.
+func (s *State) NextReclaim(after time.Time) (at time.Time, some bool) {
+	s.reclaimed.Ascend(expiry{at: after}, func(e expiry) bool {
+		at, some = e.at, e.at.After(after)
+		return !some
+	})
+	return at, some
 }
 
 // asker is an entry of the index of datasets' names by the apps that ask for

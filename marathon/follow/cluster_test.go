@@ -156,6 +156,8 @@ func (m *memory) ForgetApp(_ context.Context, id string, revision uint64, reclai
 
 func (m *memory) Reclaimable() []*api.Dataset { return slices.Collect(m.state().Reclaimable(m.Now())) }
 
+func (m *memory) NextReclaim(after time.Time) (time.Time, bool) { return m.state().NextReclaim(after) }
+
 func (m *memory) Reclaim(_ context.Context, id api.DatasetID) (bool, error) {
 	out, err := m.do(cluster.Reclaim{At: m.Now(), Replica: m.self, ID: id})
 	return len(out.Changes) > 0, err

@@ -38,6 +38,9 @@ type Cluster interface {
 	ForgetApp(ctx context.Context, id string, revision uint64, reclaim bool, grace time.Duration) error
 	// Reclaimable returns the marked datasets whose time of grace is over.
 	Reclaimable() []*api.Dataset
+	// NextReclaim returns when the next time of grace is over after a moment, and
+	// false where none is.
+	NextReclaim(after time.Time) (at time.Time, some bool)
 	// Reclaim deletes one of them, unless anybody uses it or asks for it.
 	Reclaim(ctx context.Context, id api.DatasetID) (deleted bool, err error)
 	Note(ctx context.Context, status api.MarathonStatus) error
@@ -377,15 +380,21 @@ func (f *Follower) snapshot(ctx context.Context) (again time.Duration, err error
 	return f.next(), nil
 }
 
-// next returns when everything is to be read again: soon, where an app waits to be
-// confirmed as gone.
+// next returns when everything is to be read again: sooner than usual where an app
+// waits to be confirmed as gone, or where a time of grace ends.
 func (f *Follower) next() time.Duration {
+	wait := f.cfg.Interval
 	for _, a := range f.cluster.Apps() {
 		if !a.Missing.IsZero() && !a.Stopped.IsZero() {
-			return min(f.cfg.Confirm, f.cfg.Interval)
+			wait = min(wait, f.cfg.Confirm)
+			break
 		}
 	}
-	return f.cfg.Interval
+	now := f.cluster.Now()
+	if at, some := f.cluster.NextReclaim(now); some {
+		wait = min(wait, at.Sub(now)+time.Millisecond)
+	}
+	return wait
 }
 
 // atOnce is how many decisions are carried out at once; the control service

@@ -1,9 +1,11 @@
 package double
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -23,6 +25,9 @@ type Options struct {
 	Password  string
 	Token     func() string // accepted as token=..., nil for no such thing
 	TLS       bool
+	// Listen returns what each of the Marathons listens on, nil for a free port of
+	// this machine.
+	Listen func(i int) (net.Listener, error)
 	// Outstanding is how many events may be undelivered to somebody until they
 	// are cut off, 1024 where it is 0.
 	Outstanding int
@@ -85,12 +90,21 @@ func Start(tb testing.TB, opts Options) *Double {
 		d.opts.Heartbeat = 10 * time.Second
 	}
 	for i := range max(opts.Marathons, 1) {
-		h := d.handler(i)
-		if opts.TLS {
-			d.servers = append(d.servers, httptest.NewTLSServer(h))
-		} else {
-			d.servers = append(d.servers, httptest.NewServer(h))
+		s := httptest.NewUnstartedServer(d.handler(i))
+		if opts.Listen != nil {
+			listener, err := opts.Listen(i)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			_ = s.Listener.Close()
+			s.Listener = listener
 		}
+		if opts.TLS {
+			s.StartTLS()
+		} else {
+			s.Start()
+		}
+		d.servers = append(d.servers, s)
 	}
 	tb.Cleanup(func() {
 		d.mu.Lock()
@@ -111,6 +125,18 @@ func (d *Double) URLs() []string {
 		urls[i] = s.URL
 	}
 	return urls
+}
+
+// Do has the leader answer a request without a network, and returns the status and
+// the body.
+func (d *Double) Do(method, path string, body any) (status int, answer string) {
+	var text []byte
+	if body != nil {
+		text = must(body)
+	}
+	w := httptest.NewRecorder()
+	d.serve(w, httptest.NewRequest(method, path, bytes.NewReader(text)))
+	return w.Code, w.Body.String()
 }
 
 // Server returns one of the servers, for its certificate.
