@@ -15,13 +15,17 @@ func (a *rest) listMarathonApps(w http.ResponseWriter, r *request) error {
 	s, now := a.replica.State(), a.now()
 	only := r.query("id")
 	view := api.MarathonView{Marathon: marathonStatus(s), Apps: []*api.AppDetail{}}
-	for app := range s.Apps() {
-		if only == "" || cluster.AppKey(only) == cluster.AppKey(app.ID) {
-			view.Apps = append(view.Apps, appDetail(s, app, now))
+	if only != "" {
+		app := s.App(only)
+		if app == nil {
+			return api.Errorf(api.CodeNotFound, "no app or pod %q of Marathon's is known that asks for volumes", only)
 		}
+		view.Apps = append(view.Apps, appDetail(s, app, now))
+		reply(w, http.StatusOK, view)
+		return nil
 	}
-	if only != "" && len(view.Apps) == 0 {
-		return api.Errorf(api.CodeNotFound, "no app or pod %q of Marathon's is known that asks for volumes", only)
+	for app := range s.Apps() {
+		view.Apps = append(view.Apps, appDetail(s, app, now))
 	}
 	reply(w, http.StatusOK, view)
 	return nil

@@ -339,9 +339,11 @@ func (d *Double) kill(a *app, in *instance) {
 }
 
 func (d *Double) newInstance(a *app) *instance {
-	return &instance{
+	in := &instance{
 		id: strings.ReplaceAll(strings.Trim(a.id, "/"), "/", "_") + ".instance-" + uuid.NewString(), attempt: 1, version: a.version,
 	}
+	d.byInstance[in.id] = a
+	return in
 }
 
 // launchScheduled launches the first instance that is not launched yet.

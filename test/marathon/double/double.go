@@ -62,6 +62,7 @@ type Double struct {
 	framework   string
 	leader      int // of servers, -1 for none
 	apps        map[string]*app
+	byInstance  map[string]*app // by the instances' ids, those of the past too
 	deployments []*deployment
 	streams     map[*stream]bool
 	next        int // of the hosts
@@ -76,8 +77,18 @@ type Double struct {
 // Start starts a double, which ends with the test.
 func Start(tb testing.TB, opts Options) *Double {
 	tb.Helper()
+	d, err := New(opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(d.Close)
+	return d
+}
+
+// New starts a double. Close it.
+func New(opts Options) (*Double, error) {
 	d := &Double{
-		opts: opts, framework: uuid.NewString() + "-0000", apps: map[string]*app{}, streams: map[*stream]bool{},
+		opts: opts, framework: uuid.NewString() + "-0000", apps: map[string]*app{}, byInstance: map[string]*app{}, streams: map[*stream]bool{},
 		requests: map[string]int{}, changed: make(chan struct{}),
 	}
 	if len(opts.Hosts) == 0 {
@@ -94,7 +105,8 @@ func Start(tb testing.TB, opts Options) *Double {
 		if opts.Listen != nil {
 			listener, err := opts.Listen(i)
 			if err != nil {
-				tb.Fatal(err)
+				d.Close()
+				return nil, fmt.Errorf("listen as Marathon: %w", err)
 			}
 			_ = s.Listener.Close()
 			s.Listener = listener
@@ -106,16 +118,18 @@ func Start(tb testing.TB, opts Options) *Double {
 		}
 		d.servers = append(d.servers, s)
 	}
-	tb.Cleanup(func() {
-		d.mu.Lock()
-		d.closeStreams()
-		d.mu.Unlock()
-		for _, s := range d.servers {
-			s.CloseClientConnections()
-			s.Close()
-		}
-	})
-	return d
+	return d, nil
+}
+
+// Close ends the double.
+func (d *Double) Close() {
+	d.mu.Lock()
+	d.closeStreams()
+	d.mu.Unlock()
+	for _, s := range d.servers {
+		s.CloseClientConnections()
+		s.Close()
+	}
 }
 
 // URLs returns where the Marathons are.
@@ -261,13 +275,17 @@ func (d *Double) Await(tb testing.TB, what string, cond func() bool) {
 func (d *Double) Update(task, state string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, a := range d.apps {
-		for _, in := range a.instances {
-			if in.taskID(a) == task {
-				d.become(a, in, state)
-				d.advance(a)
-				return
-			}
+	instance, _, _ := strings.Cut(task, "._app.")
+	of := d.byInstance[instance]
+	if of == nil || d.apps[of.id] == nil {
+		return
+	}
+	a := d.apps[of.id] // its record may be another one since
+	for _, in := range a.instances {
+		if in.taskID(a) == task {
+			d.become(a, in, state)
+			d.advance(a)
+			return
 		}
 	}
 }
