@@ -175,7 +175,7 @@ func (p *parser) grace(d *draft, s setting) time.Duration {
 		p.mistake(s.field, "grace %q is not a duration: write it as in 72h or 30m%s", brief(s.value), d.origin)
 	case grace < time.Second || grace > MaxGrace:
 		p.mistake(s.field, "grace %s is not between 1s and %s%s", grace, MaxGrace, d.origin)
-	case strings.ToLower(d.values[settingReclaim].value) != string(ReclaimDelete):
+	case !strings.EqualFold(d.values[settingReclaim].value, string(ReclaimDelete)):
 		p.mistake(s.field, "grace has no meaning without reclaim=delete: the dataset is kept%s", d.origin)
 	}
 	return grace

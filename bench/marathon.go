@@ -72,7 +72,7 @@ func (f *followed) put(id string, volumes int) error {
 
 func (f *followed) ask(method, path string, body any) error {
 	if status, answer := f.marathon.Do(method, path, body); status >= 300 {
-		return fmt.Errorf("Marathon answers %s %s with %d %s", method, path, status, answer)
+		return fmt.Errorf("%s %s: Marathon answers %d %s", method, path, status, answer)
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ func (g *group) completeApp(cmd *cobra.Command, _ []string, begun string) ([]cob
 		var fitting []cobra.Completion
 		for _, a := range view.Apps {
 			if strings.HasPrefix(a.ID, begun) {
-				fitting = append(fitting, cobra.Completion(output.Clean(a.ID)))
+				fitting = append(fitting, output.Clean(a.ID))
 			}
 		}
 		return fitting, nil
@@ -82,7 +82,7 @@ func (g *group) completeApp(cmd *cobra.Command, _ []string, begun string) ([]cob
 // describeApps shows the apps, and below them the reason for what is not as
 // wanted.
 func (s *session) describeApps(view *api.MarathonView) {
-	s.Printer.Table(s.appsTable(view.Apps))
+	s.Table(s.appsTable(view.Apps))
 	for _, a := range view.Apps {
 		if a.Why != "" {
 			s.Space()

@@ -40,7 +40,7 @@ func (a *rest) undeleteVolume(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	res, err := a.replica.Do(r.Context(), cluster.Undelete{At: a.now(), ID: found.Dataset.ID})
+	res, err := a.decide(r, cluster.Undelete{At: a.now(), ID: found.Dataset.ID})
 	if err != nil {
 		return err
 	}

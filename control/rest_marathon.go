@@ -33,7 +33,7 @@ func (a *rest) listMarathonApps(w http.ResponseWriter, r *request) error {
 
 // forgetMarathonApp forgets an app that Marathon has not, and keeps its volumes.
 func (a *rest) forgetMarathonApp(w http.ResponseWriter, r *request) error {
-	res, err := a.replica.Do(r.Context(), cluster.DropApp{At: a.now(), ID: r.path("id")})
+	res, err := a.decide(r, cluster.DropApp{At: a.now(), ID: r.path("id")})
 	if err != nil {
 		return err
 	}

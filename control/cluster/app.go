@@ -39,7 +39,7 @@ type FollowApp struct {
 
 // Apply decides the command.
 func (c FollowApp) Apply(s *State) (Outcome, error) {
-	if err := s.checkJob(api.JobMarathon, c.Replica); err != nil {
+	if err := s.checkFollower(c.Replica); err != nil {
 		return Outcome{}, err
 	}
 	if len(c.App.Volumes) > api.MaxAppVolumes || len(c.App.Instances) > api.MaxAppInstances {
@@ -197,7 +197,7 @@ type ForgetApp struct {
 // Apply decides the command. Where the record is another one by now it changes
 // nothing.
 func (c ForgetApp) Apply(s *State) (Outcome, error) {
-	if err := s.checkJob(api.JobMarathon, c.Replica); err != nil {
+	if err := s.checkFollower(c.Replica); err != nil {
 		return Outcome{}, err
 	}
 	app := s.App(c.ID)
@@ -255,7 +255,7 @@ type Reclaim struct {
 // Apply decides the command. Where it is not to be deleted, or not yet, it
 // changes nothing.
 func (c Reclaim) Apply(s *State) (Outcome, error) {
-	if err := s.checkJob(api.JobMarathon, c.Replica); err != nil {
+	if err := s.checkFollower(c.Replica); err != nil {
 		return Outcome{}, err
 	}
 	d := s.Dataset(c.ID)

@@ -150,12 +150,16 @@ func TestHintsAreForNodesThatAreThereAndEnd(t *testing.T) {
 
 func TestWhatKeepsADatasetFromBeingReclaimed(t *testing.T) {
 	for name, keep := range map[string]func(m *marathonState, id api.DatasetID){
-		"":                      func(*marathonState, api.DatasetID) {},
-		"an app asks for it":    func(m *marathonState, _ api.DatasetID) { m.follow("/again", nil, spec("db")) },
-		"a user moved it":       func(m *marathonState, id api.DatasetID) { m.must(cluster.Move{At: m.now, ID: id, Primary: "n1"}) },
-		"it was taken back":     func(m *marathonState, id api.DatasetID) { m.must(cluster.Undelete{At: m.now, ID: id}) },
-		"a node claims it":      func(m *marathonState, id api.DatasetID) { m.must(cluster.Claim{At: m.now, Node: "n1", Stream: 1, ID: id}) },
-		"there is a lease":      func(m *marathonState, id api.DatasetID) { m.must(cluster.AcquireLease{At: m.now, Dataset: id, Node: "n1"}) },
+		"":                   func(*marathonState, api.DatasetID) {},
+		"an app asks for it": func(m *marathonState, _ api.DatasetID) { m.follow("/again", nil, spec("db")) },
+		"a user moved it":    func(m *marathonState, id api.DatasetID) { m.must(cluster.Move{At: m.now, ID: id, Primary: "n1"}) },
+		"it was taken back":  func(m *marathonState, id api.DatasetID) { m.must(cluster.Undelete{At: m.now, ID: id}) },
+		"a node claims it": func(m *marathonState, id api.DatasetID) {
+			m.must(cluster.Claim{At: m.now, Node: "n1", Stream: 1, ID: id})
+		},
+		"there is a lease": func(m *marathonState, id api.DatasetID) {
+			m.must(cluster.AcquireLease{At: m.now, Dataset: id, Node: "n1"})
+		},
 		"its time is not over":  func(m *marathonState, _ api.DatasetID) { m.now = m.now.Add(-2 * time.Hour) },
 		"another replica reads": func(m *marathonState, _ api.DatasetID) { m.must(cluster.StopReplica{ID: "r"}); m.takeOver() },
 	} {

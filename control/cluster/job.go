@@ -39,11 +39,11 @@ func (s *State) Job(name string) *api.Job {
 	return j
 }
 
-// checkJob reports why a replica's word in a job does not count: another one
-// has it by now.
-func (s *State) checkJob(name string, replica api.ReplicaID) error {
-	if j := s.Job(name); j == nil || j.Owner != replica {
-		return api.Errorf(api.CodeStale, "the job %s is another replica's by now", name)
+// checkFollower reports why what a replica says of Marathon does not count: another
+// one follows it by now.
+func (s *State) checkFollower(replica api.ReplicaID) error {
+	if j := s.Job(api.JobMarathon); j == nil || j.Owner != replica {
+		return api.Errorf(api.CodeStale, "replica %s does not follow Marathon, or does no more", replica)
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ type NoteMarathon struct {
 
 // Apply decides the command.
 func (c NoteMarathon) Apply(s *State) (Outcome, error) {
-	if err := s.checkJob(api.JobMarathon, c.Replica); err != nil {
+	if err := s.checkFollower(c.Replica); err != nil {
 		return Outcome{}, err
 	}
 	old := s.Job(api.JobMarathon)

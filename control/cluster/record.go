@@ -286,17 +286,7 @@ func Decode(key Key, value []byte) (Change, error) {
 // sound reports why a decoded record cannot be what was written.
 func (c Change) sound(id string) error {
 	switch {
-	case c.Meta != nil && (id != "" || c.Meta.Cluster == ""),
-		c.Barred != nil && id != "",
-		c.Dataset != nil && (id == "" || string(c.Dataset.ID) != id),
-		c.State != nil && (id == "" || string(c.State.ID) != id),
-		c.Node != nil && (id == "" || string(c.Node.ID) != id),
-		c.Replica != nil && (id == "" || string(c.Replica.ID) != id),
-		c.Lease != nil && (id == "" || string(c.Lease.Dataset) != id),
-		c.App != nil && (id == "" || AppKey(c.App.ID) != AppKey(id)),
-		c.Hint != nil && (id == "" || string(c.Hint.Dataset) != id),
-		c.Job != nil && (id == "" || c.Job.Name != id),
-		c.Set != nil && (c.Set.Name == "" || setID(c.Set.Name) != id):
+	case !c.belongsTo(id):
 		return errors.New("it does not belong to its key")
 	case c.Dataset != nil:
 		return soundDataset(c.Dataset)
@@ -304,6 +294,37 @@ func (c Change) sound(id string) error {
 		return errors.New("it is of no node")
 	}
 	return nil
+}
+
+// belongsTo reports whether a record is the one that its key names.
+func (c Change) belongsTo(id string) bool {
+	named := func(record string) bool { return id != "" && record == id }
+	switch {
+	case c.Meta != nil:
+		return id == "" && c.Meta.Cluster != ""
+	case c.Barred != nil:
+		return id == ""
+	case c.Dataset != nil:
+		return named(string(c.Dataset.ID))
+	case c.State != nil:
+		return named(string(c.State.ID))
+	case c.Node != nil:
+		return named(string(c.Node.ID))
+	case c.Replica != nil:
+		return named(string(c.Replica.ID))
+	case c.Lease != nil:
+		return named(string(c.Lease.Dataset))
+	case c.App != nil:
+		return AppKey(c.App.ID) == AppKey(id) && id != ""
+	case c.Hint != nil:
+		return named(string(c.Hint.Dataset))
+	case c.Job != nil:
+		return named(c.Job.Name)
+	case c.Set != nil:
+		return c.Set.Name != "" && setID(c.Set.Name) == id
+	default:
+		return true
+	}
 }
 
 func soundDataset(d *api.Dataset) error {

@@ -122,29 +122,29 @@ func (c *Client) answered(u *url.URL) {
 // call asks one Marathon after the other until one answers, and decodes the
 // answer. What changes something is sent to another one only where it cannot have
 // reached the first.
-func (c *Client) call(ctx context.Context, method, path string, body, into any) (http.Header, error) {
+func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	var text []byte
 	if body != nil {
 		var err error
 		if text, err = json.Marshal(body); err != nil {
-			return nil, fmt.Errorf("encode %s %s: %w", method, path, err)
+			return fmt.Errorf("encode %s %s: %w", method, path, err)
 		}
 	}
 	var failures []error
 	for _, u := range c.order() {
-		header, err := c.callOne(ctx, u, method, path, text, into)
+		err := c.callOne(ctx, u, method, path, text, into)
 		if err == nil {
 			c.answered(u)
-			return header, nil
+			return nil
 		}
 		failures = append(failures, err)
 		if ctx.Err() != nil || !another(method, err) {
 			break
 		}
 	}
-	return nil, errors.Join(failures...)
+	return errors.Join(failures...)
 }
 
 // another reports whether another Marathon may be asked after a failure.
@@ -160,26 +160,26 @@ func another(method string, err error) bool {
 }
 
 // callOne asks one Marathon.
-func (c *Client) callOne(ctx context.Context, u *url.URL, method, path string, text []byte, into any) (http.Header, error) {
+func (c *Client) callOne(ctx context.Context, u *url.URL, method, path string, text []byte, into any) error {
 	resp, err := c.send(ctx, method, u.String()+path, "application/json", text)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode >= 300 {
-		return nil, c.refused(resp)
+		return c.refused(resp)
 	}
 	limited := &io.LimitedReader{R: resp.Body, N: maxAnswer}
 	if into == nil {
-		return resp.Header, nil
+		return nil
 	}
 	if err := json.NewDecoder(limited).Decode(into); err != nil {
 		if limited.N == 0 {
 			err = fmt.Errorf("it has more than %d bytes", maxAnswer)
 		}
-		return nil, fmt.Errorf("read answer of %s to %s %s: %w", u.Host, method, path, err)
+		return fmt.Errorf("read answer of %s to %s %s: %w", u.Host, method, path, err)
 	}
-	return resp.Header, nil
+	return nil
 }
 
 // send sends a request, with credentials, and once more with others where these

@@ -151,8 +151,8 @@ func readServiceAccount(file string) (*serviceAccount, *rsa.PrivateKey, error) {
 	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 		return &account, key, nil
 	}
-	any, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	key, ok := any.(*rsa.PrivateKey)
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	key, ok := parsed.(*rsa.PrivateKey)
 	if err != nil || !ok {
 		return nil, nil, fmt.Errorf("read the service account: the private_key in %s is not an RSA key", file)
 	}

@@ -30,7 +30,7 @@ type Info struct {
 // Info returns what the Marathon that answers says of its leader's cluster.
 func (c *Client) Info(ctx context.Context) (*Info, error) {
 	var info Info
-	_, err := c.call(ctx, http.MethodGet, "/v2/info", nil, &info)
+	err := c.call(ctx, http.MethodGet, "/v2/info", nil, &info)
 	return &info, err
 }
 
@@ -39,7 +39,7 @@ func (c *Client) Apps(ctx context.Context) ([]*marathon.App, error) {
 	var answer struct {
 		Apps []*marathon.App `json:"apps"`
 	}
-	_, err := c.call(ctx, http.MethodGet, "/v2/apps?embed=apps.tasks&embed=apps.deployments", nil, &answer)
+	err := c.call(ctx, http.MethodGet, "/v2/apps?embed=apps.tasks&embed=apps.deployments", nil, &answer)
 	return clean(answer.Apps), err
 }
 
@@ -48,7 +48,7 @@ func (c *Client) App(ctx context.Context, id string) (*marathon.App, error) {
 	var answer struct {
 		App *marathon.App `json:"app"`
 	}
-	if _, err := c.call(ctx, http.MethodGet, "/v2/apps"+escape(id), nil, &answer); err != nil {
+	if err := c.call(ctx, http.MethodGet, "/v2/apps"+escape(id), nil, &answer); err != nil {
 		return nil, err
 	}
 	if answer.App == nil {
@@ -81,14 +81,14 @@ type PodInstance struct {
 // Pods returns all pods with their instances.
 func (c *Client) Pods(ctx context.Context) ([]*PodStatus, error) {
 	var answer []*PodStatus
-	_, err := c.call(ctx, http.MethodGet, "/v2/pods/::status", nil, &answer)
+	err := c.call(ctx, http.MethodGet, "/v2/pods/::status", nil, &answer)
 	return clean(answer), err
 }
 
 // Pod returns one pod with its instances. Errors: ErrNotFound.
 func (c *Client) Pod(ctx context.Context, id string) (*PodStatus, error) {
 	var answer PodStatus
-	if _, err := c.call(ctx, http.MethodGet, "/v2/pods"+escape(id)+"::status", nil, &answer); err != nil {
+	if err := c.call(ctx, http.MethodGet, "/v2/pods"+escape(id)+"::status", nil, &answer); err != nil {
 		return nil, err
 	}
 	return &answer, nil
@@ -119,7 +119,7 @@ type Action struct {
 // Deployments returns what Marathon carries out now.
 func (c *Client) Deployments(ctx context.Context) ([]*Deployment, error) {
 	var answer []*Deployment
-	_, err := c.call(ctx, http.MethodGet, "/v2/deployments", nil, &answer)
+	err := c.call(ctx, http.MethodGet, "/v2/deployments", nil, &answer)
 	return clean(answer), err
 }
 
@@ -139,7 +139,7 @@ func (c *Client) Queue(ctx context.Context) ([]*Queued, error) {
 	var answer struct {
 		Queue []*Queued `json:"queue"`
 	}
-	_, err := c.call(ctx, http.MethodGet, "/v2/queue", nil, &answer)
+	err := c.call(ctx, http.MethodGet, "/v2/queue", nil, &answer)
 	return clean(answer.Queue), err
 }
 
@@ -155,8 +155,7 @@ type Change struct {
 // CreateApp creates an app of a definition, which is sent as it is. Errors:
 // ErrExists, ErrInvalid.
 func (c *Client) CreateApp(ctx context.Context, definition any) error {
-	_, err := c.call(ctx, http.MethodPost, "/v2/apps", definition, nil)
-	return err
+	return c.call(ctx, http.MethodPost, "/v2/apps", definition, nil)
 }
 
 // PutApp creates or changes an app. Errors: ErrLocked, ErrInvalid.
@@ -176,14 +175,12 @@ func (c *Client) RestartApp(ctx context.Context, id string, force bool) (*Change
 
 // KillTask kills a task, which Marathon replaces.
 func (c *Client) KillTask(ctx context.Context, app, task string) error {
-	_, err := c.call(ctx, http.MethodDelete, "/v2/apps"+escape(app)+"/tasks/"+url.PathEscape(task), nil, nil)
-	return err
+	return c.call(ctx, http.MethodDelete, "/v2/apps"+escape(app)+"/tasks/"+url.PathEscape(task), nil, nil)
 }
 
 // CreatePod creates a pod. Errors: ErrExists, ErrInvalid.
 func (c *Client) CreatePod(ctx context.Context, definition any) error {
-	_, err := c.call(ctx, http.MethodPost, "/v2/pods", definition, nil)
-	return err
+	return c.call(ctx, http.MethodPost, "/v2/pods", definition, nil)
 }
 
 // DeletePod destroys a pod. Errors: ErrLocked, ErrNotFound.
@@ -192,8 +189,7 @@ func (c *Client) DeletePod(ctx context.Context, id string, force bool) error {
 	if force {
 		path += "?force=true"
 	}
-	_, err := c.call(ctx, http.MethodDelete, path, nil, nil)
-	return err
+	return c.call(ctx, http.MethodDelete, path, nil, nil)
 }
 
 func (c *Client) change(ctx context.Context, method, path string, definition any, force bool) (*Change, error) {
@@ -201,7 +197,7 @@ func (c *Client) change(ctx context.Context, method, path string, definition any
 		path += "?force=true"
 	}
 	var answer Change
-	if _, err := c.call(ctx, method, path, definition, &answer); err != nil {
+	if err := c.call(ctx, method, path, definition, &answer); err != nil {
 		return nil, err
 	}
 	return &answer, nil

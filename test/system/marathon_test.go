@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -124,9 +125,7 @@ func (w *deployed) put(on *cluster.Node, changes map[string]any) {
 		"upgradeStrategy": map[string]any{"minimumHealthCapacity": 0, "maximumOverCapacity": 0},
 		"constraints":     [][]string{{"hostname", "IS", on.Name}},
 	}
-	for key, value := range changes {
-		definition[key] = value
-	}
+	maps.Copy(definition, changes)
 	w.ask(http.MethodPut, "/v2/apps/prod/ledger?force=true", definition)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -210,13 +211,8 @@ func (d *Double) put(w http.ResponseWriter, r *http.Request, id string, body []b
 		return
 	}
 	if old != nil { // a partial update
-		whole := map[string]any{}
-		for k, v := range old.raw {
-			whole[k] = v
-		}
-		for k, v := range raw {
-			whole[k] = v
-		}
+		whole := maps.Clone(old.raw)
+		maps.Copy(whole, raw)
 		raw = whole
 	}
 	raw["id"] = id
@@ -284,10 +280,7 @@ func onlyScales(a, b map[string]any) bool {
 
 // shownApp is an app as Marathon shows it.
 func (d *Double) shownApp(a *app) map[string]any {
-	out := map[string]any{}
-	for k, v := range a.raw {
-		out[k] = v
-	}
+	out := maps.Clone(a.raw)
 	tasks := []any{}
 	for _, in := range a.instances {
 		if in.scheduled() {
@@ -368,10 +361,7 @@ func shownPod(a *app) map[string]any {
 			"containers": []any{map[string]any{"name": "c", "status": in.state}},
 		})
 	}
-	spec := map[string]any{}
-	for k, v := range a.raw {
-		spec[k] = v
-	}
+	spec := maps.Clone(a.raw)
 	spec["version"] = a.version
 	return map[string]any{"id": a.id, "spec": spec, "status": "STABLE", "instances": instances}
 }
