@@ -108,6 +108,20 @@ func TestPasswordsAreReadFromTheirFile(t *testing.T) {
 	}
 }
 
+func TestMarathonsCertificateIsChecked(t *testing.T) {
+	d := double.Start(t, double.Options{TLS: true, Marathons: 2})
+	d.SetLeader(1)
+	ca := file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: d.Server(0).Certificate().Raw})))
+	right := newClient(t, client.Config{URLs: d.URLs(), CAFile: ca, User: "u", PasswordFile: file(t, "p")})
+	if _, err := right.Apps(t.Context()); err != nil {
+		t.Errorf("with its authority: got %v", err)
+	}
+	record(t, right) // by way of the leader
+	if _, err := newClient(t, client.Config{URLs: d.URLs()}).Apps(t.Context()); err == nil {
+		t.Error("with the system's authorities: it was taken for Marathon")
+	}
+}
+
 // dcos plays the logins of DC/OS, and hands out another token each time.
 type dcos struct {
 	*httptest.Server
