@@ -31,11 +31,13 @@ type Deps struct {
 	Dial    Dialer
 	Labels  local.Labels // nil where no Mesos agent is configured
 	Mesos   string       // its URL
-	Version string
-	Log     *slog.Logger
-	Metrics prometheus.Registerer // nil for none
-	Now     func() time.Time
-	BootID  string // "" for the kernel's
+	// Marathon asks one about itself, nil where that is not known.
+	Marathon local.Marathon
+	Version  string
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer // nil for none
+	Now      func() time.Time
+	BootID   string // "" for the kernel's
 }
 
 // Agent is the agent of one node.
@@ -108,13 +110,13 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 
 // assemble wires the rooms of the agent together.
 func (a *Agent) assemble(journal *journal, instance string) error {
-	m := newMetrics(a.link, journal)
+	m := newMetrics(a.link, journal, openTimes(a.cfg.timesFile(), a.deps.Now, a.deps.Log))
 	a.stepper = &stepper{log: a.deps.Log, backend: a.deps.Backend, instance: instance, root: a.root, journal: journal, stopper: a.deps.stopper()}
 	a.stepper.grower, _ = a.deps.Backend.(backend.Grower)
 	a.reports = newReporter(a.deps.Node, a.link.current)
 	a.engine = &engine{
 		node: a.deps.Node, log: a.deps.Log, now: a.deps.Now, stepper: a.stepper, control: a.link, reports: a.reports,
-		inContact: a.link.inContact, grace: a.cfg.PreemptGrace,
+		inContact: a.link.inContact, grace: a.cfg.PreemptGrace, times: m.times, waitLimit: a.cfg.WaitLimit,
 		slots:    semaphore.NewWeighted(int64(a.cfg.Workers)),
 		datasets: map[api.DatasetID]*dataset{}, leases: map[api.DatasetID]*api.Lease{}, names: map[string]int{}, metrics: m,
 	}
@@ -126,7 +128,7 @@ func (a *Agent) assemble(journal *journal, instance string) error {
 		waitLimit: a.cfg.WaitLimit, busy: map[string]chan struct{}{},
 	}
 	for _, c := range journal.all() {
-		a.engine.addConsumer(c)
+		a.engine.addConsumer(c, time.Time{})
 	}
 	if a.deps.Metrics == nil {
 		return nil
@@ -165,9 +167,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.deps.Log.Info("agent runs", "node", a.deps.Node, "version", a.deps.Version, "backend", a.deps.Backend.Properties().Name,
 		"instance", a.stepper.instance, "consumers", len(a.volumes.journal.all()), "config", a.cfg.String())
-	server := &local.Server{Volumes: &frontDoor{a}, Labels: a.deps.Labels, WaitLimit: a.cfg.WaitLimit, Log: a.deps.Log}
+	server := &local.Server{Volumes: &frontDoor{a}, Labels: a.deps.Labels, Marathon: a.deps.Marathon, WaitLimit: a.cfg.WaitLimit, Log: a.deps.Log}
 	group.Go(func() error { return server.Serve(ctx, listener) })
 	group.Go(func() error { a.reports.run(ctx); return nil })
+	group.Go(func() error { a.engine.times.run(ctx); return nil })
 	group.Go(func() error {
 		a.link.run(ctx, a.engine, a.reportAll)
 		return nil
@@ -202,8 +205,10 @@ func (f *frontDoor) Release(ctx context.Context, consumer string) error {
 // Status is what the agent says about itself, for the doctor.
 func (f *frontDoor) Status() api.AgentStatus {
 	connected, why := f.link.connected()
+	since, times := f.engine.times.summary()
 	return api.AgentStatus{
 		Version: f.deps.Version, Node: f.deps.Node, MountRoot: f.cfg.MountRoot, WaitLimit: f.cfg.WaitLimit,
 		Control: why, Connected: connected, Mesos: f.deps.Mesos, Mounts: f.volumes.allMounts(),
+		Times: times, TimesSince: since,
 	}
 }

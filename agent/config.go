@@ -63,6 +63,7 @@ func (c Config) Validate() error {
 
 func (c Config) consumersDir() string { return filepath.Join(c.StateDir, "consumers") }
 func (c Config) identityFile() string { return filepath.Join(c.StateDir, "agent-id") }
+func (c Config) timesFile() string    { return filepath.Join(c.StateDir, "times.json") }
 func (c Config) lockFile() string     { return filepath.Join(c.StateDir, "lock") }
 
 // mountPoints is the writable side of the mount root. Below the run directory

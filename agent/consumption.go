@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"time"
+
 	"github.com/flocker-mesos/flocker/api"
 )
 
@@ -51,8 +53,9 @@ func (e *engine) heldByName(name string) *api.Dataset {
 	return nil
 }
 
-// addConsumer starts bringing a consumer's volumes.
-func (e *engine) addConsumer(c *consumer) {
+// addConsumer starts bringing a consumer's volumes, for which it has asked at a
+// moment, zero for one that an earlier agent has served.
+func (e *engine) addConsumer(c *consumer, asked time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, v := range c.Volumes {
@@ -60,6 +63,7 @@ func (e *engine) addConsumer(c *consumer) {
 		d.consumers[c.ID] = v
 		e.endHint(d)
 		d.final = false // who comes anew deserves an attempt
+		e.ask(d, asked)
 		e.wake(d)
 	}
 }
@@ -71,6 +75,7 @@ func (e *engine) removeConsumer(c *consumer) {
 	for _, v := range c.Volumes {
 		d := e.track(v.Dataset)
 		delete(d.consumers, c.ID)
+		e.abandon(d)
 		e.wake(d)
 	}
 }

@@ -53,6 +53,7 @@ type dataset struct {
 	backoff *backoff.ExponentialBackOff
 	retry   *time.Timer // wakes the worker after a failure
 	asked   time.Time   // when the users of a preempted volume were asked to end, zero where they were not
+	coming  *arrival    // while somebody waits for it
 
 	changed chan struct{} // closed, and replaced, whenever anything above changes
 }
@@ -97,6 +98,9 @@ type engine struct {
 	control control
 	reports *reporter
 	metrics *metrics
+	times   *times
+	// waitLimit is how long containers wait for their volumes.
+	waitLimit time.Duration
 	// inContact says why nothing may be attached now: the control service may
 	// have given this node up for lost.
 	inContact func() error
@@ -253,6 +257,9 @@ func (e *engine) plan(d *dataset) (task, bool) {
 	defer e.mu.Unlock()
 	d.dirty = false
 	e.yieldHint(d)
+	if d.coming != nil {
+		d.coming.see(d.record, e.node)
+	}
 	g := decide(e.node, want{
 		record:    d.record,
 		synced:    e.synced,
@@ -396,6 +403,10 @@ func (e *engine) finish(d *dataset, t task, seen sight, err error) bool {
 		if t.act != actLook { // a look proves nothing about what failed before it
 			d.failure, d.final = nil, false
 			d.backoff.Reset()
+		}
+		if d.coming != nil {
+			d.coming.step(t.act)
+			e.arrived(d)
 		}
 		d.announce()
 		log.Debug("done", "phase", string(seen.phase))

@@ -16,15 +16,16 @@ type metrics struct {
 	engine   *engine
 	link     *link
 	journal  *journal
+	times    *times
 
 	datasets  *prometheus.Desc
 	consumers *prometheus.Desc
 	connected *prometheus.Desc
 }
 
-func newMetrics(l *link, j *journal) *metrics {
+func newMetrics(l *link, j *journal, t *times) *metrics {
 	return &metrics{
-		link: l, journal: j,
+		link: l, journal: j, times: t,
 		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "flocker_agent_step_duration_seconds", Help: "Time of a successful step of a dataset.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 12), // 0.1 ms to 7 min
@@ -53,6 +54,8 @@ func (m *metrics) stepped(act action, took time.Duration, err error) {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.steps.Describe(ch)
 	m.failures.Describe(ch)
+	m.times.seconds.Describe(ch)
+	m.times.gaveUp.Describe(ch)
 	ch <- m.datasets
 	ch <- m.consumers
 	ch <- m.connected
@@ -62,6 +65,8 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.steps.Collect(ch)
 	m.failures.Collect(ch)
+	m.times.seconds.Collect(ch)
+	m.times.gaveUp.Collect(ch)
 	for k, n := range m.engine.count() {
 		ch <- prometheus.MustNewConstMetric(m.datasets, prometheus.GaugeValue, float64(n), string(k.phase), yesNo(k.failed))
 	}

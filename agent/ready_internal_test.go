@@ -76,7 +76,7 @@ func TestVolumeThatIsBeingUnmountedIsNotReady(t *testing.T) {
 	if !ok || first.act != actUnmount {
 		t.Fatalf("got %q, want %q: nobody uses it", first.act, actUnmount)
 	}
-	e.addConsumer(comes)
+	e.addConsumer(comes, time.Time{})
 	if e.look("d").serves(false) {
 		t.Error("it is ready while it is being unmounted")
 	}

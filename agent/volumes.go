@@ -75,6 +75,7 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 	if req.Consumer == "" || len(req.Volumes) == 0 {
 		return nil, api.Errorf(api.CodeInvalid, "an acquire request names a consumer and at least one volume")
 	}
+	asked := time.Now()
 	unlock, err := v.lock(ctx, req.Consumer)
 	if err != nil {
 		return nil, err
@@ -113,7 +114,7 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 	if err := v.journal.put(c); err != nil {
 		return nil, err
 	}
-	v.engine.addConsumer(c)
+	v.engine.addConsumer(c, asked)
 	v.log.Info("consumer acquired volumes", "consumer", c.ID, "kind", c.Kind, "app", c.App, "volumes", names(c.Volumes))
 	return v.mounts(c), nil
 }

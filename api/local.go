@@ -20,6 +20,8 @@ type LocalRequest struct {
 	Release *ReleaseRequest `json:"release,omitempty"`
 	Labels  *LabelsRequest  `json:"labels,omitempty"`
 	Status  *StatusRequest  `json:"status,omitempty"`
+
+	Marathon *MarathonRequest `json:"marathon,omitempty"`
 }
 
 // AcquireRequest records a consumer and starts bringing its volumes. It is
@@ -56,6 +58,12 @@ type LabelsRequest struct {
 // StatusRequest asks the agent about itself, for the doctor.
 type StatusRequest struct{}
 
+// MarathonRequest asks the agent to ask a Marathon about itself, for the doctor,
+// which speaks no HTTP. CodeUnavailable is that Marathon does not answer.
+type MarathonRequest struct {
+	URL string `json:"url"` // such as http://marathon.example.net:8080
+}
+
 // LocalReply is one line of the answer.
 type LocalReply struct {
 	Done     bool         `json:"done"`
@@ -64,6 +72,8 @@ type LocalReply struct {
 	Progress string       `json:"progress,omitempty"` // a sentence for the task's log
 	Labels   []Label      `json:"labels,omitempty"`
 	Status   *AgentStatus `json:"status,omitempty"`
+
+	Marathon *MarathonInfo `json:"marathon,omitempty"`
 	// WaitLimit, with the answer to Acquire, is how long an Await can take, in
 	// nanoseconds: a client that cannot reach the agent gives up after it too.
 	WaitLimit time.Duration `json:"wait_limit,omitempty"`
@@ -100,4 +110,15 @@ type AgentStatus struct {
 	Mesos     string        `json:"mesos,omitempty"` // the Mesos agent's URL, "" where none is set
 	// Mounts are the volumes that are mounted on the node or on their way.
 	Mounts []Mount `json:"mounts,omitempty"`
+	// Times are how long volumes took to be ready, since TimesSince.
+	Times      []VolumeTimes `json:"times,omitempty"`
+	TimesSince time.Time     `json:"times_since,omitzero"`
+}
+
+// MarathonInfo is what a Marathon says about itself.
+type MarathonInfo struct {
+	Version string `json:"version"`
+	// TaskLaunchTimeout is how long a task may take to run, 0 where it does not
+	// say.
+	TaskLaunchTimeout time.Duration `json:"task_launch_timeout,omitempty"`
 }

@@ -17,7 +17,10 @@ type ClusterStatus struct {
 	Settings   Settings      `json:"settings"`
 	Replicas   []*Replica    `json:"replicas"`
 	Nodes      []*NodeDetail `json:"nodes"`
-	Datasets   int           `json:"datasets"` // whose volumes are not gone
+	// Mesos is how the replica gets on with the masters of Mesos, nil where it is
+	// not told of any.
+	Mesos    *MesosMasters `json:"mesos,omitempty"`
+	Datasets int           `json:"datasets"` // whose volumes are not gone
 	// Troubles are the datasets that are not as wanted, at most MaxTroubles.
 	Troubles    []*DatasetDetail `json:"troubles"`
 	AllTroubles int              `json:"all_troubles"` // how many there are
@@ -36,4 +39,6 @@ type NodeDetail struct {
 
 	Held    int `json:"held"`    // datasets whose token it holds
 	Waiting int `json:"waiting"` // datasets that it waits for
+	// Mesos is what Mesos says of the node's machine, nil for nothing.
+	Mesos *MesosAgent `json:"mesos,omitempty"`
 }

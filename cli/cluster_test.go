@@ -54,6 +54,27 @@ func node(id api.NodeID) *api.Node {
 	return all[slices.IndexFunc(all, func(n *api.Node) bool { return n.ID == id })]
 }
 
+// inMesos is what Mesos says of the nodes.
+func inMesos(id api.NodeID) *api.MesosAgent {
+	m := &api.MesosAgent{ID: "6b2f9f0a-S0", Hostname: "node", State: api.MesosRegistered, Since: before(72 * time.Hour), Heard: before(3 * time.Second),
+		Tasks: map[string]int{"TASK_RUNNING": 2}}
+	switch id {
+	case node2:
+		return nil
+	case node3:
+		m.State, m.Since, m.Tasks = api.MesosUnreachable, before(20*time.Second), map[string]int{"TASK_UNREACHABLE": 3}
+	}
+	return m
+}
+
+func nodeDetails() []*api.NodeDetail {
+	var all []*api.NodeDetail
+	for _, n := range nodes() {
+		all = append(all, &api.NodeDetail{Node: n, Held: 2, Waiting: 1, Mesos: inMesos(n.ID)})
+	}
+	return all
+}
+
 // volumes are one of each kind.
 func volumes() []*api.DatasetDetail {
 	detail := func(id, name, status, why string, holder api.NodeID, change func(*api.DatasetDetail)) *api.DatasetDetail {
@@ -116,9 +137,8 @@ func status() *api.ClusterStatus {
 		},
 		Troubles: all[2:4], AllTroubles: 7,
 	}
-	for _, n := range nodes() {
-		s.Nodes = append(s.Nodes, &api.NodeDetail{Node: n, Held: 2, Waiting: 1})
-	}
+	s.Nodes = nodeDetails()
+	s.Mesos = &api.MesosMasters{Leader: "http://192.0.2.21:5050", Heard: before(3 * time.Second), Agents: 12, Stream: true}
 	return s
 }
 
@@ -129,7 +149,7 @@ type cluster struct {
 	env    map[string]string
 	screen output.Screen
 	clock  func() time.Time // nil for now
-	stdin  string
+	in     io.Reader        // nil for nothing
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -148,9 +168,10 @@ func newCluster(t *testing.T) *cluster {
 			c.Answer("GET /v1/volumes/"+name, http.StatusOK, d)
 		}
 	}
-	c.Answer("GET /v1/nodes", http.StatusOK, nodes())
-	for _, n := range nodes() {
-		c.Answer("GET /v1/nodes/"+string(n.ID), http.StatusOK, api.NodeDetail{Node: n, Held: 1})
+	c.Answer("GET /v1/nodes", http.StatusOK, nodeDetails())
+	for _, n := range nodeDetails() {
+		n.Held, n.Waiting = 1, 0
+		c.Answer("GET /v1/nodes/"+string(n.ID), http.StatusOK, n)
 	}
 	c.Answer("GET /v1/status", http.StatusOK, status())
 	c.Answer("GET /v1/version", http.StatusOK, map[string]string{"flocker": "1.2.3"})
@@ -238,7 +259,10 @@ func (c *cluster) runIn(ctx context.Context, args ...string) (stdout, stderr str
 	root.SetArgs(cli.Args(args))
 	root.SetOut(&out)
 	root.SetErr(&errs)
-	root.SetIn(strings.NewReader(c.stdin))
+	root.SetIn(strings.NewReader(""))
+	if c.in != nil {
+		root.SetIn(c.in)
+	}
 	err = root.ExecuteContext(ctx)
 	return out.String(), errs.String(), err
 }

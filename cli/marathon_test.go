@@ -50,10 +50,12 @@ func TestFindingsFitWhereTheyGo(t *testing.T) {
 
 func TestWarningsFailTheCheckWhereTheyAreToldTo(t *testing.T) {
 	c := newCluster(t)
-	c.stdin = `{"id": "/x", "labels": {"flocker.volume.x": "x"}, "upgradeStrategy": {"minimumHealthCapacity": 0, "maximumOverCapacity": 0}}`
+	const app = `{"id": "/x", "labels": {"flocker.volume.x": "x"}, "upgradeStrategy": {"minimumHealthCapacity": 0, "maximumOverCapacity": 0}}`
+	c.in = strings.NewReader(app)
 	if out, _, err := c.run(t, "marathon", "check", "-"); err != nil || !strings.Contains(out, "standard input:1:24 /x /labels") {
 		t.Errorf("got %q, %v", out, err)
 	}
+	c.in = strings.NewReader(app)
 	if _, _, err := c.run(t, "marathon", "check", "-", "--strict"); err == nil || err.Error() != "found 1 warning" {
 		t.Errorf("got %v", err)
 	}
@@ -169,7 +171,7 @@ func TestFixPrintsWritesAndCompares(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.stdin = string(text)
+	c.in = strings.NewReader(string(text))
 	if again, _, err := c.run(t, "marathon", "fix", "-"); err != nil || again != out {
 		t.Errorf("got %v, %s", err, again)
 	}

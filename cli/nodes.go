@@ -35,12 +35,15 @@ func newNodesList(g *group) *cobra.Command {
 		Args:              usage.Takes(cobra.NoArgs, "nothing but flags"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: g.run(&p, func(s *session, _ []string) error {
-			nodes, err := s.Nodes(s.ctx)
+			nodes, err := s.NodesInFull(s.ctx)
 			if err != nil {
 				return err
 			}
-			slices.SortFunc(nodes, byHostname)
-			return s.List(nodes, nodesTable(s.Printer, nodes, s.now()), texts(nodes, (*api.Node).Name))
+			slices.SortFunc(nodes, detailsByHostname)
+			return s.ListOf(nodes, texts(nodes, func(n *api.NodeDetail) string { return n.Name() }), func() {
+				s.Table(nodesTable(s.Printer, nodes, s.now()))
+				describeLostInMesos(s.Printer, nodes, s.now())
+			})
 		}),
 	}
 	p.AddListFlags(cmd.Flags())
@@ -51,6 +54,8 @@ func newNodesList(g *group) *cobra.Command {
 func byHostname(a, b *api.Node) int {
 	return cmp.Or(cmp.Compare(a.Name(), b.Name()), cmp.Compare(a.ID, b.ID))
 }
+
+func detailsByHostname(a, b *api.NodeDetail) int { return byHostname(a.Node, b.Node) }
 
 func newNodesShow(g *group) *cobra.Command {
 	var p output.Printer
@@ -121,42 +126,6 @@ func newNodesDrain(g *group) *cobra.Command {
 	return cmd
 }
 
-func newNodesLost(g *group) *cobra.Command {
-	var (
-		p   output.Printer
-		yes bool
-	)
-	cmd := &cobra.Command{
-		Use:   "lost NODE",
-		Short: "Say that a silent node's machine is off, so that its volumes may go to other nodes",
-		Long: "Says, on your word, that the machine of a silent node is off or cut off from the storage for good.\n" +
-			"Its volumes are then taken without asking whether it can still write. If it runs all the same, what its\n" +
-			"containers write is lost. It ends by itself when the node's agent connects again.",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a node's name, address or id"),
-		ValidArgsFunction: first(g.completeNode),
-		RunE: g.run(&p, func(s *session, args []string) error {
-			found, err := s.node(args[0])
-			if err != nil {
-				return err
-			}
-			if !yes && !s.confirmed("Is the machine of %s off, or cut off from the storage for good? Then type yes: ", found.Name()) {
-				return errNothingDone
-			}
-			n, err := s.GiveUpNode(s.ctx, found.ID)
-			if err != nil {
-				return err
-			}
-			return s.Show(n, n.Name(), func() {
-				s.Linef("%s is given up. The %d datasets that it holds go to whoever asks for them.", n.Name(), n.Held)
-			})
-		}),
-	}
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask whether the machine is really off; scripts are not asked")
-	p.AddFlags(cmd.Flags())
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": words(formats()...)})
-	return cmd
-}
-
 // agentState says whether a node's agent is there, since when, and what an
 // operator has said about the node.
 func agentState(n *api.Node, now time.Time) string {
@@ -186,30 +155,47 @@ func agentColor(state string) output.Color {
 	return output.Plain
 }
 
-func nodesTable(p *output.Printer, nodes []*api.Node, now time.Time) *output.Table {
-	t := output.NewTable(
-		output.Column{Head: "NODE", Whole: true}, output.Column{Head: "HOSTNAME"}, output.Column{Head: "ADDRESS"},
-		output.Column{Head: "AGENT", Whole: true, Color: agentColor}, output.Column{Head: "BACKEND"}, output.Column{Head: "VERSION", Wide: true},
-		output.Column{Head: "INSTANCE", Wide: true}, output.Column{Head: "CAN", Wide: true}, output.Column{Head: "CERTIFICATE ENDS", Wide: true},
-	)
+func nodesTable(p *output.Printer, nodes []*api.NodeDetail, now time.Time) *output.Table {
+	columns := []output.Column{
+		{Head: "NODE", Whole: true}, {Head: "HOSTNAME"}, {Head: "ADDRESS"},
+		{Head: "AGENT", Whole: true, Color: agentColor}, {Head: "BACKEND"}, {Head: "VERSION", Wide: true},
+		{Head: "INSTANCE", Wide: true}, {Head: "CAN", Wide: true}, {Head: "CERTIFICATE ENDS", Wide: true},
+	}
+	mesos := mesosColumn(p, nodes)
+	if mesos {
+		columns = append(columns, output.Column{Head: "MESOS", Color: mesosColor})
+	}
+	t := output.NewTable(columns...)
 	for _, n := range nodes {
-		t.Add(p.ID(string(n.ID)), output.Dash(n.Hostname), output.Dash(n.Address), agentState(n, now), output.Dash(n.Backend), output.Dash(n.Version),
-			output.Dash(n.Instance), output.Dash(strings.Join(n.Capabilities, ",")), output.Time(n.CertificateExpires))
+		cells := []string{p.ID(string(n.ID)), output.Dash(n.Hostname), output.Dash(n.Address), agentState(n.Node, now), output.Dash(n.Backend),
+			output.Dash(n.Version), output.Dash(n.Instance), output.Dash(strings.Join(n.Capabilities, ",")), output.Time(n.CertificateExpires)}
+		if mesos {
+			cells = append(cells, mesosCell(n.Mesos, now))
+		}
+		t.Add(cells...)
 	}
 	return t
 }
 
 // nodeDetailsTable shows nodes with how much they have.
 func nodeDetailsTable(p *output.Printer, nodes []*api.NodeDetail, now time.Time) *output.Table {
-	t := output.NewTable(
-		output.Column{Head: "NODE", Whole: true}, output.Column{Head: "HOSTNAME"}, output.Column{Head: "ADDRESS"},
-		output.Column{Head: "AGENT", Whole: true, Color: agentColor}, output.Column{Head: "HOLDS", Whole: true}, output.Column{Head: "AWAITS", Whole: true},
-		output.Column{Head: "CERTIFICATE ENDS", Wide: true},
-	)
-	nodes = slices.SortedFunc(slices.Values(nodes), func(a, b *api.NodeDetail) int { return byHostname(a.Node, b.Node) })
-	for _, n := range nodes {
-		t.Add(p.ID(string(n.ID)), output.Dash(n.Hostname), output.Dash(n.Address), agentState(n.Node, now), fmt.Sprint(n.Held), fmt.Sprint(n.Waiting),
-			output.Time(n.CertificateExpires))
+	columns := []output.Column{
+		{Head: "NODE", Whole: true}, {Head: "HOSTNAME"}, {Head: "ADDRESS"},
+		{Head: "AGENT", Whole: true, Color: agentColor}, {Head: "HOLDS", Whole: true}, {Head: "AWAITS", Whole: true},
+		{Head: "CERTIFICATE ENDS", Wide: true},
+	}
+	mesos := mesosColumn(p, nodes)
+	if mesos {
+		columns = append(columns, output.Column{Head: "MESOS", Color: mesosColor})
+	}
+	t := output.NewTable(columns...)
+	for _, n := range slices.SortedFunc(slices.Values(nodes), detailsByHostname) {
+		cells := []string{p.ID(string(n.ID)), output.Dash(n.Hostname), output.Dash(n.Address), agentState(n.Node, now), fmt.Sprint(n.Held),
+			fmt.Sprint(n.Waiting), output.Time(n.CertificateExpires)}
+		if mesos {
+			cells = append(cells, mesosCell(n.Mesos, now))
+		}
+		t.Add(cells...)
 	}
 	return t
 }
@@ -221,6 +207,9 @@ func describeNode(p *output.Printer, n *api.NodeDetail, all []*api.DatasetDetail
 	p.Field("Address", "%s", output.Dash(n.Address))
 	state := agentState(n.Node, now)
 	p.Colored("Agent", agentColor(state), state+", version "+output.Dash(n.Version))
+	if m := n.Mesos; m != nil {
+		p.Field("Mesos", "%s (agent %s)", mesosText(m, now), m.ID)
+	}
 	p.Field("Era", "%s", output.Dash(n.Era))
 	p.Field("Backend", "%s, as %s", output.Dash(n.Backend), output.Dash(n.Instance))
 	if len(n.Capabilities) > 0 {

@@ -42,6 +42,7 @@ func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 	if s.Marathon != nil {
 		p.Field("Marathon", "%s", marathonText(s.Marathon, s.Now))
 	}
+	describeMasters(p, s)
 	if !s.StaleSince.IsZero() {
 		p.Space()
 		p.Prose(fmt.Sprintf("The store cannot be reached %s: %s", output.Since(s.StaleSince, s.Now), s.StaleCause))
@@ -56,6 +57,7 @@ func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 	if len(s.Nodes) > 0 {
 		p.Space()
 		p.Table(nodeDetailsTable(p, s.Nodes, s.Now))
+		describeLostInMesos(p, s.Nodes, s.Now)
 	}
 	describeExpiry(p, s)
 	for _, d := range s.Troubles {

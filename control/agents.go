@@ -26,6 +26,7 @@ type agents struct {
 	now         func() time.Time
 	log         *slog.Logger
 	metrics     *metrics
+	mesos       Mesos // nil where nobody asks it
 	version     string
 	name        string // of this replica
 	defaultSize int64
@@ -112,7 +113,7 @@ func (a *agents) dataset(w http.ResponseWriter, r *http.Request, _ caller) error
 	if d == nil {
 		return api.Errorf(api.CodeNotFound, "Dataset not found.")
 	}
-	reply(w, http.StatusOK, detail(s, d, a.now()))
+	reply(w, http.StatusOK, detail(s, d, evidenceOf(a.mesos, s), a.now()))
 	return nil
 }
 

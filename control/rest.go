@@ -25,6 +25,7 @@ type rest struct {
 	log           *slog.Logger
 	version       string
 	defaultSize   int64
+	mesos         Mesos        // nil where nobody asks it
 	well          func() error // why another replica had better be called, nil for no reason
 	configuration configurationCache
 	backups       backups

@@ -27,7 +27,7 @@ func (a *rest) changeVolume(w http.ResponseWriter, r *request) error {
 	if len(res.Changes) > 0 {
 		a.log.Info("dataset was changed", "dataset", res.Dataset.ID, "name", res.Dataset.Name(), "size", res.Dataset.Size, "by", r.who.name)
 	}
-	full := detail(res.State, res.Dataset, a.now())
+	full := detail(res.State, res.Dataset, a.evidence(res.State), a.now())
 	w.Header().Set("ETag", tagOf(full))
 	reply(w, http.StatusOK, full)
 	return nil
@@ -47,7 +47,7 @@ func (a *rest) undeleteVolume(w http.ResponseWriter, r *request) error {
 	if len(res.Changes) > 0 {
 		a.log.Info("dataset is not to be deleted any more", "dataset", res.Dataset.ID, "name", res.Dataset.Name(), "by", r.who.name)
 	}
-	full := detail(res.State, res.Dataset, a.now())
+	full := detail(res.State, res.Dataset, a.evidence(res.State), a.now())
 	w.Header().Set("ETag", tagOf(full))
 	reply(w, http.StatusOK, full)
 	return nil

@@ -13,6 +13,7 @@ import (
 // down.
 func (a *rest) listMarathonApps(w http.ResponseWriter, r *request) error {
 	s, now := a.replica.State(), a.now()
+	mesos := a.evidence(s)
 	only := r.query("id")
 	view := api.MarathonView{Marathon: marathonStatus(s), Apps: []*api.AppDetail{}}
 	if only != "" {
@@ -20,12 +21,12 @@ func (a *rest) listMarathonApps(w http.ResponseWriter, r *request) error {
 		if app == nil {
 			return api.Errorf(api.CodeNotFound, "no app or pod %q of Marathon's is known that asks for volumes", only)
 		}
-		view.Apps = append(view.Apps, appDetail(s, app, now))
+		view.Apps = append(view.Apps, appDetail(s, app, mesos, now))
 		reply(w, http.StatusOK, view)
 		return nil
 	}
 	for app := range s.Apps() {
-		view.Apps = append(view.Apps, appDetail(s, app, now))
+		view.Apps = append(view.Apps, appDetail(s, app, mesos, now))
 	}
 	reply(w, http.StatusOK, view)
 	return nil
@@ -38,7 +39,7 @@ func (a *rest) forgetMarathonApp(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	a.log.Info("app that Marathon has not is forgotten", "app", res.App.ID, "by", r.who.name)
-	reply(w, http.StatusOK, appDetail(res.State, res.App, a.now()))
+	reply(w, http.StatusOK, appDetail(res.State, res.App, a.evidence(res.State), a.now()))
 	return nil
 }
 
@@ -59,7 +60,7 @@ func marathonStatus(s *cluster.State) *api.MarathonStatus {
 }
 
 // appDetail returns an app with how its volumes are.
-func appDetail(s *cluster.State, app *api.App, now time.Time) *api.AppDetail {
+func appDetail(s *cluster.State, app *api.App, mesos evidence, now time.Time) *api.AppDetail {
 	full := &api.AppDetail{App: app, VolumeDetails: []api.AppVolumeDetail{}, Why: cluster.ExplainApp(app, now)}
 	for _, v := range app.Volumes {
 		shown := api.AppVolumeDetail{Key: v.Key, Name: v.Name, Dataset: v.Dataset, Status: "refused", Why: v.Failure}
@@ -67,7 +68,7 @@ func appDetail(s *cluster.State, app *api.App, now time.Time) *api.AppDetail {
 			if d.Member != nil && d.Member.User != nil {
 				shown.Instance = d.Member.User.Instance
 			}
-			whole := detail(s, d, now)
+			whole := detail(s, d, mesos, now)
 			shown.Status, shown.Why = whole.Status, joined(v.Failure, whole.Why)
 			if whole.Holder != nil {
 				shown.Node, shown.Host = whole.Holder.ID, whole.Holder.Name()

@@ -2,7 +2,6 @@ package control
 
 import (
 	"net/http"
-	"slices"
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/control/cluster"
@@ -10,9 +9,10 @@ import (
 
 // listNodes lists all nodes that have ever connected.
 func (a *rest) listNodes(w http.ResponseWriter, _ *request) error {
-	nodes := slices.Collect(a.replica.State().Nodes())
-	if nodes == nil {
-		nodes = []*api.Node{}
+	s := a.replica.State()
+	mesos, nodes := a.evidence(s), []*api.NodeDetail{}
+	for n := range s.Nodes() {
+		nodes = append(nodes, nodeDetail(s, n, mesos))
 	}
 	reply(w, http.StatusOK, nodes)
 	return nil
@@ -25,7 +25,7 @@ func (a *rest) getNode(w http.ResponseWriter, r *request) error {
 	if n == nil {
 		return api.Errorf(api.CodeNotFound, "there is no node %s: none with that id has ever connected", id)
 	}
-	reply(w, http.StatusOK, nodeDetail(s, n))
+	reply(w, http.StatusOK, nodeDetail(s, n, a.evidence(s)))
 	return nil
 }
 
@@ -37,9 +37,13 @@ func (a *rest) giveUpNode(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	if len(res.Changes) > 0 {
-		a.log.Warn("node was given up", "node", res.Node.Name(), "id", id, "by", r.who.name)
+		said := "nothing"
+		if m := a.evidence(res.State)(id); m != nil {
+			said = string(m.State)
+		}
+		a.log.Warn("node was given up", "node", res.Node.Name(), "id", id, "by", r.who.name, "mesos_says", said)
 	}
-	reply(w, http.StatusOK, nodeDetail(res.State, res.State.Node(id)))
+	reply(w, http.StatusOK, nodeDetail(res.State, res.State.Node(id), a.evidence(res.State)))
 	return nil
 }
 
@@ -57,6 +61,6 @@ func (a *rest) drain(w http.ResponseWriter, r *request, end bool) error {
 	if len(res.Changes) > 0 {
 		a.log.Info("draining of a node", "node", res.Node.Name(), "id", id, "ends", end, "by", r.who.name)
 	}
-	reply(w, http.StatusOK, nodeDetail(res.State, res.State.Node(id)))
+	reply(w, http.StatusOK, nodeDetail(res.State, res.State.Node(id), a.evidence(res.State)))
 	return nil
 }

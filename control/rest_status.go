@@ -10,6 +10,7 @@ import (
 // getStatus shows the whole cluster, and whatever is not as wanted.
 func (a *rest) getStatus(w http.ResponseWriter, _ *request) error {
 	s, now := a.replica.State(), a.now()
+	mesos := a.evidence(s)
 	since, cause := a.replica.outage.state()
 	status := api.ClusterStatus{
 		Cluster: s.Meta().Cluster, Replica: a.self, Version: a.version, Store: a.replica.props.Name, Revision: s.Revision(),
@@ -20,11 +21,14 @@ func (a *rest) getStatus(w http.ResponseWriter, _ *request) error {
 		status.StaleCause = cause.Error()
 	}
 	status.Marathon = marathonStatus(s)
+	if a.mesos != nil {
+		status.Mesos = a.mesos.Masters()
+	}
 	for r := range s.Replicas() {
 		status.Replicas = append(status.Replicas, r)
 	}
 	for n := range s.Nodes() {
-		status.Nodes = append(status.Nodes, nodeDetail(s, n))
+		status.Nodes = append(status.Nodes, nodeDetail(s, n, mesos))
 	}
 	for key := range s.Newer() {
 		status.Newer = append(status.Newer, string(key))
@@ -34,7 +38,7 @@ func (a *rest) getStatus(w http.ResponseWriter, _ *request) error {
 			continue
 		}
 		status.Datasets++
-		if full := detail(s, d, now); troubled(cluster.Status(full.Status)) {
+		if full := detail(s, d, mesos, now); troubled(cluster.Status(full.Status)) {
 			status.AllTroubles++
 			if len(status.Troubles) < api.MaxTroubles {
 				status.Troubles = append(status.Troubles, full)
@@ -55,8 +59,8 @@ func troubled(s cluster.Status) bool {
 	}
 }
 
-func nodeDetail(s *cluster.State, n *api.Node) *api.NodeDetail {
-	full := &api.NodeDetail{Node: n}
+func nodeDetail(s *cluster.State, n *api.Node, mesos evidence) *api.NodeDetail {
+	full := &api.NodeDetail{Node: n, Mesos: mesos(n.ID)}
 	for d := range s.Concerning(n.ID) {
 		switch {
 		case d.HeldBy(n.ID):

@@ -89,7 +89,7 @@ func (a *rest) volume(name string) (*api.DatasetDetail, error) {
 	if d == nil {
 		return nil, api.Errorf(api.CodeNotFound, "there is no dataset with the name or id %q", name)
 	}
-	return detail(s, d, a.now()), nil
+	return detail(s, d, a.evidence(s), a.now()), nil
 }
 
 // tagOf returns the ETag of a dataset in full. It is a weak one: the explanation
@@ -106,13 +106,13 @@ func tagOf(full *api.DatasetDetail) string {
 	return `W/"` + hex.EncodeToString(sum.Sum(nil)[:12]) + `"`
 }
 
-// detail returns a dataset in full.
-func detail(s *cluster.State, d *api.Dataset, now time.Time) *api.DatasetDetail {
+// detail returns a dataset in full, with the evidence of Mesos.
+func detail(s *cluster.State, d *api.Dataset, mesos evidence, now time.Time) *api.DatasetDetail {
 	full := &api.DatasetDetail{Dataset: d, State: s.DatasetState(d.ID), Lease: s.Lease(d.ID)}
 	if d.Holder != nil {
 		full.Holder = s.Node(d.Holder.Node)
 	}
-	status, why := cluster.Explain(d, full.State, full.Lease, s.Node, now)
+	status, why := cluster.Explain(d, full.State, full.Lease, s.Node, mesos, now)
 	full.Status, full.Why = string(status), why
 	return full
 }

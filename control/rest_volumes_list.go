@@ -18,12 +18,13 @@ func (a *rest) listVolumes(w http.ResponseWriter, r *request) error {
 		limit, _ = strconv.Atoi(text) // the document has seen to it
 	}
 	s, now := a.replica.State(), a.now()
+	mesos := a.evidence(s)
 	details := []*api.DatasetDetail{}
 	for d := range candidates(s, q, after) {
 		if !q.Chooses(d) {
 			continue
 		}
-		full := detail(s, d, now)
+		full := detail(s, d, mesos, now)
 		if q.Status != "" && full.Status != q.Status {
 			continue
 		}

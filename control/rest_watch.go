@@ -214,7 +214,7 @@ type cursor struct {
 // events tells how things are. The last event has the id, unless that is "", so
 // that who was cut off before hears of all of them again.
 func (st *watchStream) events(s *cluster.State, now time.Time, at cursor, id string) error {
-	left := len(at.nodes) + len(at.leases) + len(at.volumes)
+	left, mesos := len(at.nodes)+len(at.leases)+len(at.volumes), st.evidence(s)
 	send := func(kind api.EventKind, ev *api.Event) error {
 		left--
 		if left == 0 && id != "" {
@@ -225,7 +225,7 @@ func (st *watchStream) events(s *cluster.State, now time.Time, at cursor, id str
 	for _, node := range at.nodes {
 		kind, ev := api.EventNodeGone, &api.Event{Gone: string(node)}
 		if n := s.Node(node); n != nil {
-			kind, ev = api.EventNode, &api.Event{Node: nodeDetail(s, n)}
+			kind, ev = api.EventNode, &api.Event{Node: nodeDetail(s, n, mesos)}
 		}
 		if err := send(kind, ev); err != nil {
 			return err
@@ -243,7 +243,7 @@ func (st *watchStream) events(s *cluster.State, now time.Time, at cursor, id str
 	for _, dataset := range at.volumes {
 		kind, ev := api.EventVolumeGone, &api.Event{Gone: string(dataset)}
 		if d := s.Dataset(dataset); d != nil {
-			kind, ev = api.EventVolume, &api.Event{Volume: detail(s, d, now)}
+			kind, ev = api.EventVolume, &api.Event{Volume: detail(s, d, mesos, now)}
 		}
 		if err := send(kind, ev); err != nil {
 			return err

@@ -36,6 +36,8 @@ type Deps struct {
 	Now         func() time.Time // nil for time.Now
 	// Registry takes the metrics; nil for one of the service's own.
 	Registry *prometheus.Registry
+	// Mesos is asked for what became of lost nodes, nil for nobody.
+	Mesos Mesos
 	// Store is used instead of what the configuration names, if not nil. The
 	// service closes it.
 	Store store.Log
@@ -133,13 +135,14 @@ func (s *Service) open() error {
 		return err
 	}
 	users := &rest{
-		document: document, well: s.Well,
+		document: document, well: s.Well, mesos: s.deps.Mesos,
 		replica: replica, self: self.ID, now: s.deps.Now, log: s.log, version: s.deps.Version, defaultSize: settings.DefaultSize,
 		stopping: s.stopping,
 	}
 	nodes := &agents{
 		replica: replica, self: self.ID, now: s.deps.Now, log: s.log, metrics: m,
 		version: s.deps.Version, name: name, defaultSize: settings.DefaultSize, heartbeat: s.cfg.Heartbeat, stopping: s.stopping,
+		mesos: s.deps.Mesos,
 	}
 	s.marathon = &Marathon{replica: replica, self: self.ID, now: s.deps.Now, log: s.log, defaultSize: settings.DefaultSize}
 	handler, err := users.serve(s.log, m)
@@ -287,6 +290,9 @@ func (s *Service) Run(ctx context.Context) (err error) {
 			s.deps.Credentials.Watch(gctx)
 			return nil
 		})
+	}
+	if s.deps.Mesos != nil {
+		g.Go(func() error { return s.deps.Mesos.Run(gctx) })
 	}
 	g.Go(func() error {
 		upkeep(gctx, s.replica, s.members.self.ID, s.cfg.Heartbeat, s.deps.Now, s.log)

@@ -29,7 +29,8 @@ type world struct {
 	testing.TB
 	ca    *authority
 	cfg   control.Config
-	store store.Log // used instead of the file's, if not nil
+	store store.Log     // used instead of the file's, if not nil
+	mesos control.Mesos // nil for none
 
 	service *control.Service
 	stop    func()
@@ -59,6 +60,7 @@ func quiet() *slog.Logger {
 func (w *world) open() (*control.Service, error) {
 	return control.New(w.cfg, control.Deps{
 		Cluster: clusterID, UserTLS: w.ca.server(), AgentTLS: w.ca.server(), Version: "1.2.3", Log: quiet(), Store: w.store,
+		Mesos: w.mesos,
 	})
 }
 

@@ -61,6 +61,18 @@ func (c *Client) Status(ctx context.Context) (*api.AgentStatus, error) {
 	return reply.Status, nil
 }
 
+// Marathon has the agent ask a Marathon about itself.
+func (c *Client) Marathon(ctx context.Context, url string) (*api.MarathonInfo, error) {
+	reply, err := c.call(ctx, &api.LocalRequest{Marathon: &api.MarathonRequest{URL: url}}, nil)
+	if err != nil {
+		return nil, err
+	}
+	if reply.Marathon == nil {
+		return nil, &UnreachableError{c.Socket, errors.New("the answer has no Marathon")}
+	}
+	return reply.Marathon, nil
+}
+
 // call sends a request and reads the answer up to its last line.
 func (c *Client) call(ctx context.Context, req *api.LocalRequest, progress func(string)) (*api.LocalReply, error) {
 	line, err := json.Marshal(req)

@@ -32,20 +32,23 @@ type Doctor struct {
 	Program     string // absolute path of this program
 	ModulesFile string // "": what the Mesos agent's flags say
 	MesosPID    int    // 0: the first Mesos agent that is found
+	Marathon    string // its URL, "" where it is not to be asked
 	Proc        string // where proc is mounted
 }
 
-// statusTimeout bounds the question to the agent.
-const statusTimeout = 3 * time.Second
+// statusTimeout bounds the question to the agent, marathonTimeout the one that
+// the agent passes on.
+const (
+	statusTimeout   = 3 * time.Second
+	marathonTimeout = 5 * time.Second
+)
 
-// Examine gathers the facts of this machine and judges them.
-func (d *Doctor) Examine(ctx context.Context) []Finding {
-	return Judge(d.gather(ctx))
-}
+// Examine gathers the facts of this machine.
+func (d *Doctor) Examine(ctx context.Context) *Facts { return d.gather(ctx) }
 
 // Judge returns the findings about gathered facts. It is pure.
 func Judge(f *Facts) []Finding {
-	return slices.Concat(judgeAgent(f), judgeMesos(f), judgeModules(f), judgeMounts(f))
+	return slices.Concat(judgeAgent(f), judgeTimes(f), judgeMesos(f), judgeMarathon(f), judgeModules(f), judgeMounts(f))
 }
 
 // Failed reports whether one of the findings is a failure.

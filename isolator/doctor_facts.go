@@ -21,6 +21,9 @@ type Facts struct {
 	Agent    *api.AgentStatus // nil with AgentErr
 	AgentErr error
 
+	Marathon    *api.MarathonInfo // nil with MarathonErr, or where it was not asked
+	MarathonErr error
+
 	Mesos    *MesosProcess // nil with MesosErr
 	MesosErr error
 
@@ -56,9 +59,10 @@ type Executable struct {
 // gather collects the facts. What can't be had becomes an error among them.
 func (d *Doctor) gather(ctx context.Context) *Facts {
 	f := &Facts{Program: d.Program, Version: d.Version, Socket: d.Socket}
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
-	defer cancel()
-	f.Agent, f.AgentErr = (&Client{Socket: d.Socket}).Status(ctx)
+	f.Agent, f.AgentErr = d.askAgent(ctx)
+	if d.Marathon != "" {
+		f.Marathon, f.MarathonErr = d.askMarathon(ctx)
+	}
 	f.Mesos, f.MesosErr = d.findMesos()
 	f.ModulesFrom = d.ModulesFile
 	if f.ModulesFrom == "" && f.Mesos != nil {
@@ -76,6 +80,18 @@ func (d *Doctor) gather(ctx context.Context) *Facts {
 		f.MountsErr = errors.Join(f.MountsErr, err)
 	}
 	return f
+}
+
+func (d *Doctor) askAgent(ctx context.Context) (*api.AgentStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	return (&Client{Socket: d.Socket}).Status(ctx)
+}
+
+func (d *Doctor) askMarathon(ctx context.Context) (*api.MarathonInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, marathonTimeout)
+	defer cancel()
+	return (&Client{Socket: d.Socket}).Marathon(ctx, d.Marathon)
 }
 
 // findMesos returns the Mesos agent with the given process id, or the one with

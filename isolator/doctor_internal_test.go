@@ -54,6 +54,7 @@ ok    Mesos agent                      process 7
 ok    --isolation                      has filesystem/linux
 ok    --executor_registration_timeout  is 1m0s, a container waits 45s at the most
 ok    dvdcli                           is /opt/flocker/flocker-isolator
+ok    --task_launch_timeout            should be at least 1m30s, Marathon's default is 5m0s; with --marathon URL it is looked up
 ok    --modules                        module com_criteo_mesos_CommandIsolator calls flocker
 ok    isolator_prepare_command         is /opt/flocker/flocker-isolator-prepare
 ok    isolator_cleanup_command         is /opt/flocker/flocker-isolator-cleanup
@@ -244,13 +245,13 @@ func TestDoctorGathersTheFactsOfAMachine(t *testing.T) {
 	for name, pid := range map[string]int{"looked for": 0, "named": 12} {
 		t.Run(name, func(t *testing.T) {
 			d.MesosPID = pid
-			findings := d.Examine(t.Context())
+			findings := Judge(d.Examine(t.Context()))
 			for _, f := range findings {
 				if f.Level != OK {
 					t.Errorf("got %+v", f)
 				}
 			}
-			if len(findings) != 12 {
+			if len(findings) != 13 {
 				t.Errorf("got\n%s", FormatFindings(findings))
 			}
 		})
@@ -259,7 +260,7 @@ func TestDoctorGathersTheFactsOfAMachine(t *testing.T) {
 		d.MesosPID = 13
 		d.ModulesFile = "/nowhere"
 		d.Socket = "/nowhere"
-		findings := d.Examine(t.Context())
+		findings := Judge(d.Examine(t.Context()))
 		if text := FormatFindings(findings); !Failed(findings) || !strings.Contains(text, "read modules: open /nowhere") ||
 			!strings.Contains(text, filepath.Join(d.Proc, strconv.Itoa(13), "cmdline")) {
 			t.Errorf("got\n%s", text)

@@ -39,30 +39,40 @@ func judgeMesos(f *Facts) []Finding {
 	return slices.DeleteFunc(findings, func(f Finding) bool { return f.Level == "" })
 }
 
-// judgeRegistration compares how long a container may wait for its volumes with
-// how long Mesos waits for the container.
+// judgeRegistration compares how long a container may wait for its volumes, and
+// should be able to, with how long Mesos waits for the container.
 func judgeRegistration(f *Facts) Finding {
 	const subject = "--executor_registration_timeout"
-	timeout := registrationTimeout
-	if text := f.Mesos.Flags["executor_registration_timeout"]; text != "" {
-		var valid bool
-		if timeout, valid = parseMesosDuration(text); !valid {
-			return warn(subject, "%q is not understood", text)
-		}
+	timeout, valid := f.registration()
+	if !valid {
+		return warn(subject, "%q is not understood", f.Mesos.Flags["executor_registration_timeout"])
 	}
 	if f.Agent == nil {
 		return Finding{}
 	}
-	needed := f.Agent.WaitLimit + limitMargin
+	needed := neededRegistration(f.Agent)
+	say := "start the Mesos agent with --executor_registration_timeout=" + mesosDuration(needed)
 	switch {
 	case timeout <= f.Agent.WaitLimit:
 		return fail(subject, "is %v, but a container may wait %v for its volumes, and is killed before it hears why it "+
-			"can't have them: make it at least %v, or the agent's wait limit shorter", timeout, f.Agent.WaitLimit, needed)
+			"can't have them: make it at least %v, or the agent's wait limit shorter; %s", timeout, f.Agent.WaitLimit, needed, say)
+	case timeout < f.Agent.WaitLimit+limitMargin:
+		return warn(subject, "is %v, hardly more than the %v that a container may wait for its volumes: make it at least %v; %s",
+			timeout, f.Agent.WaitLimit, needed, say)
 	case timeout < needed:
-		return warn(subject, "is %v, hardly more than the %v that a container may wait for its volumes: make it at least %v",
-			timeout, f.Agent.WaitLimit, needed)
+		return warn(subject, "is %v, a container waits %v at the most, but should be able to wait %v, as volumes took here: %s",
+			timeout, f.Agent.WaitLimit, neededWait(f.Agent), say)
 	}
 	return ok(subject, "is %v, a container waits %v at the most", timeout, f.Agent.WaitLimit)
+}
+
+// registration returns how long Mesos waits for an executor, and false where its
+// flag is not understood.
+func (f *Facts) registration() (time.Duration, bool) {
+	if text := f.Mesos.Flags["executor_registration_timeout"]; text != "" {
+		return parseMesosDuration(text)
+	}
+	return registrationTimeout, true
 }
 
 // judgeSandbox makes sure that prepare knows where image containers see their
@@ -112,4 +122,13 @@ func parseMesosDuration(text string) (time.Duration, bool) {
 		return 0, false
 	}
 	return time.Duration(n * float64(unit)), true
+}
+
+// mesosDuration writes a duration as Mesos' flags want it, rounded up to seconds.
+func mesosDuration(d time.Duration) string {
+	seconds := (d + time.Second - 1) / time.Second
+	if seconds%60 == 0 {
+		return strconv.Itoa(int(seconds/60)) + "mins"
+	}
+	return strconv.Itoa(int(seconds)) + "secs"
 }

@@ -36,6 +36,11 @@ type Labels interface {
 	Labels(ctx context.Context, container, parent string) ([]api.Label, error)
 }
 
+// Marathon asks a Marathon about itself.
+type Marathon interface {
+	Info(ctx context.Context, url string) (*api.MarathonInfo, error)
+}
+
 // Bounds of what a client can make the server do.
 const (
 	maxClients     = 1024            // at once; a Mesos agent runs some hundred containers at the most
@@ -48,6 +53,8 @@ const (
 type Server struct {
 	Volumes Volumes
 	Labels  Labels // nil where no Mesos agent is configured
+	// Marathon is nil where nobody can ask one.
+	Marathon Marathon
 	// WaitLimit is how long an Await can take.
 	WaitLimit time.Duration
 	Log       *slog.Logger
@@ -193,6 +200,9 @@ func (s *Server) handle(ctx context.Context, req api.LocalRequest, progress func
 		}
 		labels, err := s.Labels.Labels(ctx, req.Labels.Container, req.Labels.Parent)
 		return api.LocalReply{Labels: labels}, err
+	case req.Marathon != nil && s.Marathon != nil:
+		info, err := s.Marathon.Info(ctx, req.Marathon.URL)
+		return api.LocalReply{Marathon: info}, err
 	case req.Status != nil:
 		status := s.Volumes.Status()
 		return api.LocalReply{Status: &status}, nil

@@ -135,6 +135,14 @@ func (c *Client) Nodes(ctx context.Context) ([]*api.Node, error) {
 	return nodes, err
 }
 
+// NodesInFull returns all nodes that have ever connected, with what they have
+// and what Mesos says of them.
+func (c *Client) NodesInFull(ctx context.Context) ([]*api.NodeDetail, error) {
+	var nodes []*api.NodeDetail
+	err := c.get(ctx, "/v1/nodes", &nodes)
+	return nodes, err
+}
+
 // Status returns how the cluster is.
 func (c *Client) Status(ctx context.Context) (*api.ClusterStatus, error) {
 	var status api.ClusterStatus

@@ -89,7 +89,13 @@ func Short(id string) string { return id[:min(len(id), shortID)] }
 
 // List shows several values: the table of them, their names, or themselves.
 func (p *Printer) List(values any, t *Table, names []string) error {
-	return p.print(values, names, func() { p.Table(t) })
+	return p.ListOf(values, names, func() { p.Table(t) })
+}
+
+// ListOf shows several values: their names, themselves, or what human writes
+// about them.
+func (p *Printer) ListOf(values any, names []string, human func()) error {
+	return p.print(values, names, human)
 }
 
 // Show shows one value: its name, itself, or what human writes about it.

@@ -26,7 +26,7 @@ import (
 var version = "dev"
 
 const usage = `usage: flocker-isolator prepare|isolate|cleanup INPUT OUTPUT ERROR
-       flocker-isolator doctor [--modules FILE] [--mesos-agent-pid PID] [--socket PATH]
+       flocker-isolator doctor [--modules FILE] [--mesos-agent-pid PID] [--marathon URL] [--socket PATH]
        flocker-isolator version
        flocker-isolator wait (called by itself)
 `
@@ -152,14 +152,19 @@ func (p *program) doctor(ctx context.Context, args []string) int {
 	flags := p.flags("doctor")
 	modules := flags.String("modules", "", "the Mesos agent's `file` of modules; by default what its flags say")
 	pid := flags.Int("mesos-agent-pid", 0, "the Mesos agent's process `id`; by default it is looked for")
+	marathon := flags.String("marathon", "", "`URL` of Marathon, whose timeout is looked up; it may have a user and a password in it")
 	if flags.Parse(args) != nil {
 		return exitUsage
 	}
 	d := isolator.Doctor{
-		Socket: p.socket, Version: version, Program: p.self, ModulesFile: *modules, MesosPID: *pid, Proc: "/proc",
+		Socket: p.socket, Version: version, Program: p.self, ModulesFile: *modules, MesosPID: *pid, Marathon: *marathon, Proc: "/proc",
 	}
-	findings := d.Examine(ctx)
+	facts := d.Examine(ctx)
+	findings := isolator.Judge(facts)
 	fmt.Fprint(p.stdout, isolator.FormatFindings(findings))
+	if times := isolator.FormatTimes(facts.Agent); times != "" {
+		fmt.Fprint(p.stdout, "\n"+times)
+	}
 	if isolator.Failed(findings) {
 		return exitFailure
 	}

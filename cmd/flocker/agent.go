@@ -16,6 +16,7 @@ import (
 	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/fault"
 	"github.com/flocker-mesos/flocker/isolator/reconcile"
+	"github.com/flocker-mesos/flocker/marathon/info"
 	"github.com/flocker-mesos/flocker/pki"
 )
 
@@ -65,7 +66,7 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 	registry.MustRegister(creds)
 	deps := agent.Deps{
 		Node: node, Backend: volumes, Dial: dialer(control, creds),
-		Mesos: settings.Mesos.Agent, Version: version, Log: log, Metrics: registry, Now: fault.Now,
+		Mesos: settings.Mesos.Agent, Marathon: info.Asker{}, Version: version, Log: log, Metrics: registry, Now: fault.Now,
 	}
 	if settings.Stop != "" {
 		if deps.Stopper, err = stopcommand.New(settings.Stop); err != nil {

@@ -99,8 +99,16 @@ func openControl(settings *controlSettings, log *slog.Logger) (*control.Service,
 		return nil, err
 	}
 	_, _, cluster := creds.Identity()
-	return control.New(settings.Control, control.Deps{
+	deps := control.Deps{
 		Cluster: cluster, UserTLS: creds.Server(pki.RoleUser, pki.RoleReader), AgentTLS: creds.Server(pki.RoleNode),
 		Credentials: creds, Version: version, Log: log, Now: fault.Now,
-	})
+	}
+	mesos, err := settings.Masters.watcher(log)
+	if err != nil {
+		return nil, err
+	}
+	if mesos != nil {
+		deps.Mesos = mesos // and not a Mesos that is no nil
+	}
+	return control.New(settings.Control, deps)
 }

@@ -14,19 +14,23 @@ type controlSettings struct {
 	// into, "" for none. It is Consul's where the log is.
 	Register string           `yaml:"register"`
 	Marathon marathonSettings `yaml:",inline"`
+	Masters  mastersSettings  `yaml:",inline"`
 	Log      logSettings      `yaml:"log"`
 }
 
 func defaultControlSettings() *controlSettings {
 	return &controlSettings{
 		Control: control.DefaultConfig(), Register: "flocker-control", Marathon: marathonSettings{Grace: follow.DefaultGrace},
-		Log: logSettings{Format: logText},
+		Masters: defaultMastersSettings(), Log: logSettings{Format: logText},
 	}
 }
 
 // Validate says which setting is wrong, and what would be right.
 func (s *controlSettings) Validate() error {
 	if err := s.Log.validate(); err != nil {
+		return err
+	}
+	if err := s.Masters.validate(); err != nil {
 		return err
 	}
 	if s.Register != "" {

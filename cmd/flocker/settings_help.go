@@ -51,6 +51,15 @@ var controlHelp = map[string]string{
 	"marathon-service-account-file": "file with the secret of a service account of DC/OS, as `dcos security secrets` makes it",
 	"marathon-login":                "URL where DC/OS gives out tokens; by default /acs/api/v1/auth/login at the first of Marathon's hosts",
 	"reclaim-grace":                 "how long the datasets of a destroyed app are kept where its labels have them deleted, and do not say when",
-	"log.level":                     "DEBUG, INFO, WARN or ERROR",
-	"log.format":                    "text or json",
+	"mesos-masters": "URLs of the Mesos masters, with commas between them, such as `http://10.0.0.1:5050`; with them it is shown what Mesos says of lost nodes. " +
+		"Any of them leads to the one that leads",
+	"mesos-user":          "user of Mesos' --http_credentials, where its masters want one",
+	"mesos-password-file": "file with that user's password, which may be changed at any time",
+	"mesos-ca-file":       "file of the authorities that the masters' certificates are of, where it is https; empty for the system's",
+	"mesos-cert-file":     "certificate for masters that want one",
+	"mesos-key-file":      "its key",
+	"mesos-interval":      "how often the masters are asked, beside what their stream of events tells",
+	"mesos-max-answer":    "largest answer, or event of the stream, that is read: the first event has the whole state of Mesos in it",
+	"log.level":           "DEBUG, INFO, WARN or ERROR",
+	"log.format":          "text or json",
 }

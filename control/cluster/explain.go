@@ -27,10 +27,13 @@ const (
 
 // Explain says how a dataset is: in one word, and in sentences that tell a
 // person who waits for it what is, since when, and what happens next. State is
-// what was last reported of it, and lease the lease of it; either may be nil.
+// what was last reported of it, and lease the lease of it; either may be nil. So
+// may mesos, which tells what Mesos says of a node's machine, or what it returns.
 // It needs nothing but its arguments.
-func Explain(d *api.Dataset, st *api.DatasetState, lease *api.Lease, node func(api.NodeID) *api.Node, now time.Time) (Status, string) {
-	e := explanation{d: d, lease: lease, node: node, now: now}
+func Explain(d *api.Dataset, st *api.DatasetState, lease *api.Lease, node func(api.NodeID) *api.Node,
+	mesos func(api.NodeID) *api.MesosAgent, now time.Time,
+) (Status, string) {
+	e := explanation{d: d, lease: lease, node: node, mesos: mesos, now: now}
 	if d.Holder == nil || st != nil && st.Node == d.Holder.Node && st.Epoch == d.Holder.Epoch {
 		e.st = st
 	}
@@ -44,6 +47,7 @@ type explanation struct {
 	st        *api.DatasetState // under the present token, or of the last user where nobody holds it
 	lease     *api.Lease
 	node      func(api.NodeID) *api.Node
+	mesos     func(api.NodeID) *api.MesosAgent // nil where nobody asks Mesos
 	now       time.Time
 	sentences []string
 }
@@ -242,6 +246,9 @@ func (e *explanation) liveness(holder *api.Node) (lost bool) {
 	e.say("The agent of %s has not been heard %s.", holder.Name(), e.at(holder.Since))
 	if !holder.GivenUp.IsZero() {
 		e.say("An operator gave the machine up for lost %s.", e.ago(holder.GivenUp))
+	}
+	if e.mesos != nil {
+		e.evidence(e.mesos(holder.ID))
 	}
 	return true
 }

@@ -64,7 +64,7 @@ func TestExplanationTellsWhatALeaseHoldsUp(t *testing.T) {
 			st := &api.DatasetState{ID: "d", Node: "a", Epoch: 3, Phase: api.PhaseMounted, Since: now, Path: "/flocker/d"}
 			tc.change(d, st)
 			lease := &api.Lease{Dataset: "d", Node: tc.node, Expires: tc.expires}
-			status, why := cluster.Explain(d, st, lease, func(id api.NodeID) *api.Node { return nodes[id] }, now)
+			status, why := cluster.Explain(d, st, lease, func(id api.NodeID) *api.Node { return nodes[id] }, nil, now)
 			if status != tc.status {
 				t.Errorf("status: got %s, want %s", status, tc.status)
 			}

@@ -206,7 +206,7 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 				"It is wanted there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s)."},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			status, why := cluster.Explain(tc.d, tc.st, nil, func(id api.NodeID) *api.Node { return nodes[id] }, now)
+			status, why := cluster.Explain(tc.d, tc.st, nil, func(id api.NodeID) *api.Node { return nodes[id] }, nil, now)
 			if status != tc.status {
 				t.Errorf("status: got %s, want %s", status, tc.status)
 			}

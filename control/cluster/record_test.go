@@ -100,7 +100,7 @@ func FuzzStoredRecordsNeverCrashAndEncodeAsTheyWere(f *testing.F) {
 		s := cluster.New()
 		s.Put(c)
 		if c.Dataset != nil {
-			cluster.Explain(c.Dataset, nil, nil, s.Node, time.Time{})
+			cluster.Explain(c.Dataset, nil, nil, s.Node, nil, time.Time{})
 		}
 		first, err := cluster.Encode(c)
 		if err != nil {

@@ -1,6 +1,9 @@
 package system
 
 import (
+	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -63,5 +66,54 @@ func TestDoctorTellsAGoodSetUpFromABadOne(t *testing.T) {
 		}
 		_ = agent.Process.Kill()
 		_ = agent.Wait()
+	}
+}
+
+// The doctor computes from the times of a node's own volumes what must be set,
+// and looks at what Marathon has.
+func TestDoctorComputesTimeoutsFromTheNodesOwnVolumes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{Nodes: 1})
+	n := w.Nodes[0]
+	listener, err := n.Listen(w.ctx(), "tcp", "127.0.0.1:8080")
+	w.must(err)
+	marathon := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v2/info" {
+			http.NotFound(rw, r)
+			return
+		}
+		_, _ = io.WriteString(rw, `{"name": "marathon", "version": "1.11.24", "marathon_config": {"task_launch_timeout": 60000}}`)
+	})}
+	served := make(chan struct{})
+	go func() { defer close(served); _ = marathon.Serve(listener) }()
+	defer func() { _ = marathon.Close(); <-served }()
+
+	w.end(w.ready(n, ledger("app")))
+	w.idle()
+	w.end(w.ready(n, ledger("app")))
+	w.idle()
+	// What was counted outlives the agent, once it is written: within a second.
+	w.until("the times are on disk", func() error {
+		data, err := os.ReadFile(n.Path("/var/lib/flocker/agent/times.json"))
+		if err == nil && !strings.Contains(string(data), `"attach"`) {
+			err = fmt.Errorf("there is %s", data)
+		}
+		return err
+	})
+	n.Agent.Kill()
+	w.must(n.Start(w.ctx()))
+	w.must(n.AwaitConnected(w.ctx()))
+	out, err := n.Command(t.Context(), "flocker-isolator", "doctor", "--marathon", "http://127.0.0.1:8080").Output()
+	if err == nil {
+		t.Error("the doctor finds Marathon's timeout long enough")
+	}
+	text := strings.Join(strings.Fields(out), " ")
+	for _, want := range []string{
+		"ok wait-limit is 45s, volumes took up to ", "FAIL --task_launch_timeout is 1m0s, but a task may wait 45s for its volumes",
+		"start Marathon with --task_launch_timeout 80000", "made and formatted up to 1GiB 1 ", "attached up to 1GiB 1 ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("got\n%s\nwant %q in it", out, want)
+		}
 	}
 }

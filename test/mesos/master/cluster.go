@@ -1,0 +1,309 @@
+package master
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
+	"github.com/mesos/mesos-go/api/v1/lib/master"
+)
+
+// Framework is the one framework of the cluster.
+const Framework = "f0000000-0000-4000-8000-000000000000-0000"
+
+// Agent is an agent that registers.
+type Agent struct {
+	ID       string
+	Hostname string
+	Address  string
+}
+
+// agent is an agent that the cluster knows.
+type agent struct {
+	Agent
+
+	registered  time.Time
+	recovered   bool // and not heard of since
+	inactive    bool
+	deactivated bool
+	drain       mesos.DrainState
+	unreachable time.Time // zero while it is not
+	gone        time.Time
+	left        bool
+}
+
+func (a *agent) present() bool {
+	return !a.recovered && a.unreachable.IsZero() && a.gone.IsZero() && !a.left
+}
+
+// task is a task of an agent.
+type task struct {
+	id, agent string
+	state     mesos.TaskState
+	status    mesos.TaskStatus
+}
+
+// Cluster is what all masters of a cluster know, or would know if they led.
+type Cluster struct {
+	// Heartbeat is how often a stream shows that it is alive, 0 for 15 s. It is
+	// set before a master is served.
+	Heartbeat time.Duration
+
+	mu          sync.Mutex
+	masters     []*Master
+	leader      *Master
+	agents      []*agent
+	tasks       []*task
+	subscribers map[*subscriber]bool
+	subscribed  int // how often somebody has
+	noStream    bool
+	mute        bool
+	noRegistry  bool
+	padding     int
+	user        string
+	password    string
+}
+
+// New returns a cluster without masters and agents.
+func New() *Cluster { return &Cluster{subscribers: map[*subscriber]bool{}} }
+
+// Register has an agent register, or come back.
+func (c *Cluster) Register(a Agent) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.agents, func(other *agent) bool { return other.ID == a.ID })
+	if i < 0 {
+		c.agents = append(c.agents, nil)
+		i = len(c.agents) - 1
+	}
+	c.agents[i] = &agent{Agent: a, registered: time.Now()}
+	for _, t := range c.tasks {
+		if t.agent == a.ID && t.state == mesos.TASK_UNREACHABLE {
+			c.update(t, mesos.TASK_RUNNING, mesos.REASON_AGENT_REREGISTERED, time.Time{})
+		}
+	}
+	wire := c.agents[i].wire()
+	c.tell(&master.Event{Type: master.Event_AGENT_ADDED, AgentAdded: &master.Event_AgentAdded{Agent: wire}})
+}
+
+// Run has an agent run a task.
+func (c *Cluster) Run(id, agentID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &task{id: id, agent: agentID, state: mesos.TASK_RUNNING}
+	t.status = c.runs(t)
+	c.tasks = append(c.tasks, t)
+	c.tell(&master.Event{Type: master.Event_TASK_ADDED, TaskAdded: &master.Event_TaskAdded{Task: c.wireTask(t)}})
+}
+
+// Finish ends a task.
+func (c *Cluster) Finish(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.tasks {
+		if t.id == id {
+			t.state = mesos.TASK_FINISHED
+			t.status = t.newStatus(mesos.TASK_FINISHED)
+			c.tellUpdate(t)
+		}
+	}
+}
+
+// Unreachable has the master give an agent up that it does not hear.
+func (c *Cluster) Unreachable(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.agent(id)
+	a.unreachable = time.Now()
+	c.lose(id, mesos.TASK_UNREACHABLE, mesos.REASON_AGENT_REMOVED, a.unreachable)
+}
+
+// Gone has an operator mark an agent gone.
+func (c *Cluster) Gone(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.agent(id)
+	a.gone, a.unreachable = time.Now(), time.Time{}
+	c.lose(id, mesos.TASK_GONE_BY_OPERATOR, mesos.REASON_AGENT_REMOVED_BY_OPERATOR, time.Time{})
+}
+
+// Leave has an agent unregister itself, which alone is told by AGENT_REMOVED.
+func (c *Cluster) Leave(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.agent(id).left = true
+	c.lose(id, mesos.TASK_LOST, mesos.REASON_AGENT_REMOVED, time.Time{})
+	c.tell(&master.Event{Type: master.Event_AGENT_REMOVED, AgentRemoved: &master.Event_AgentRemoved{AgentID: mesos.AgentID{Value: id}}})
+}
+
+// Disconnect breaks the connection of an agent, or mends it.
+func (c *Cluster) Disconnect(id string, broken bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.agent(id).inactive = broken
+}
+
+// Deactivate has an operator let nothing new start on an agent.
+func (c *Cluster) Deactivate(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.agent(id).deactivated = true
+}
+
+// Drain has an operator empty an agent; done says that it is empty.
+func (c *Cluster) Drain(id string, done bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.agent(id)
+	a.deactivated, a.drain = true, mesos.DrainState_DRAINING
+	if done {
+		a.drain = mesos.DrainState_DRAINED
+	}
+}
+
+// Lead makes a master the leader, nil nobody. The new one knows of the agents
+// what is in the registry: those that were registered are recovered, until they
+// register anew. Of the tasks of unreachable agents it knows nothing.
+func (c *Cluster) Lead(m *Master) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leader == m {
+		return
+	}
+	c.leader = m
+	for s := range c.subscribers {
+		s.end()
+	}
+	for _, a := range c.agents {
+		a.recovered = a.present() || a.recovered
+	}
+	c.tasks = slices.DeleteFunc(c.tasks, func(t *task) bool { return t.state != mesos.TASK_RUNNING })
+}
+
+// NoStream refuses those who subscribe, and ends the streams that there are.
+func (c *Cluster) NoStream(refuse bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.noStream = refuse
+	if refuse {
+		for s := range c.subscribers {
+			s.end()
+		}
+	}
+}
+
+// NoRegistry refuses those who ask for the registry, as access control does.
+func (c *Cluster) NoRegistry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.noRegistry = true
+}
+
+// Pad makes every task larger by so many bytes.
+func (c *Cluster) Pad(bytes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.padding = bytes
+}
+
+// Want wants a user and a password of callers.
+func (c *Cluster) Want(user, password string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.user, c.password = user, password
+}
+
+// Mute has streams neither beat nor tell of anything, after what they begin with.
+func (c *Cluster) Mute(mute bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mute = mute
+}
+
+// Subscriptions returns how many streams there have been.
+func (c *Cluster) Subscriptions() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.subscribed
+}
+
+// agent returns an agent. The caller has the mutex.
+func (c *Cluster) agent(id string) *agent {
+	for _, a := range c.agents {
+		if a.ID == id {
+			return a
+		}
+	}
+	panic(fmt.Sprintf("no agent %s has ever registered", id))
+}
+
+// lose gives the tasks of an agent another state. The caller has the mutex.
+func (c *Cluster) lose(id string, state mesos.TaskState, reason mesos.TaskStatus_Reason, at time.Time) {
+	for _, t := range c.tasks {
+		if t.agent == id && (t.state == mesos.TASK_RUNNING || t.state == mesos.TASK_UNREACHABLE) {
+			c.update(t, state, reason, at)
+		}
+	}
+}
+
+// update gives a task another state, for a reason, and tells. The caller has the
+// mutex.
+func (c *Cluster) update(t *task, state mesos.TaskState, reason mesos.TaskStatus_Reason, unreachable time.Time) {
+	t.state = state
+	t.status = t.newStatus(state)
+	if state == mesos.TASK_RUNNING {
+		t.status = c.runs(t)
+	}
+	t.status.Reason = &reason
+	if !unreachable.IsZero() {
+		t.status.UnreachableTime = &mesos.TimeInfo{Nanoseconds: unreachable.UnixNano()}
+	}
+	c.tellUpdate(t)
+}
+
+func (c *Cluster) tellUpdate(t *task) {
+	c.tell(&master.Event{Type: master.Event_TASK_UPDATED, TaskUpdated: &master.Event_TaskUpdated{
+		FrameworkID: mesos.FrameworkID{Value: Framework}, Status: t.status, State: &t.state,
+	}})
+}
+
+// runs is the status of a task that runs: it has the address of its agent.
+func (c *Cluster) runs(t *task) mesos.TaskStatus {
+	s, a := t.newStatus(mesos.TASK_RUNNING), c.agent(t.agent)
+	s.ContainerStatus = &mesos.ContainerStatus{NetworkInfos: []mesos.NetworkInfo{
+		{IPAddresses: []mesos.NetworkInfo_IPAddress{{IPAddress: &a.Address}}},
+	}}
+	return s
+}
+
+func (t *task) newStatus(state mesos.TaskState) mesos.TaskStatus {
+	seconds, source := float64(time.Now().UnixMicro())/1e6, mesos.SOURCE_MASTER
+	return mesos.TaskStatus{
+		TaskID: mesos.TaskID{Value: t.id}, State: &state, Source: &source, AgentID: &mesos.AgentID{Value: t.agent}, Timestamp: &seconds,
+	}
+}
+
+// tell sends an event to all subscribers. The caller has the mutex.
+func (c *Cluster) tell(ev *master.Event) {
+	if c.mute {
+		return
+	}
+	for s := range c.subscribers {
+		s.send(ev)
+	}
+}
+
+// tellBeat tells one subscriber that the stream is alive.
+func (c *Cluster) tellBeat(s *subscriber) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.mute {
+		s.send(&master.Event{Type: master.Event_HEARTBEAT})
+	}
+}
+
+// beat returns how often a stream shows that it is alive.
+func (c *Cluster) beat() time.Duration { return cmp.Or(c.Heartbeat, 15*time.Second) }
