@@ -118,15 +118,16 @@ func (a *Agent) assemble(journal *journal, instance string) error {
 		node: a.deps.Node, log: a.deps.Log, now: a.deps.Now, stepper: a.stepper, control: a.link, reports: a.reports,
 		inContact: a.link.inContact, grace: a.cfg.PreemptGrace, times: m.times, waitLimit: a.cfg.WaitLimit,
 		slots:    semaphore.NewWeighted(int64(a.cfg.Workers)),
-		datasets: map[api.DatasetID]*dataset{}, leases: map[api.DatasetID]*api.Lease{}, names: map[string]int{}, metrics: m,
+		datasets: map[api.DatasetID]*dataset{}, leases: map[api.DatasetID]*api.Lease{}, names: map[string]int{}, roots: map[string]int{}, metrics: m,
 	}
 	m.engine = a.engine
 	a.engine.ctx, a.stop = context.WithCancel(context.Background())
 	a.reports.state, a.reports.settle, a.reports.spend = a.engine.state, a.engine.settle, a.engine.spend
 	a.volumes = &Volumes{
 		log: a.deps.Log, now: a.deps.Now, engine: a.engine, journal: journal, control: a.link, root: a.root,
-		waitLimit: a.cfg.WaitLimit, busy: map[string]chan struct{}{},
+		waitLimit: a.cfg.WaitLimit, busy: map[string]chan struct{}{}, members: newMembers(),
 	}
+	a.engine.memberCame = a.volumes.members.wake
 	for _, c := range journal.all() {
 		a.engine.addConsumer(c, time.Time{})
 	}
@@ -170,6 +171,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	server := &local.Server{Volumes: &frontDoor{a}, Labels: a.deps.Labels, Marathon: a.deps.Marathon, WaitLimit: a.cfg.WaitLimit, Log: a.deps.Log}
 	group.Go(func() error { return server.Serve(ctx, listener) })
 	group.Go(func() error { a.reports.run(ctx); return nil })
+	group.Go(func() error { a.volumes.seek(ctx); return nil })
 	group.Go(func() error { a.engine.times.run(ctx); return nil })
 	group.Go(func() error {
 		a.link.run(ctx, a.engine, a.reportAll)

@@ -34,6 +34,30 @@ type consumedVolume struct {
 	Dataset  api.DatasetID `json:"dataset_id"`
 	Name     string        `json:"name"`
 	ReadOnly bool          `json:"read_only,omitempty"`
+	// Member is set where the volume is a member of a set. Dataset is "" until it
+	// is known which, and Name is the set's until then.
+	Member *consumedMember `json:"member,omitempty"`
+}
+
+// consumedMember is what the agent knows of a volume set for a consumer.
+type consumedMember struct {
+	Set      api.DatasetSpec `json:"set"`
+	Each     int             `json:"each"`
+	Instance string          `json:"instance,omitempty"`
+	// View is the mount point at which the consumer, and no other one, sees the
+	// member: it is there before it is known which one that is.
+	View string `json:"view"`
+}
+
+// pending reports whether it has yet to be found out which dataset it is.
+func (v consumedVolume) pending() bool { return v.Dataset == "" }
+
+// asked is the name by which the consumer asked for the volume.
+func (v consumedVolume) asked() string {
+	if v.Member != nil {
+		return v.Member.Set.Name
+	}
+	return v.Name
 }
 
 // journal is the agent's memory of its consumers: a file each, written before
@@ -251,6 +275,36 @@ func (j *journal) get(id string) *consumer {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.consumers[id]
+}
+
+// hasRoot reports whether a container, or one that is in it, is a consumer.
+func (j *journal) hasRoot(root string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if _, ok := j.consumers[root]; ok {
+		return true
+	}
+	for id := range j.consumers {
+		if api.RootConsumer(id) == root {
+			return true
+		}
+	}
+	return false
+}
+
+// hasView reports whether a consumer sees a member of a set at a mount point, or
+// will.
+func (j *journal) hasView(name string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, c := range j.consumers {
+		for _, v := range c.Volumes {
+			if v.Member != nil && v.Member.View == name {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // all returns the consumers in the order of their ids.

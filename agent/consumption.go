@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -8,18 +9,24 @@ import (
 
 // What follows is how Volumes, the front doors' side, touches the engine.
 
-// claiming marks names that a front door is about to claim: what arrives for
-// them by the stream meanwhile is not given back as unused. The returned
-// function ends that.
-func (e *engine) claiming(wants []api.VolumeRequest) (done func()) {
+// claiming marks names that a front door is about to claim, and the consumer for
+// which it does: what arrives for them by the stream meanwhile is not given back as
+// unused. The returned function ends that.
+func (e *engine) claiming(consumer string, wants []api.VolumeRequest) (done func()) {
+	root := api.RootConsumer(consumer)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.roots[root]++
 	for _, w := range wants {
 		e.names[w.Name]++
 	}
 	return func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
+		if e.roots[root]--; e.roots[root] == 0 {
+			delete(e.roots, root)
+		}
+		e.wakeMembers(root)
 		for _, w := range wants {
 			if e.names[w.Name]--; e.names[w.Name] == 0 {
 				delete(e.names, w.Name)
@@ -47,7 +54,7 @@ func (e *engine) byName(name string) *dataset {
 func (e *engine) heldByName(name string) *api.Dataset {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if d := e.byName(name); d != nil && e.synced && d.record.HeldBy(e.node) {
+	if d := e.byName(name); d != nil && e.synced && d.record.HeldBy(e.node) && d.record.Member == nil {
 		return d.record
 	}
 	return nil
@@ -59,6 +66,9 @@ func (e *engine) addConsumer(c *consumer, asked time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, v := range c.Volumes {
+		if v.pending() {
+			continue
+		}
 		d := e.track(v.Dataset)
 		d.consumers[c.ID] = v
 		e.endHint(d)
@@ -73,11 +83,15 @@ func (e *engine) removeConsumer(c *consumer) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, v := range c.Volumes {
+		if v.pending() {
+			continue
+		}
 		d := e.track(v.Dataset)
 		delete(d.consumers, c.ID)
 		e.abandon(d)
 		e.wake(d)
 	}
+	e.wakeMembers(api.RootConsumer(c.ID))
 }
 
 // glance is how a dataset is at one moment, for who waits for it.
@@ -85,6 +99,8 @@ type glance struct {
 	ready   bool
 	bound   bool
 	held    bool
+	others  bool // consumers in other containers than the one that a member belongs to
+	views   []string
 	device  uint64
 	failure *api.Failure
 	final   bool
@@ -92,14 +108,21 @@ type glance struct {
 }
 
 // serves reports whether a consumer can use the dataset now.
-func (g glance) serves(readOnly bool) bool { return g.ready && (g.bound || !readOnly) }
+func (g glance) serves(vol consumedVolume) bool {
+	if vol.Member != nil {
+		return g.ready && slices.Contains(g.views, vol.Member.View)
+	}
+	return g.ready && (g.bound || !vol.ReadOnly)
+}
 
 // look returns how a dataset is now.
 func (e *engine) look(id api.DatasetID) glance {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	d := e.track(id)
+	views := e.stepper.views.on(d.seen.mounted)
 	return glance{
+		views: views, others: e.others(d),
 		ready: d.ready(e.node), bound: d.seen.bound, device: d.seen.mounted,
 		held:    d.record != nil && d.record.HeldBy(e.node),
 		failure: d.failure, final: d.final, changed: d.changed,

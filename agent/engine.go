@@ -76,7 +76,7 @@ func (d *dataset) sameEpoch() bool {
 
 func (d *dataset) readOnly() bool {
 	for _, v := range d.consumers {
-		if v.ReadOnly {
+		if v.ReadOnly && v.Member == nil {
 			return true
 		}
 	}
@@ -98,7 +98,10 @@ type engine struct {
 	control control
 	reports *reporter
 	metrics *metrics
-	times   *times
+	// memberCame tells who looks after them that a member of a set has come for a
+	// consumer that waits for one, or that it may.
+	memberCame func()
+	times      *times
 	// waitLimit is how long containers wait for their volumes.
 	waitLimit time.Duration
 	// inContact says why nothing may be attached now: the control service may
@@ -111,6 +114,7 @@ type engine struct {
 	datasets map[api.DatasetID]*dataset
 	leases   map[api.DatasetID]*api.Lease // of this node, also of what is no concern of it yet
 	names    map[string]int               // names that a front door is claiming right now
+	roots    map[string]int               // containers for which it does
 	synced   bool                         // the control service has told what concerns this node
 	closed   bool
 	workers  sync.WaitGroup
@@ -182,6 +186,7 @@ func (e *engine) sync(records []*api.Dataset, leases []*api.Lease, hints []*api.
 		}
 		e.wake(d)
 	}
+	e.memberCame()
 }
 
 // apply takes over what has changed.
@@ -245,6 +250,7 @@ func (e *engine) close() {
 
 // task is one turn of a worker: what it decided on, and what to do.
 type task struct {
+	views  []string // mount points at which consumers should see a member of a set
 	goal   goal
 	act    action
 	seen   sight
@@ -263,14 +269,19 @@ func (e *engine) plan(d *dataset) (task, bool) {
 	g := decide(e.node, want{
 		record:    d.record,
 		synced:    e.synced,
-		consumers: d.users(),
-		acquiring: d.record != nil && e.names[d.record.Name()] > 0,
+		consumers: e.users(d),
+		acquiring: d.record != nil && e.names[d.record.Name()] > 0 || e.expected(d),
 		spent:     d.spent != 0 && d.record != nil && d.record.Epoch == d.spent,
 		leased:    e.leases[d.id].HeldBy(e.node),
 		mounted:   d.seen.phase == api.PhaseMounted,
 	})
-	t := task{goal: g, seen: d.seen, record: d.record}
+	if e.expected(d) || e.bereft(d) {
+		e.memberCame()
+	}
+	t := task{goal: g, seen: d.seen, record: d.record, views: e.wantedViews(d)}
 	switch {
+	case e.synced && e.ownerless(d):
+		t.act = actFree
 	case g == goalLeave:
 		t.act = actNone
 	case mustLook(d.seen.phase, d.seen.doubt, d.sameEpoch(), g):
@@ -279,8 +290,9 @@ func (e *engine) plan(d *dataset) (task, bool) {
 		t.act = next(d.seen.phase, g, facts{
 			registered: d.registered(),
 			waiting:    d.record != nil && d.record.AwaitedBy(e.node),
-			used:       len(d.consumers) > 0,
+			used:       e.counted(d) > 0,
 			wantBind:   d.readOnly(),
+			wantViews:  !e.stepper.views.are(d.seen.mounted, t.views),
 			bound:      d.seen.bound,
 			grows:      e.stepper.grows(d.record, d.seen),
 			behind:     e.stepper.behind(d.seen),
@@ -339,8 +351,12 @@ func (e *engine) work(ctx context.Context, d *dataset) {
 // step carries out one turn.
 func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 	switch t.act {
+	case actFree:
+		return t.seen, e.reports.send(ctx, d.id, effects{free: t.record.Member.User.Claim})
+	case actView:
+		return t.seen, e.stepper.bindViews(d.id, t.seen, t.views)
 	case actClaim:
-		record, err := e.control.Claim(ctx, api.ClaimRequest{ID: d.id})
+		record, err := e.claim(ctx, d)
 		if err != nil {
 			return t.seen, err
 		}
@@ -535,6 +551,9 @@ func (e *engine) settle(id api.DatasetID, eff effects) {
 		if f.Done {
 			r.Holder, r.Fence = nil, nil
 		}
+	}
+	if u := r.UserOn(e.node); u != nil && u.Claim == eff.free {
+		r.Member.User = nil
 	}
 	if eff.withdraw {
 		r.Waiting = slices.DeleteFunc(r.Waiting, func(w api.Waiter) bool { return w.Node == e.node })

@@ -39,12 +39,13 @@ func (h *hint) same(other *api.Hint) bool {
 // hintLives reports whether a container is expected that will use the dataset.
 func (d *dataset) hintLives() bool { return d.hint.live() }
 
-// users is how many use the dataset here, the container that is expected among them.
-func (d *dataset) users() int {
+// users is how many use the dataset here, the container that is expected among
+// them. The caller has the mutex.
+func (e *engine) users(d *dataset) int {
 	if d.hintLives() {
-		return len(d.consumers) + 1
+		return e.counted(d) + 1
 	}
-	return len(d.consumers)
+	return e.counted(d)
 }
 
 // takeHint takes over a hint for this node. One that has had its effect has none

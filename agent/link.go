@@ -16,6 +16,7 @@ import (
 // control is what the agent asks of the control service.
 type control interface {
 	Claim(ctx context.Context, req api.ClaimRequest) (*api.Dataset, error)
+	Member(ctx context.Context, req api.MemberRequest) (*api.MemberReply, error)
 	Detail(ctx context.Context, id api.DatasetID) (*api.DatasetDetail, error)
 }
 
@@ -30,6 +31,7 @@ type Session interface {
 	// the stream has ended or has been silent for too long.
 	Next(ctx context.Context) (api.StreamEvent, error)
 	Claim(ctx context.Context, req api.ClaimRequest) (*api.Dataset, error)
+	Member(ctx context.Context, req api.MemberRequest) (*api.MemberReply, error)
 	Report(ctx context.Context, report api.Report) (*api.ReportReply, error)
 	Detail(ctx context.Context, id api.DatasetID) (*api.DatasetDetail, error)
 	Close() error
@@ -94,16 +96,27 @@ func (l *link) current() (Session, error) {
 // the answer is awaited, it waits shortly for the next: claiming twice is
 // claiming once.
 func (l *link) Claim(ctx context.Context, req api.ClaimRequest) (*api.Dataset, error) {
+	return onStream(ctx, l, func(s Session) (*api.Dataset, error) { return s.Claim(ctx, req) })
+}
+
+// Member asks for the member of a set, as Claim does.
+func (l *link) Member(ctx context.Context, req api.MemberRequest) (*api.MemberReply, error) {
+	return onStream(ctx, l, func(s Session) (*api.MemberReply, error) { return s.Member(ctx, req) })
+}
+
+// onStream makes a call that can be made twice on a stream, and where that ends on
+// the next.
+func onStream[T any](ctx context.Context, l *link, call func(Session) (*T, error)) (*T, error) {
 	s, err := l.await(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.Claim(ctx, req)
+	answer, err := call(s)
 	if err == nil || ctx.Err() != nil || !streamEnded(err) {
-		return d, err
+		return answer, err
 	}
 	if s, waitErr := l.await(ctx, s); waitErr == nil {
-		return s.Claim(ctx, req)
+		return call(s)
 	}
 	return nil, err
 }

@@ -48,6 +48,11 @@ func (s *playedSession) Next(ctx context.Context) (api.StreamEvent, error) {
 	}
 }
 
+func (s *playedSession) Member(ctx context.Context, _ api.MemberRequest) (*api.MemberReply, error) {
+	d, err := s.claim(ctx)
+	return &api.MemberReply{Dataset: d}, err
+}
+
 func (s *playedSession) Claim(ctx context.Context, _ api.ClaimRequest) (*api.Dataset, error) {
 	return s.claim(ctx)
 }

@@ -19,8 +19,10 @@ const (
 	actMount    action = "mount"               //
 	actRegister action = "register the volume"
 	actBind     action = "bind read-only"
-	actGrow     action = api.ActionGrow   // or have the kernel show that it has grown
-	actGrowFS   action = api.ActionGrowFS // to the size of the volume
+	actView     action = "show it to its instance"
+	actFree     action = "free the member" // of a set: tell the control service that its instance has ended
+	actGrow     action = api.ActionGrow    // or have the kernel show that it has grown
+	actGrowFS   action = api.ActionGrowFS  // to the size of the volume
 	actUnmount  action = "unmount"
 	actDetach   action = "detach the volume"
 	actDestroy  action = "destroy the volume"
@@ -50,6 +52,7 @@ type facts struct {
 	used       bool // by consumers on this node
 	wantBind   bool // a read-only consumer needs the read-only view
 	bound      bool // the read-only view is there
+	wantViews  bool // consumers should see it at other places than they do, as a member of a set
 	grows      bool // the volume is smaller than it should be, and the backend can grow it
 	behind     bool // the device does not show yet that the volume has grown
 	filled     bool // the file system is known to be as large as its device
@@ -156,6 +159,8 @@ func mounted(f facts) action {
 		return actRegister
 	case f.wantBind && !f.bound:
 		return actBind
+	case f.wantViews:
+		return actView
 	case f.grows || f.behind:
 		return actGrow
 	case f.unreported && !f.filled:

@@ -38,13 +38,13 @@ func TestVolumeThatGrowsStaysReady(t *testing.T) {
 		if !ok || turn.act != c.act {
 			t.Fatalf("got %q, want %q", turn.act, c.act)
 		}
-		if !e.look("d").serves(false) {
+		if !e.look("d").serves(consumedVolume{}) {
 			t.Errorf("not ready while the worker is to %s", c.act)
 		}
 		if e.finish(d, turn, turn.seen, errors.New("no room")) {
 			t.Errorf("%s: goes on at once after a failure", c.act)
 		}
-		if now := e.look("d"); !now.serves(false) || now.failure == nil {
+		if now := e.look("d"); !now.serves(consumedVolume{}) || now.failure == nil {
 			t.Errorf("after it failed to %s: got %+v, want it ready, with the failure", c.act, now)
 		}
 	}
@@ -77,14 +77,14 @@ func TestVolumeThatIsBeingUnmountedIsNotReady(t *testing.T) {
 		t.Fatalf("got %q, want %q: nobody uses it", first.act, actUnmount)
 	}
 	e.addConsumer(comes, time.Time{})
-	if e.look("d").serves(false) {
+	if e.look("d").serves(consumedVolume{}) {
 		t.Error("it is ready while it is being unmounted")
 	}
 	// The unmount is done, or has failed: the next turn makes it ready again.
 	for _, phase := range []api.Phase{api.PhaseAttached, api.PhaseMounted} {
 		d.seen.phase = phase
-		if _, ok := e.plan(d); ok && e.look("d").serves(false) != (phase == api.PhaseMounted) {
-			t.Errorf("%s: ready is %v", phase, e.look("d").serves(false))
+		if _, ok := e.plan(d); ok && e.look("d").serves(consumedVolume{}) != (phase == api.PhaseMounted) {
+			t.Errorf("%s: ready is %v", phase, e.look("d").serves(consumedVolume{}))
 		}
 	}
 }

@@ -16,6 +16,7 @@ type effects struct {
 	withdraw  bool
 	destroyed bool
 	fence     *api.FenceReport
+	free      uint64 // the claim by which the user of a member of a set had it
 }
 
 // reporter sends what has changed to the control service: everything that is
@@ -161,6 +162,7 @@ func (r *reporter) part(id api.DatasetID, p *pendingReport) (api.DatasetReport, 
 	return api.DatasetReport{
 		State: state, Volume: p.effects.volume, Release: p.effects.release,
 		Withdraw: p.effects.withdraw, Destroyed: p.effects.destroyed, Fence: p.effects.fence,
+		Free: p.effects.free,
 	}, true
 }
 
@@ -171,7 +173,7 @@ func (r *reporter) remember(report api.Report, reply *api.ReportReply, err error
 		return
 	}
 	for _, d := range report.Datasets {
-		if refusal(reply, d.State.ID) != nil || d.Release {
+		if refusal(reply, d.State.ID) != nil || d.Release || d.Free != 0 {
 			delete(r.accepted, d.State.ID)
 		} else {
 			r.accepted[d.State.ID] = d.State

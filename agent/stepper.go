@@ -62,6 +62,7 @@ type stepper struct {
 	instance string // what the backend calls this machine
 	root     *host.MountRoot
 	journal  *journal
+	views    views
 	formats  host.Formatter
 	stopper  backend.Stopper // nil where nothing can stop machines
 	grower   backend.Grower  // nil where the backend cannot make volumes larger
@@ -246,7 +247,7 @@ func (s *stepper) judgeMounted(id api.DatasetID, seen sight, mounted uint64) (si
 	}
 	seen.phase, seen.mounted = api.PhaseMounted, mounted
 	seen.bound = ok && view.Device == mounted && view.ReadOnly
-	return seen, nil
+	return seen, s.views.check(mounted, s.root.Path)
 }
 
 // mountedAt returns the device number of what is mounted at target, 0 where
@@ -381,6 +382,9 @@ func (s *stepper) bind(id api.DatasetID, seen sight) (sight, error) {
 // a container that waits for the volume has them bound already, and would
 // never see what is mounted on new ones.
 func (s *stepper) unmount(id api.DatasetID, seen sight) (sight, error) {
+	if err := s.bindViews(id, seen, nil); err != nil {
+		return seen, blame(err, seen.mounted)
+	}
 	for _, target := range []string{s.viewPath(id), s.path(id)} {
 		if err := host.Unmount(target); err != nil {
 			return seen, blame(err, seen.mounted)

@@ -43,7 +43,12 @@ func (a *Agent) Survey(ctx context.Context) (int, error) {
 			mounted++
 		}
 	}
+	a.stepper.views.found(mounts)
+	a.removeStaleViews(mounts)
 	for name := range mounts {
+		if isMemberView(name) {
+			continue
+		}
 		id := api.DatasetID(strings.TrimSuffix(name, viewSuffix))
 		if _, ok := attached[id]; !ok {
 			e.track(id) // mounted, though the backend does not say so: looked at before anything is done

@@ -29,6 +29,7 @@ type Volumes struct {
 	control   control
 	root      mountRoot
 	waitLimit time.Duration
+	members   *members
 
 	mu   sync.Mutex
 	busy map[string]chan struct{} // consumers that are being acquired or released
@@ -88,12 +89,16 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 		return v.mounts(c), nil
 	}
 
-	release := v.engine.claiming(req.Volumes)
+	release := v.engine.claiming(req.Consumer, req.Volumes)
 	defer release()
 	c := &consumer{Consumer: api.Consumer{ID: req.Consumer, Kind: req.Kind, App: req.App, Since: v.now()}}
 	c.Volumes = make([]consumedVolume, len(req.Volumes))
 	claims, claimCtx := errgroup.WithContext(ctx)
+	claims.Go(func() error { return v.claimMembers(claimCtx, req, c.Volumes) })
 	for i, want := range req.Volumes {
+		if want.Each != 0 {
+			continue
+		}
 		claims.Go(func() error {
 			record, err := v.claim(claimCtx, want)
 			if err != nil {
@@ -104,6 +109,7 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 		})
 	}
 	if err := claims.Wait(); err != nil {
+		v.leave(ctx, c)
 		return nil, err
 	}
 	for _, vol := range c.Volumes {
@@ -115,11 +121,21 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 		return nil, err
 	}
 	v.engine.addConsumer(c, asked)
+	if c.pending() {
+		v.members.wake()
+	}
 	v.log.Info("consumer acquired volumes", "consumer", c.ID, "kind", c.Kind, "app", c.App, "volumes", names(c.Volumes))
 	return v.mounts(c), nil
 }
 
 func (v *Volumes) makeMountPoints(vol consumedVolume) error {
+	if vol.Member != nil {
+		if _, err := v.root.MakeMountPoint(vol.Member.View); err != nil || vol.pending() {
+			return err
+		}
+		_, err := v.root.MakeMountPoint(string(vol.Dataset))
+		return err
+	}
 	if _, err := v.root.MakeMountPoint(string(vol.Dataset)); err != nil || !vol.ReadOnly {
 		return err
 	}
@@ -157,6 +173,8 @@ func (v *Volumes) Release(ctx context.Context, id string) error {
 		return err
 	}
 	v.engine.removeConsumer(c)
+	v.leave(ctx, c)
+	v.members.announce()
 	v.log.Info("consumer released volumes", "consumer", c.ID, "kind", c.Kind, "app", c.App, "volumes", names(c.Volumes))
 	return nil
 }
@@ -166,7 +184,7 @@ func (v *Volumes) Release(ctx context.Context, id string) error {
 // CodeNotFound for an unknown consumer, CodeUnavailable when the wait limit has
 // passed since the consumer came, CodeInternal for a failure that waiting does
 // not mend; the text says why in the words of the last progress.
-func (v *Volumes) Await(ctx context.Context, id string, progress func(string)) ([]api.Mount, error) {
+func (v *Volumes) Await(ctx context.Context, id string, progress func(string)) (_ []api.Mount, err error) {
 	c := v.journal.get(id)
 	if c == nil {
 		return nil, api.Errorf(api.CodeNotFound, "consumer %s is not known here: it was never acquired or is released", id)
@@ -176,8 +194,14 @@ func (v *Volumes) Await(ctx context.Context, id string, progress func(string)) (
 	left := min(v.waitLimit-v.now().Sub(c.Since), v.waitLimit)
 	timer := time.NewTimer(left)
 	defer timer.Stop()
-	for _, vol := range c.Volumes {
-		if err := v.awaitOne(ctx, vol, timer.C, progress); err != nil {
+	for i, vol := range c.Volumes {
+		if vol.pending() {
+			if c, err = v.awaitMember(ctx, id, i, timer.C, progress); err != nil {
+				return nil, err
+			}
+			vol = c.Volumes[i]
+		}
+		if err := v.awaitOne(ctx, id, vol, timer.C, progress); err != nil {
 			return nil, err
 		}
 	}
@@ -185,16 +209,16 @@ func (v *Volumes) Await(ctx context.Context, id string, progress func(string)) (
 }
 
 // awaitOne waits for one volume.
-func (v *Volumes) awaitOne(ctx context.Context, vol consumedVolume, limit <-chan time.Time, progress func(string)) error {
+func (v *Volumes) awaitOne(ctx context.Context, id string, vol consumedVolume, limit <-chan time.Time, progress func(string)) error {
 	again := time.NewTicker(explainEvery)
 	defer again.Stop()
 	var told string
 	for {
 		now := v.engine.look(vol.Dataset)
-		if now.serves(vol.ReadOnly) {
+		if now.serves(vol) {
 			return nil
 		}
-		why := v.explain(ctx, vol, now)
+		why := v.explain(ctx, id, vol, now)
 		if now.final {
 			return api.Errorf(api.CodeInternal, "volume %s (%s): %s", vol.Name, vol.Key, why)
 		}
@@ -214,13 +238,19 @@ func (v *Volumes) awaitOne(ctx context.Context, vol consumedVolume, limit <-chan
 }
 
 // explain says in a sentence why a volume is not ready.
-func (v *Volumes) explain(ctx context.Context, vol consumedVolume, now glance) string {
+func (v *Volumes) explain(ctx context.Context, consumer string, vol consumedVolume, now glance) string {
 	if now.final {
 		return now.failure.Cause
+	}
+	if why, _ := v.members.look(consumer); why != "" {
+		return strings.TrimSuffix(why, ".")
 	}
 	if now.failure != nil {
 		return fmt.Sprintf("cannot %s since %s (%d attempts): %s", now.failure.Action,
 			now.failure.Since.UTC().Format(time.RFC3339), now.failure.Attempts, now.failure.Cause)
+	}
+	if now.held && vol.Member != nil && now.others {
+		return "another container of this machine that had it has not ended yet"
 	}
 	if now.held {
 		return "this node holds it and prepares it"
@@ -263,15 +293,15 @@ func (v *Volumes) allMounts() []api.Mount {
 func (v *Volumes) mounts(c *consumer) []api.Mount {
 	out := make([]api.Mount, len(c.Volumes))
 	for i, vol := range c.Volumes {
-		now := v.engine.look(vol.Dataset)
 		m := api.Mount{Key: vol.Key, DatasetID: vol.Dataset, Name: vol.Name, ReadOnly: vol.ReadOnly}
-		m.Source = v.root.Path(string(vol.Dataset))
-		if vol.ReadOnly {
-			m.Source = v.root.Path(readOnlyName(vol.Dataset))
+		m.Source = v.root.Path(vol.mountPoint())
+		if vol.Member != nil {
+			m.Set = vol.Member.Set.Name
 		}
-		m.Ready = now.serves(vol.ReadOnly)
-		if m.Ready {
-			m.Device = now.device
+		if !vol.pending() {
+			if now := v.engine.look(vol.Dataset); now.serves(vol) {
+				m.Ready, m.Device = true, now.device
+			}
 		}
 		out[i] = m
 	}
@@ -281,7 +311,7 @@ func (v *Volumes) mounts(c *consumer) []api.Mount {
 // asks reports whether requests are for the consumer's volumes.
 func (c *consumer) asks(requests []api.VolumeRequest) bool {
 	return slices.EqualFunc(c.Volumes, requests, func(v consumedVolume, r api.VolumeRequest) bool {
-		return v.Key == r.Key && v.Name == r.Name && v.ReadOnly == r.ReadOnly
+		return v.Key == r.Key && v.asked() == r.Name && v.ReadOnly == r.ReadOnly && (v.Member != nil) == (r.Each != 0)
 	})
 }
 
@@ -291,6 +321,18 @@ func names(vols []consumedVolume) []string {
 		out[i] = v.Name
 	}
 	return out
+}
+
+// mountPoint is the name of the mount point at which the consumer sees the volume.
+func (v consumedVolume) mountPoint() string {
+	switch {
+	case v.Member != nil:
+		return v.Member.View
+	case v.ReadOnly:
+		return readOnlyName(v.Dataset)
+	default:
+		return string(v.Dataset)
+	}
 }
 
 // readOnlyName is the mount point of a dataset's read-only view.

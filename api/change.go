@@ -35,6 +35,7 @@ func (q VolumeQuery) Chooses(d *Dataset) bool {
 	return (q.Gone || !d.Destroyed) &&
 		(q.Name == "" || d.Name() == q.Name) &&
 		strings.HasPrefix(string(d.ID), q.ID) &&
+		(q.Set == "" || d.Member != nil && d.Member.Set == q.Set) &&
 		(q.Node == "" || d.HeldBy(q.Node) || d.Primary == q.Node)
 }
 

@@ -85,6 +85,10 @@ func (p *parser) setDVDI(d *draft, field, option string) {
 	case !ok:
 		d.broken = true
 		p.mistake(field, "option %q has no value: write it as in size=20", brief(option))
+	case name == settingEach:
+		d.broken = true
+		p.mistake(field, "option each is for labels alone: whoever asks by this road does not say for which instance; "+
+			"write the labels %sKEY and %sKEY.each", LabelPrefix, LabelPrefix)
 	case !known:
 		d.broken = true
 		p.mistake(field, "option %q is not known: %s", brief(name), suggest(name, slices.Sorted(maps.Keys(dvdiOptions))))

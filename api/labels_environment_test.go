@@ -28,6 +28,8 @@ func TestParseVolumesReadsTheEnvironment(t *testing.T) {
 	}{
 		{"Marathon's label variables", nil, env(label+"DATA", "/data", label+"DATA_SIZE", "20G", "PATH", "/bin"),
 			[]api.VolumeRequest{{Key: "data", Path: "/data", Name: "app.data", Size: 20 << 30}}},
+		{"a volume for each instance", nil, env(label+"DATA", "/data", label+"DATA_EACH", "3"),
+			[]api.VolumeRequest{{Key: "data", Path: "/data", Name: "app.data", Each: 3}}},
 		{"one line", nil, env(label+"0", "path=data,name=db"), []api.VolumeRequest{{Key: "0", Path: "data", Name: "db"}}},
 		{"labels win over the same key", labels("data", "/data"), env(label+"DATA", "/other", label+"DATA_SIZE", "20G"),
 			[]api.VolumeRequest{{Key: "data", Path: "/data", Name: "app.data"}}},
@@ -131,10 +133,13 @@ func TestParseDVDOptions(t *testing.T) {
 	if err != nil || got != want || len(notes) != 1 {
 		t.Errorf("got %+v, %v, %v, want %+v", got, notes, err, want)
 	}
-	for _, bad := range [][]string{{"size"}, {"size=x"}, {"a=b"}, {"overwritefs=1"}, {"size=1", "size=2"}, {"fs=a\nb"}} {
+	for _, bad := range [][]string{{"size"}, {"size=x"}, {"a=b"}, {"overwritefs=1"}, {"size=1", "size=2"}, {"fs=a\nb"}, {"each=3"}} {
 		if got, _, err := api.ParseDVDOptions("--volumeopts", "db", bad); err == nil {
 			t.Errorf("%q: got %+v, want an error", bad, got)
 		}
+	}
+	if _, _, err := api.ParseDVDOptions("--volumeopts", "db", []string{"each=true"}); err == nil || !strings.Contains(err.Error(), "write the labels") {
+		t.Errorf("each: got %v, want it to name the labels", err)
 	}
 	if _, _, err := api.ParseDVDOptions("--volumename", "", nil); err == nil {
 		t.Error("an empty name was accepted")

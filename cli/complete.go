@@ -91,6 +91,23 @@ func (g *group) completeVolume(cmd *cobra.Command, _ []string, begun string) ([]
 	})
 }
 
+// completeSet completes the name of a volume set.
+func (g *group) completeSet(cmd *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return g.ask(cmd, func(s *session) ([]cobra.Completion, error) {
+		all, err := s.volumes(api.VolumeQuery{})
+		if err != nil {
+			return nil, err
+		}
+		var sets []cobra.Completion
+		for _, d := range all {
+			if m := d.Dataset.Member; m != nil && strings.HasPrefix(m.Set, begun) && !slices.Contains(sets, m.Set) {
+				sets = append(sets, m.Set)
+			}
+		}
+		return sets, nil
+	})
+}
+
 func volumeHint(d *api.DatasetDetail) string {
 	hint := d.Status
 	if holder := holderName(d); holder != "" {

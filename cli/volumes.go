@@ -72,6 +72,7 @@ func newVolumesList(g *group) *cobra.Command {
 		Short:   "List volumes",
 		Example: "  flocker volumes list --status failing\n" +
 			"  flocker volumes list --node node1 -o wide\n" +
+			"  flocker volumes list --set kafka.data -o wide\n" +
 			"  flocker volumes list --metadata team=shop -o name",
 		Args:              usage.Takes(cobra.NoArgs, "nothing but flags"),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -104,9 +105,10 @@ func newVolumesList(g *group) *cobra.Command {
 	flags.StringVar(&q.Status, "status", "", "only those of a status, such as failing")
 	flags.StringVar(&node, "node", "", "only those that a node has, or should have")
 	flags.StringVarP(&q.Name, "name", "n", "", "only the one of a name")
+	flags.StringVar(&q.Set, "set", "", "only the members of a volume set")
 	flags.StringSliceVarP(&metadata, "metadata", "m", nil, "only those with KEY=VALUE, several with commas")
 	completeFlags(cmd, map[string]cobra.CompletionFunc{
-		"status": words(statuses()...), "node": g.completeNode, "name": g.completeVolume, "output": words(formats()...),
+		"status": words(statuses()...), "node": g.completeNode, "name": g.completeVolume, "set": g.completeSet, "output": words(formats()...),
 	})
 	return cmd
 }
@@ -120,7 +122,7 @@ func volumesTable(p *output.Printer, all []*api.DatasetDetail) *output.Table {
 		output.Column{Head: "NAME"}, output.Column{Head: "DATASET", Whole: true}, output.Column{Head: "SIZE", Whole: true},
 		output.Column{Head: "STATUS", Whole: true, Color: statusColor}, output.Column{Head: "NODE"}, output.Column{Head: "USED BY"},
 		output.Column{Head: "SHOULD BE ON", Wide: true}, output.Column{Head: "VOLUME", Wide: true}, output.Column{Head: "BACKEND", Wide: true},
-		output.Column{Head: "FS", Wide: true}, output.Column{Head: "LEASE", Wide: true}, output.Column{Head: "CREATED", Wide: true},
+		output.Column{Head: "FS", Wide: true}, output.Column{Head: "LEASE", Wide: true}, output.Column{Head: "MEMBER OF", Wide: true}, output.Column{Head: "CREATED", Wide: true},
 		output.Column{Head: "METADATA", Wide: true},
 	)
 	for _, d := range all {
@@ -135,13 +137,36 @@ func volumesTable(p *output.Printer, all []*api.DatasetDetail) *output.Table {
 		t.Add(output.Dash(d.Dataset.Name()), p.ID(string(d.Dataset.ID)), api.FormatSize(volumeSize(d)), d.Status,
 			output.Dash(holderName(d)), output.Dash(usedBy(d)),
 			output.Dash(string(d.Dataset.Primary)), output.Dash(volume.ID), output.Dash(volume.Backend), output.Dash(d.Dataset.FS),
-			output.Dash(lease), output.Time(d.Dataset.Created), output.Dash(metadataText(d)))
+			output.Dash(lease), output.Dash(memberOf(d)), output.Time(d.Dataset.Created), output.Dash(metadataText(d)))
 	}
 	return t
 }
 
+// byName has the members of a set in the order of their numbers.
 func byName(a, b *api.DatasetDetail) int {
-	return cmp.Or(cmp.Compare(a.Dataset.Name(), b.Dataset.Name()), cmp.Compare(a.Dataset.ID, b.Dataset.ID))
+	aName, aNumber := sortName(a)
+	bName, bNumber := sortName(b)
+	return cmp.Or(cmp.Compare(aName, bName), cmp.Compare(aNumber, bNumber), cmp.Compare(a.Dataset.ID, b.Dataset.ID))
+}
+
+func sortName(d *api.DatasetDetail) (name string, number int) {
+	if m := d.Dataset.Member; m != nil && d.Dataset.Name() == api.MemberName(m.Set, m.Index) {
+		return m.Set, m.Index
+	}
+	return d.Dataset.Name(), -1
+}
+
+// memberOf says which member of a set a dataset is, and whether an instance has it.
+func memberOf(d *api.DatasetDetail) string {
+	m := d.Dataset.Member
+	switch {
+	case m == nil:
+		return ""
+	case m.User == nil:
+		return fmt.Sprintf("%s, %d, free", m.Set, m.Index)
+	default:
+		return fmt.Sprintf("%s, %d, in use", m.Set, m.Index)
+	}
 }
 
 // volumeName is what a dataset is called, and by which a command finds it again.

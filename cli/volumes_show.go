@@ -43,6 +43,9 @@ func describeVolume(p *output.Printer, d *api.DatasetDetail, now time.Time) {
 	p.Field("Dataset", "%s", d.Dataset.ID)
 	p.Colored("Status", statusColor(d.Status), d.Status)
 	p.Field("Size", "%s, %s", sizeText(d), d.Dataset.FS)
+	if m := d.Dataset.Member; m != nil {
+		p.Field("Member", "%d of the volume set %s, %s", m.Index, m.Set, memberUser(m))
+	}
 	if n := d.Holder; n != nil {
 		p.Field("Node", "%s (%s, %s)", n.Name(), n.Address, n.ID)
 	}
@@ -68,6 +71,20 @@ func describeVolume(p *output.Printer, d *api.DatasetDetail, now time.Time) {
 	p.Field("Created", "%s", output.Time(d.Dataset.Created))
 	p.Space()
 	p.Prose(d.Why)
+}
+
+// memberUser says who has a member of a set.
+func memberUser(m *api.Member) string {
+	switch {
+	case m.User == nil && m.Last == "":
+		return "free"
+	case m.User == nil:
+		return "free, last of instance " + m.Last
+	case m.User.Instance == "":
+		return fmt.Sprintf("of container %s since %s", m.User.Consumer, output.Time(m.User.Since))
+	default:
+		return fmt.Sprintf("of instance %s (container %s) since %s", m.User.Instance, m.User.Consumer, output.Time(m.User.Since))
+	}
 }
 
 // sizeText writes a dataset's size, and what it is to become.

@@ -39,6 +39,7 @@ func (a *agents) serve(log *slog.Logger, m *metrics) http.Handler {
 	s := newServer(slog.LevelDebug, log, m, pki.RoleNode)
 	s.handleStream(pathStream, methods{http.MethodPost: a.stream})
 	s.handle("/agent/v1/claim", methods{http.MethodPost: a.claim})
+	s.handle("/agent/v1/member", methods{http.MethodPost: a.member})
 	s.handle("/agent/v1/report", methods{http.MethodPost: a.report})
 	s.handle("/agent/v1/datasets/{dataset_id}", methods{http.MethodGet: a.dataset})
 	return s
@@ -66,6 +67,48 @@ func (a *agents) claim(w http.ResponseWriter, r *http.Request, who caller) error
 	}
 	reply(w, http.StatusOK, d)
 	return nil
+}
+
+// member gives a consumer a member of a volume set, or a place in its queue.
+func (a *agents) member(w http.ResponseWriter, r *http.Request, who caller) error {
+	var req api.MemberRequest
+	if err := decode(r, &req); err != nil {
+		return err
+	}
+	node := api.NodeID(who.name)
+	var cmd cluster.Command = cluster.ClaimMember{
+		At: a.now(), Node: node, Stream: req.Stream, Consumer: req.Consumer, Instance: req.Instance,
+		Find: req.Set, Each: req.Each, Index: req.Index, ID: req.ID,
+		NewID: api.DatasetID(uuid.NewString()), DefaultSize: a.defaultSize,
+	}
+	if req.Leave {
+		cmd = cluster.LeaveSet{At: a.now(), Node: node, Stream: req.Stream, Consumer: req.Consumer, Set: req.Set.Name}
+	}
+	res, err := a.replica.Do(r.Context(), cmd)
+	if err != nil {
+		return err
+	}
+	a.live.heard(node)
+	var out api.MemberReply
+	if res.Dataset != nil {
+		out.Dataset = res.State.Dataset(res.Dataset.ID) // not older than what else was committed, as for a claim
+	} else {
+		out.Place, _ = res.Set.Waits(node, api.RootConsumer(req.Consumer))
+		out.Why = res.State.ExplainWaiting(req.Set.Name, node, req.Consumer, a.now())
+	}
+	if len(res.Changes) > 0 {
+		a.log.Info("claim of a member", "node", nodeName(res.State, node), "set", req.Set.Name, "consumer", req.Consumer,
+			"instance", req.Instance, "member", memberName(out.Dataset), "place", out.Place, "left", req.Leave)
+	}
+	reply(w, http.StatusOK, out)
+	return nil
+}
+
+func memberName(d *api.Dataset) string {
+	if d == nil {
+		return ""
+	}
+	return d.Name()
 }
 
 // reportsAtOnce is how many parts of a report are decided as one command, so

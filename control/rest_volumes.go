@@ -114,5 +114,8 @@ func detail(s *cluster.State, d *api.Dataset, mesos evidence, now time.Time) *ap
 	}
 	status, why := cluster.Explain(d, full.State, full.Lease, s.Node, mesos, now)
 	full.Status, full.Why = string(status), why
+	if more := s.ExplainMember(d, now); more != "" {
+		full.Why += " " + more
+	}
 	return full
 }

@@ -42,7 +42,7 @@ func (r *request) volumeQuery() api.VolumeQuery {
 	q := api.VolumeQuery{
 		Gone: r.query("deleted") == "true" || r.query("status") == string(cluster.StatusDestroyed),
 		Name: r.query("name"), ID: strings.ToLower(r.query("id")), Status: r.query("status"), Node: nodeID(r.query("node")),
-		Metadata: map[string]string{},
+		Set: r.query("set"), Metadata: map[string]string{},
 	}
 	for _, entry := range r.URL.Query()["metadata"] {
 		key, value, _ := strings.Cut(entry, "=")

@@ -40,7 +40,9 @@ func upkeep(ctx context.Context, r *Replica, self api.ReplicaID, heartbeat time.
 				break
 			}
 			for _, c := range res.Changes {
-				logUpkeep(log, res.State, c.Dataset)
+				if c.Dataset != nil {
+					logUpkeep(log, res.State, c.Dataset)
+				}
 			}
 		}
 	}
@@ -50,5 +52,9 @@ func logUpkeep(log *slog.Logger, s *cluster.State, d *api.Dataset) {
 	if f := d.Fence; f != nil && !f.Begun {
 		log.Warn("lost node is to be fenced", "dataset", d.ID, "name", d.Name(), "node", nodeName(s, f.Holder),
 			"by", nodeName(s, f.Node), "policy", f.Policy, "vouched", f.Vouched)
+	}
+	if m := d.Member; m != nil && m.User != nil && m.User.Claim == d.Revision {
+		log.Info("member of a volume set given to who waited", "dataset", d.ID, "name", d.Name(), "node", nodeName(s, m.User.Node),
+			"consumer", m.User.Consumer, "instance", m.User.Instance)
 	}
 }

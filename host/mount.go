@@ -50,6 +50,15 @@ func asBusy(err error) error {
 	return err
 }
 
+// Bind makes what is at the directory source visible at target too.
+func Bind(source, target string) error {
+	if err := unix.Mount(source, target, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("bind %s at %s: %w", source, target, asBusy(err))
+	}
+	fault.Point("host.bound")
+	return nil
+}
+
 // BindReadOnly makes what is at the directory source visible at target, for
 // reading only. There is no moment at which target could be written (on Linux
 // 5.12 and newer; before, there is one between two system calls).

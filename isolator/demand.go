@@ -5,6 +5,9 @@ import "github.com/flocker-mesos/flocker/api"
 // marathonAppID is the variable in which Marathon gives a task its app's id.
 const marathonAppID = "MARATHON_APP_ID"
 
+// mesosTaskID is the variable in which Marathon gives a task its own id.
+const mesosTaskID = "MESOS_TASK_ID"
+
 // Demand is what a container asks for, as far as its config tells.
 type Demand struct {
 	Volumes []api.VolumeRequest

@@ -69,10 +69,12 @@ func (h *Hook) Prepare(ctx context.Context, in *Input) (*LaunchInfo, error) {
 func (h *Hook) acquire(ctx context.Context, in *Input, volumes []api.VolumeRequest) (*api.LocalReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, acquireTimeout)
 	defer cancel()
+	env := in.Config.variables()
 	return h.client().Acquire(ctx, api.AcquireRequest{
 		Consumer: in.ContainerID.String(),
 		Kind:     api.ConsumerMesos,
-		App:      last(in.Config.variables(), marathonAppID),
+		App:      last(env, marathonAppID),
+		Instance: api.InstanceOf(last(env, mesosTaskID)),
 		Volumes:  volumes,
 	})
 }

@@ -359,3 +359,18 @@ func TestPrepareGivesUpOnAHangingAgentWellBeforeMesosDoes(t *testing.T) {
 		t.Error("prepare still waits after 25 s")
 	}
 }
+
+func TestPrepareTellsTheAgentWhichInstanceAsksForAMemberOfASet(t *testing.T) {
+	agent := agenttest.Start(t, agenttest.Volumes(t, t.TempDir(), func() bool { return true }))
+	in := commandTask(t, container(t, false), "flocker.volume.data", "path=/data,each=true")
+	const instance = "prod_db.instance-b6ea2f51-4f0c-11ee-9e7c-0242ac110002"
+	in.Config.Command.Environment.Variables = append(in.Config.Command.Environment.Variables,
+		isolator.Variable{Name: "MESOS_TASK_ID", Value: instance + "._app.2"})
+	if _, err := hook(agent.Socket, new(bytes.Buffer)).Prepare(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	got := agent.Requests()[0].Acquire
+	if got.Instance != instance || got.Volumes[0].Each != api.EachInstance {
+		t.Errorf("got %+v, want instance %s and a volume for each", got, instance)
+	}
+}

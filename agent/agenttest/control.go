@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,7 @@ type Control struct {
 	hints    map[api.DatasetID]*api.Hint
 	revision uint64
 	streams  map[*session]bool
+	waiting  map[string]*session // for members of sets: by node, consumer and set
 	changed  chan struct{}
 	down     bool
 }
@@ -37,7 +39,7 @@ func NewControl() *Control {
 	return &Control{
 		datasets: map[api.DatasetID]*api.Dataset{}, states: map[api.DatasetID]api.DatasetState{},
 		leases: map[api.DatasetID]*api.Lease{}, hints: map[api.DatasetID]*api.Hint{},
-		streams: map[*session]bool{}, changed: make(chan struct{}),
+		streams: map[*session]bool{}, waiting: map[string]*session{}, changed: make(chan struct{}),
 	}
 }
 
@@ -365,6 +367,82 @@ func (s *session) Claim(_ context.Context, req api.ClaimRequest) (*api.Dataset, 
 	}
 }
 
+// Member gives the lowest member that is free, and makes one where there are not
+// enough; else the consumer has to come again when it is told that one has come for
+// another consumer, or is free.
+func (s *session) Member(_ context.Context, req api.MemberRequest) (*api.MemberReply, error) {
+	c := s.control
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down {
+		return nil, errDown
+	}
+	root := api.RootConsumer(req.Consumer)
+	key := string(s.node) + " " + root + " " + req.Set.Name
+	if req.Leave {
+		delete(c.waiting, key)
+		return &api.MemberReply{}, nil
+	}
+	free := -1
+	for i := range req.Each {
+		d := c.byName(api.MemberName(req.Set.Name, i))
+		var user *api.MemberUser
+		if d != nil && d.Member != nil {
+			user = d.Member.User
+		}
+		only := (req.Index == nil || *req.Index == i) && (req.ID == "" || d != nil && d.ID == req.ID)
+		switch {
+		case user != nil && user.Node == s.node && user.Consumer == root:
+			return &api.MemberReply{Dataset: c.put(d.ID, func(d *api.Dataset) { s.give(d, root) })}, nil
+		case user == nil && only && free < 0:
+			free = i
+		}
+	}
+	if free < 0 {
+		c.waiting[key] = s
+		return &api.MemberReply{Place: 1, Why: "all members are in use."}, nil
+	}
+	delete(c.waiting, key)
+	id := api.DatasetID(uuid.NewString())
+	name := api.MemberName(req.Set.Name, free)
+	if d := c.byName(name); d != nil {
+		id = d.ID
+	}
+	return &api.MemberReply{Dataset: c.put(id, func(d *api.Dataset) {
+		if d.Member == nil {
+			d.Metadata, d.Size, d.FS = map[string]string{api.MetadataName: name}, max(req.Set.Size, api.MinSize), api.FSExt4
+			d.Member = &api.Member{Set: req.Set.Name, Index: free}
+		}
+		s.give(d, root)
+	})}, nil
+}
+
+// give makes a consumer on the session's node the user of a member.
+func (s *session) give(d *api.Dataset, root string) {
+	d.Member.User = &api.MemberUser{Node: s.node, Consumer: root, Claim: s.control.revision, Since: time.Now()}
+	switch {
+	case d.HeldBy(s.node) || d.AwaitedBy(s.node):
+	case d.Holder == nil:
+		grant(d, s.node)
+	default:
+		d.Waiting = append(d.Waiting, api.Waiter{Node: s.node, Since: time.Now()})
+	}
+}
+
+// free frees a member, and gives it to one of those who wait.
+func (s *session) free(d *api.Dataset) {
+	d.Member.User = nil
+	for key, waiter := range s.control.waiting {
+		node, rest, _ := strings.Cut(key, " ")
+		root, set, _ := strings.Cut(rest, " ")
+		if set == d.Member.Set && node == string(waiter.node) {
+			delete(s.control.waiting, key)
+			waiter.give(d, root)
+			return
+		}
+	}
+}
+
 func (s *session) Report(_ context.Context, report api.Report) (*api.ReportReply, error) {
 	c := s.control
 	c.mu.Lock()
@@ -383,6 +461,12 @@ func (s *session) Report(_ context.Context, report api.Report) (*api.ReportReply
 		}
 		if (r.Release || r.Volume != nil) && (!d.HeldBy(s.node) || d.Epoch != r.State.Epoch) {
 			reply.Refused[d.ID] = api.Errorf(api.CodeStale, "node %s does not hold %s with epoch %d", s.node, d.ID, r.State.Epoch)
+			continue
+		}
+		if r.Free != 0 {
+			if u := d.UserOn(s.node); u != nil && u.Claim == r.Free {
+				c.put(d.ID, s.free)
+			}
 			continue
 		}
 		c.states[d.ID] = r.State

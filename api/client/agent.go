@@ -217,6 +217,22 @@ func (s *Session) Claim(ctx context.Context, req api.ClaimRequest) (*api.Dataset
 	return &d, nil
 }
 
+// Member says that a consumer wants a member of a volume set, or no longer waits for
+// one; the session fills in the stream. Asking twice is asking once.
+func (s *Session) Member(ctx context.Context, req api.MemberRequest) (*api.MemberReply, error) {
+	req.Stream = s.welcome.Stream
+	var reply api.MemberReply
+	err := s.call(ctx, request{method: http.MethodPost, path: "/agent/v1/member", body: req}, &reply)
+	if api.CodeOf(err) == api.CodeNotFound && req.ID == "" { // that path, since nothing else is asked for that has to be there
+		return nil, api.Errorf(api.CodeConflict, "the control service %s (version %s) does not know volume sets (each): update it",
+			s.channel.at, s.welcome.Version)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &reply, nil
+}
+
 // Report tells what has changed on the node; the session fills in the stream.
 //
 // When it fails with anything but an *api.Error, the report may have been

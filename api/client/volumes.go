@@ -51,6 +51,7 @@ func volumeQuery(q api.VolumeQuery) url.Values {
 	set("id", q.ID)
 	set("status", q.Status)
 	set("node", string(q.Node))
+	set("set", q.Set)
 	for key, value := range q.Metadata {
 		query.Add("metadata", key+"="+value)
 	}

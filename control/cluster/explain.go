@@ -434,7 +434,11 @@ func (e *explanation) fence(holder string) {
 	default:
 		e.say("%s is to fence %s (%s) %s: %s.", by, holder, f.Policy, e.at(f.Since), f.Finding)
 	}
-	if !e.d.Deleted {
+	switch {
+	case e.d.Deleted:
+	case len(e.d.Waiting) == 0 && e.d.Member != nil && e.d.Member.Sought:
+		e.say("Then the instance gets it that has waited longest for a member of %s.", e.d.Member.Set)
+	default:
 		e.say("Then %s gets it.", e.nodeName(e.next()))
 	}
 }

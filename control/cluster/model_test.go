@@ -666,7 +666,7 @@ func (w *world) settle() {
 				}
 				w.see(a, d.ID)
 				a.wants = map[api.DatasetID]bool{}
-				if v := a.view[d.ID]; v == nil || v.HeldBy(node) || v.FencedBy(node) { // who waits goes on waiting
+				if v := a.view[d.ID]; v == nil || v.HeldBy(node) || v.FencedBy(node) || v.UserOn(node) != nil { // who waits goes on waiting
 					w.step(a, d.ID)
 					w.step(a, d.ID)
 				}

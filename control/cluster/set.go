@@ -123,6 +123,9 @@ func (c ClaimMember) Apply(s *State) (Outcome, error) {
 		if err := s.mayCreate(); err != nil {
 			return Outcome{}, err
 		}
+		if s.Dataset(c.NewID) != nil {
+			return Outcome{}, api.Errorf(api.CodeUnavailable, "the new dataset's id %s is taken: try again", c.NewID)
+		}
 		set := s.draftSet(c.Find.Name)
 		if len(set.Waiting) >= maxSetWaiting {
 			return Outcome{}, api.Errorf(api.CodeUnavailable,

@@ -263,22 +263,22 @@ func (s *State) sought(set string, waiting []api.SetWaiter) []*api.Dataset {
 		return nil
 	}
 	var wrong []*api.Dataset
-	any := 0
+	others := 0
 	only := map[int]bool{}
 	for _, w := range waiting {
 		if w.Index != nil {
 			only[*w.Index] = true
 		} else {
-			any++
+			others++
 		}
 	}
 	for d := range s.Members(set) {
 		u := d.Member.User
 		lost := u != nil && !s.there(u.Node) && d.HeldBy(u.Node)
 		seek := lost && only[d.Member.Index]
-		if lost && !seek && any > 0 {
+		if lost && !seek && others > 0 {
 			seek = true
-			any--
+			others--
 		}
 		if seek != d.Member.Sought {
 			wrong = append(wrong, d)

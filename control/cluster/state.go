@@ -29,8 +29,8 @@ type State struct {
 	apps     *btree.Map[string, *api.App]
 	hints    *btree.Map[api.DatasetID, *api.Hint]
 	jobs     *btree.Map[string, *api.Job]
-	barred   *Barred                            // nil while there are none
 	sets     *btree.Map[string, *api.VolumeSet] // by setID
+	barred   *Barred                            // nil while there are none
 	newer    *btree.Map[Key, int]               // records that only a newer version understands, with their schema
 
 	// Indexes, kept by Put.

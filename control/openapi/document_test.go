@@ -112,7 +112,7 @@ func TestMistakesInParametersAreNamed(t *testing.T) {
 		{operation: "listVolumes", query: "metadata=a", want: `metadata: 0: "a" is not KEY=VALUE`},
 		{operation: "listVolumes", query: "node=x", want: `node: "x" is not a version 4 UUID`},
 		{operation: "listVolumes", query: "stauts=mounted",
-			want: `stauts: is no parameter of GET /v1/volumes: there are name, id, status, node, metadata, deleted, limit, after`},
+			want: `stauts: is no parameter of GET /v1/volumes: there are name, id, status, node, metadata, set, deleted, limit, after`},
 		{operation: "listNodes", query: "x=", want: `x: is no parameter of GET /v1/nodes, which has none`},
 		{operation: "listVolumes", query: "name=%ff", want: `name: ["\xff"] is not UTF-8`},
 		{operation: "listDatasets", query: "whatever=1"}, // as in Flocker

@@ -61,7 +61,7 @@ func (s *consumers) run(ctx context.Context, seed uint64, n *cluster.Node, numbe
 // session is the life of one consumer.
 func (s *consumers) session(ctx context.Context, n *cluster.Node, l *ledger, consumer string, length time.Duration) {
 	boot := n.BootID()
-	m, err := acquire(ctx, n, l.name, consumer)
+	m, err := acquire(ctx, n, api.VolumeRequest{Name: l.name}, consumer)
 	// It may have become a consumer though it did not hear so.
 	defer s.release(context.WithoutCancel(ctx), n, consumer, boot)
 	if err != nil {
@@ -69,6 +69,11 @@ func (s *consumers) session(ctx context.Context, n *cluster.Node, l *ledger, con
 		return
 	}
 	s.count("volume came")
+	s.use(ctx, n, l, m, consumer, boot, length)
+}
+
+// use writes into a volume for a while.
+func (s *consumers) use(ctx context.Context, n *cluster.Node, l *ledger, m api.Mount, consumer, boot string, length time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
 	for {
@@ -100,11 +105,12 @@ func off(n *cluster.Node) bool {
 }
 
 // acquire has a consumer use a volume and waits until it can.
-func acquire(ctx context.Context, n *cluster.Node, name, consumer string) (api.Mount, error) {
+func acquire(ctx context.Context, n *cluster.Node, volume api.VolumeRequest, consumer string) (api.Mount, error) {
+	volume.Key, volume.Size = "data", api.MinSize
 	ctx, cancel := context.WithTimeout(ctx, 2*waitLimit)
 	defer cancel()
 	_, err := n.Ask(ctx, api.LocalRequest{Acquire: &api.AcquireRequest{
-		Consumer: consumer, Kind: api.ConsumerDVDCLI, Volumes: []api.VolumeRequest{{Key: "data", Name: name, Size: api.MinSize}},
+		Consumer: consumer, Kind: api.ConsumerDVDCLI, Volumes: []api.VolumeRequest{volume},
 	}})
 	if err != nil {
 		return api.Mount{}, err

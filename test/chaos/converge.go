@@ -60,6 +60,9 @@ func (r *run) converge(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.instances.lastLook(ctx); err != nil {
+		return err
+	}
 	if err := until(ctx, "every dataset is as wanted", func() error { return r.settled(ctx, false) }); err != nil {
 		return err
 	}
@@ -84,7 +87,7 @@ func (r *run) lastLook(ctx context.Context, n *cluster.Node, l *ledger) error {
 	defer r.consumers.release(ctx, n, consumer, boot)
 	var m api.Mount
 	if err := until(ctx, l.name+" comes to "+n.Name, func() (err error) {
-		if m, err = acquire(ctx, n, l.name, consumer); err != nil {
+		if m, err = acquire(ctx, n, api.VolumeRequest{Name: l.name}, consumer); err != nil {
 			r.consumers.release(ctx, n, consumer, boot)
 		}
 		return err

@@ -45,6 +45,7 @@ type run struct {
 	nemesis   *nemesis
 	users     *users
 	consumers *consumers
+	instances *instances
 	http      *http.Client
 	real      map[api.NodeID]bool
 	plan      []event
@@ -141,6 +142,7 @@ func (r *run) prepare() (err error) {
 		pause: time.Duration(clients / perSecond * float64(time.Second)),
 	}
 	r.consumers = newConsumers(r.cluster, r.report)
+	r.instances = newInstances(r.consumers)
 	return nil
 }
 
@@ -154,6 +156,9 @@ func (r *run) trouble(ctx context.Context) error {
 	}
 	for i := range nodeCount * consumersPerNode {
 		work.Go(func() { r.consumers.run(ctx, r.seed, r.cluster.Nodes[i%nodeCount], i) })
+	}
+	for i := range nodeCount * instancesPerNode {
+		work.Go(func() { r.instances.run(ctx, r.seed, r.cluster.Nodes[i%nodeCount], i) })
 	}
 	work.Go(func() { r.consumers.move(ctx, r.http, r.seed) })
 	work.Go(func() { r.consumers.lease(ctx, r.http, r.seed) })

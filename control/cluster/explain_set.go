@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// ExplainMember says of a dataset that is a member of a set who has it, and who
+// waits for one of its kind; "" for one that is none.
+func (s *State) ExplainMember(d *api.Dataset, now time.Time) string {
+	if d.Member == nil || d.Destroyed {
+		return ""
+	}
+	e := explanation{d: d, node: s.Node, now: now}
+	switch u := d.Member.User; {
+	case u != nil:
+		e.say("It is %s and belongs to %s %s.", d.Member, e.userText(u), e.at(u.Since))
+	case d.Member.Last != "":
+		e.say("It is %s and free: instance %s had it last.", d.Member, d.Member.Last)
+	default:
+		e.say("It is %s and free.", d.Member)
+	}
+	if set := s.Set(d.Member.Set); set != nil && len(set.Waiting) > 0 && !d.Deleted {
+		e.say("%s for a member of %s.", e.waitersText(set.Waiting), set.Name)
+	}
+	return strings.Join(e.sentences, " ")
+}
+
+// ExplainWaiting says to who waits for a member of a set why there is none yet.
+func (s *State) ExplainWaiting(name string, node api.NodeID, consumer string, now time.Time) string {
+	set := s.Set(name)
+	place, waits := set.Waits(node, api.RootConsumer(consumer))
+	if !waits {
+		return ""
+	}
+	w := set.Waiting[place-1]
+	e := explanation{node: s.Node, now: now}
+	which := "a member"
+	if w.Index != nil {
+		which = fmt.Sprintf("member %d", *w.Index)
+	}
+	e.say("It waits for %s of the volume set %s %s, at place %d of the queue.", which, name, e.at(w.Since), place)
+	used := 0
+	const shown = 3
+	for d := range s.Members(name) {
+		u := d.Member.User
+		if u == nil || w.Index != nil && *w.Index != d.Member.Index {
+			continue
+		}
+		if used++; used > shown {
+			continue
+		}
+		after := ""
+		if n := s.Node(u.Node); n != nil && n.Lost() {
+			after = fmt.Sprintf(", whose agent has not been heard %s: it has to be seen that it can no longer write", e.at(n.Since))
+		}
+		e.say("%s belongs to %s%s.", nameOf(d), e.userText(u), after)
+	}
+	if rest := used - shown; rest > 0 {
+		e.say("%d more are in use.", rest)
+	}
+	if limit := s.mayHave(set, w); w.Index == nil && used >= limit {
+		e.say("The set has %d members for its instances: the first that ends leaves one.", limit)
+	}
+	return strings.Join(e.sentences, " ")
+}
+
+func (e *explanation) userText(u *api.MemberUser) string {
+	text := "container " + u.Consumer + " on " + e.nodeName(u.Node)
+	if u.Instance != "" {
+		text = "instance " + u.Instance + " (" + text + ")"
+	}
+	return text
+}
+
+func (e *explanation) waitersText(all []api.SetWaiter) string {
+	w := all[0]
+	first := "container " + w.Consumer + " on " + e.nodeName(w.Node)
+	if n := len(all) - 1; n > 0 {
+		return fmt.Sprintf("%s %s and %d more wait", first, e.at(w.Since), n)
+	}
+	return fmt.Sprintf("%s waits %s", first, e.at(w.Since))
+}
