@@ -27,7 +27,7 @@ type checking struct {
 	cmd      *cobra.Command
 	all      bool
 	strict   bool
-	marathon string
+	marathon marathonFlags
 	timeouts check.Timeouts
 }
 
@@ -53,7 +53,7 @@ func newMarathonCheck(g *group) *cobra.Command {
 	flags := cmd.Flags()
 	flags.BoolVar(&c.all, "all", false, "check what Marathon runs now")
 	flags.BoolVar(&c.strict, "strict", false, "warnings make the exit code 1 as well")
-	flags.StringVar(&c.marathon, "marathon", "", "Marathon's URL, or several with commas, for what runs now ("+envMarathon+")")
+	c.marathon.add(flags)
 	flags.DurationVar(&c.timeouts.ExecutorRegistration, "executor-registration-timeout", 0, "the Mesos agents' flag of that name, to be checked too")
 	flags.DurationVar(&c.timeouts.TaskLaunch, "task-launch-timeout", 0, "Marathon's flag of that name, to be checked too; Marathon may tell it")
 	flags.DurationVar(&c.timeouts.Wait, "wait-limit", 0, "the Flocker agents' wait-limit, 45s where it is not set")
@@ -62,20 +62,17 @@ func newMarathonCheck(g *group) *cobra.Command {
 	return cmd
 }
 
-// envMarathon names Marathon where the flag does not.
-const envMarathon = "FLOCKER_MARATHON"
-
 func (c *checking) run(ctx context.Context, args []string) error {
 	if err := prepare(c.group.env, c.cmd, c.Printer); err != nil {
 		return err
 	}
-	if c.marathon == "" {
-		c.marathon, _ = c.group.env.LookupEnv(envMarathon)
+	if urls, _ := c.group.env.LookupEnv(envMarathon); urls != "" && !c.marathon.named() {
+		c.marathon.URLs = strings.Split(urls, ",")
 	}
 	switch {
 	case c.all && len(args) > 0:
 		return usage.Errorf("--all checks what runs, and files are checked by themselves: use one of both")
-	case c.all && c.marathon == "":
+	case c.all && !c.marathon.named():
 		return usage.Errorf("which Marathon? Name it with --marathon or %s", envMarathon)
 	case !c.all && len(args) == 0:
 		return usage.Errorf("%s: want files, - for the standard input, or --all", c.cmd.CommandPath())
@@ -85,7 +82,7 @@ func (c *checking) run(ctx context.Context, args []string) error {
 		return err
 	}
 	world := &check.Context{Timeouts: c.timeouts}
-	if c.marathon != "" {
+	if c.marathon.named() {
 		running, err := c.askMarathon(ctx, world)
 		if err != nil {
 			return err
@@ -128,26 +125,12 @@ func readDocument(file string, stdin io.Reader) (*check.Document, error) {
 
 // askMarathon notes what Marathon runs and how it is set.
 func (c *checking) askMarathon(ctx context.Context, world *check.Context) ([]*check.Document, error) {
-	m, err := newMarathonReader(c.marathon)
-	if err != nil {
-		return nil, usage.Errorf("--marathon %w", err)
-	}
-	running, err := m.definitions(ctx)
+	m, err := c.marathon.client()
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range running {
-		world.Running = append(world.Running, d.Definitions...)
-	}
-	info, err := m.info(ctx)
-	if err != nil {
-		return nil, err
-	}
-	world.Features = info.Config.Features
-	if world.Timeouts.TaskLaunch == 0 {
-		world.Timeouts.TaskLaunch = time.Duration(info.Config.TaskLaunchTimeout) * time.Millisecond
-	}
-	return running, nil
+	defer m.Close()
+	return readMarathon(ctx, m, world)
 }
 
 // askLimit is how long the control service is asked: its answers are of use, and the

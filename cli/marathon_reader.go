@@ -3,109 +3,83 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
+
+	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/marathon/check"
+	"github.com/flocker-mesos/flocker/marathon/client"
 )
 
-// marathonReader reads what Marathon runs, as it was given it: to be checked it must
-// have all of a definition, also what nothing else here knows.
-type marathonReader struct{ urls []*url.URL }
-
-// marathonInfo is what Marathon says of itself, as far as it matters here.
-type marathonInfo struct {
-	Config struct {
-		Features          []string `json:"features"`
-		TaskLaunchTimeout int64    `json:"task_launch_timeout"` // ms
-	} `json:"marathon_config"`
+// marathonReader is what is asked of Marathon to check what runs.
+type marathonReader interface {
+	// Definitions returns the apps and pods that run, each as it was given.
+	Definitions(ctx context.Context) ([]json.RawMessage, error)
+	Info(ctx context.Context) (*client.Info, error)
 }
 
-// newMarathonReader makes one of URLs with commas between them. A URL may have a name
-// and a password.
-func newMarathonReader(text string) (*marathonReader, error) {
-	m := &marathonReader{}
-	for one := range strings.SplitSeq(text, ",") {
-		u, err := url.Parse(strings.TrimSpace(one))
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return nil, fmt.Errorf("%q: want a URL such as http://marathon.example.net:8080", one)
-		}
-		m.urls = append(m.urls, u)
+// marathonFlags say which Marathon is asked, and as whom. They are called as the
+// settings of the control service.
+type marathonFlags struct{ client.Config }
+
+// envMarathon names Marathon where the flag does not, as for the control service.
+const envMarathon = "FLOCKER_MARATHON"
+
+func (m *marathonFlags) add(flags *pflag.FlagSet) {
+	flags.StringSliceVar(&m.URLs, "marathon", nil, "URLs of Marathon, for what runs now ("+envMarathon+")")
+	for name, f := range map[string]struct {
+		value *string
+		usage string
+	}{
+		"marathon-user":                 {&m.User, "who asks Marathon, by a password"},
+		"marathon-password-file":        {&m.PasswordFile, "file with the password"},
+		"marathon-token-file":           {&m.TokenFile, "file with a token of DC/OS"},
+		"marathon-service-account-file": {&m.ServiceAccountFile, "file with the secret of a service account of DC/OS"},
+		"marathon-login":                {&m.Login, "URL of DC/OS' login, where it is elsewhere"},
+		"marathon-ca-file":              {&m.CAFile, "authorities of Marathon's certificate"},
+		"marathon-cert-file":            {&m.CertFile, "certificate for Marathon"},
+		"marathon-key-file":             {&m.KeyFile, "its key"},
+	} {
+		flags.StringVar(f.value, name, "", f.usage)
 	}
-	return m, nil
 }
 
-// Bounds of what Marathon is asked for.
-const (
-	marathonTimeout = 30 * time.Second
-	maxMarathonText = 256 << 20
-)
+// named reports whether a Marathon is named.
+func (m *marathonFlags) named() bool { return len(m.URLs) > 0 }
 
-// definitions returns the apps and pods that run, a document each.
-func (m *marathonReader) definitions(ctx context.Context) ([]*check.Document, error) {
-	var apps struct {
-		Apps []json.RawMessage `json:"apps"`
+// client returns a client, which the caller closes.
+func (m *marathonFlags) client() (*client.Client, error) {
+	if err := m.Validate(); err != nil {
+		return nil, usage.Errorf("--%w", err)
 	}
-	if err := m.get(ctx, "/v2/apps", &apps); err != nil {
-		return nil, err
-	}
-	var pods []json.RawMessage
-	if err := m.get(ctx, "/v2/pods", &pods); err != nil {
-		return nil, err
+	return client.New(m.Config)
+}
+
+// readMarathon notes what Marathon runs and how it is set. Each app is a document of
+// its own, in no file.
+func readMarathon(ctx context.Context, m marathonReader, world *check.Context) ([]*check.Document, error) {
+	all, err := m.Definitions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask Marathon what runs: %w", err)
 	}
 	var documents []*check.Document
-	for _, text := range append(apps.Apps, pods...) {
+	for _, text := range all {
 		d, err := check.Parse("", text)
 		if err != nil {
 			return nil, fmt.Errorf("read what Marathon runs: %w", err)
 		}
 		documents = append(documents, d)
+		world.Running = append(world.Running, d.Definitions...)
+	}
+	info, err := m.Info(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask Marathon how it is set: %w", err)
+	}
+	world.Features = info.Config.Features
+	if world.Timeouts.TaskLaunch == 0 {
+		world.Timeouts.TaskLaunch = time.Duration(info.Config.TaskLaunchTimeout) * time.Millisecond
 	}
 	return documents, nil
-}
-
-func (m *marathonReader) info(ctx context.Context) (marathonInfo, error) {
-	var info marathonInfo
-	err := m.get(ctx, "/v2/info", &info)
-	return info, err
-}
-
-// get asks one Marathon after the other: each has the answers of the one that leads.
-func (m *marathonReader) get(ctx context.Context, path string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, marathonTimeout)
-	defer cancel()
-	var failures []error
-	for _, u := range m.urls {
-		err := getJSON(ctx, u.JoinPath(path), into)
-		if err == nil {
-			return nil
-		}
-		failures = append(failures, err)
-	}
-	return errors.Join(failures...)
-}
-
-func getJSON(ctx context.Context, u *url.URL, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
-	if err != nil {
-		return fmt.Errorf("ask Marathon: %w", err)
-	}
-	req.Header.Set("Accept", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("ask Marathon: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask Marathon: %s answers %s", u.Redacted(), resp.Status)
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxMarathonText)).Decode(into); err != nil {
-		return fmt.Errorf("read the answer of %s: %w", u.Redacted(), err)
-	}
-	return nil
 }

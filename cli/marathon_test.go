@@ -100,7 +100,7 @@ func TestCheckLooksAtWhatRuns(t *testing.T) {
 		{"minimumHealthCapacity": 1, "maximumOverCapacity": 1}, "container": {"type": "MESOS", "volumes": [{"containerPath": "x", "mode": "RW",
 		"external": {"provider": "dvdi", "name": "x", "options": {"dvdi/driver": "flocker"}}}]}}`
 	url := marathons(t, runs)
-	out, _, err := c.run(t, "marathon", "check", "--all", "--marathon", "http://127.0.0.1:1, "+url, "-o", "json")
+	out, _, err := c.run(t, "marathon", "check", "--all", "--marathon", "http://127.0.0.1:1,"+url, "-o", "json")
 	if err == nil || err.Error() != "found 2 errors, 2 warnings" {
 		t.Errorf("got %v, %s", err, out)
 	}
@@ -133,7 +133,7 @@ func TestCheckTellsWhyItCannotReadMarathon(t *testing.T) {
 		"--all":                                 `which Marathon? Name it with --marathon or FLOCKER_MARATHON`,
 		"":                                      `flocker marathon check: want files, - for the standard input, or --all`,
 		"--all --marathon http://127.0.0.1:1 x": `use one of both`,
-		"--all --marathon 127.0.0.1":            `--marathon "127.0.0.1": want a URL such as http://marathon.example.net:8080`,
+		"--all --marathon 127.0.0.1":            `--marathon: "127.0.0.1" is not a URL such as http://10.0.0.11:8080`,
 		"--all --marathon http://127.0.0.1:1":   `connection refused`,
 		"nowhere.json":                          `open nowhere.json: no such file or directory`,
 		"marathon_test.go":                      `marathon_test.go:1:1: this is not JSON: invalid character 'p' looking for beginning of value`,
@@ -144,10 +144,10 @@ func TestCheckTellsWhyItCannotReadMarathon(t *testing.T) {
 		}
 	}
 	url := marathons(t, `7`)
-	if _, _, err := c.run(t, "marathon", "check", "--all", "--marathon", url); err == nil || !strings.Contains(err.Error(), "read what Marathon runs") {
+	if _, _, err := c.run(t, "marathon", "check", "--all", "--marathon", url); err == nil || !strings.Contains(err.Error(), "read what Marathon runs: want an app") {
 		t.Errorf("got %v", err)
 	}
-	if _, _, err := c.run(t, "marathon", "check", "--all", "--marathon", url+"/else"); err == nil || !strings.Contains(err.Error(), "/else/v2/apps answers 404") {
+	if _, _, err := c.run(t, "marathon", "check", "--all", "--marathon", url+"/else"); err == nil || !strings.Contains(err.Error(), "answers 404") {
 		t.Errorf("got %v", err)
 	}
 }

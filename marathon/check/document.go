@@ -37,6 +37,9 @@ type ParseError struct {
 
 // Error implements error.
 func (e *ParseError) Error() string {
+	if e.Source == "" {
+		return e.Problem
+	}
 	return fmt.Sprintf("%s:%d:%d: %s", e.Source, e.Line, e.Column, e.Problem)
 }
 
