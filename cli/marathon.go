@@ -10,10 +10,10 @@ func newMarathon(env *Env) *cobra.Command {
 	g := newGroup(env)
 	cmd := usage.Group(&cobra.Command{
 		Use:   "marathon",
-		Short: "Check and mend Marathon's apps and pods with volumes",
-		Long: "Checks and mends apps and pods of Marathon's: what in them would lose a volume, lock it up or delay it, with\n" +
-			"the reason and the fix.",
-	}, newMarathonCheck(g), newMarathonFix())
+		Short: "Show, check and mend Marathon's apps and pods with volumes",
+		Long: "Shows apps and pods of Marathon's with their volumes, and checks and mends what in them would lose a volume, lock\n" +
+			"it up or delay it, with the reason and the fix.",
+	}, newMarathonApps(g), newMarathonCheck(g), newMarathonFix())
 	g.conn.AddFlags(cmd)
 	return cmd
 }
