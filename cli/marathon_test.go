@@ -62,17 +62,17 @@ func TestWarningsFailTheCheckWhereTheyAreToldTo(t *testing.T) {
 func TestCheckSaysThatItHasNotAskedTheControlService(t *testing.T) {
 	c := newCluster(t)
 	c.env["FLOCKER_CONTROL_PORT"] = "1"
-	for want, change := range map[string]func(){
-		"connection refused": func() {},
-		"none is named with --control-service, FLOCKER_CONTROL_SERVICE or a context": func() { delete(c.env, "FLOCKER_CONTROL_SERVICE") },
-	} {
-		change()
+	says := func(want string) {
+		t.Helper()
 		out, errs, err := c.run(t, "marathon", "check", good)
 		if err != nil || !strings.HasPrefix(errs, "The control service was not asked which of the volumes exist") || !strings.Contains(errs, want) ||
 			out != "1 definition checked: nothing found.\n" {
 			t.Errorf("got %q, %q, %v, want %q", out, errs, err, want)
 		}
 	}
+	says("connection refused")
+	delete(c.env, "FLOCKER_CONTROL_SERVICE")
+	says("none is named with --control-service, FLOCKER_CONTROL_SERVICE or a context")
 }
 
 // marathons plays what a Marathon answers.
