@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"github.com/flocker-mesos/flocker/cli/output"
 	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/marathon/check"
+	marathon "github.com/flocker-mesos/flocker/marathon/client"
+	"github.com/flocker-mesos/flocker/test/marathon/double"
 )
 
 const (
@@ -124,6 +127,36 @@ func TestCheckLooksAtWhatRuns(t *testing.T) {
 	out, _, err = c.run(t, "marathon", "check", good, "-o", "name")
 	if err == nil || out != " launch-timeout\n/prod/search dataset-shared\n" {
 		t.Errorf("got %q, %v", out, err)
+	}
+}
+
+func TestCheckIsKnownToMarathon(t *testing.T) {
+	c := newCluster(t)
+	m := double.Start(t, double.Options{User: "alice", Password: "secret"})
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	as := []string{"--marathon", m.URLs()[0], "--marathon-user", "alice", "--marathon-password-file", file}
+	creator, err := marathon.New(marathon.Config{URLs: m.URLs(), User: "alice", PasswordFile: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer creator.Close()
+	for name, create := range map[string]func(context.Context, any) error{
+		`{"id": "/db", "cmd": "true", "labels": {"flocker.volume.d": "d"}}`:                                                       creator.CreateApp,
+		`{"id": "/pod", "containers": [{"name": "a", "resources": {"cpus": 1, "mem": 32}, "labels": {"flocker.volume.d": "d"}}]}`: creator.CreatePod,
+	} {
+		if err := create(t.Context(), json.RawMessage(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, _, err := c.run(t, append([]string{"marathon", "check", "--all", "-o", "name"}, as...)...)
+	if err == nil || out != "/db upgrade-strategy\n/db single-instance\n/pod upgrade-strategy\n" {
+		t.Errorf("got %q, %v", out, err)
+	}
+	if _, _, err := c.run(t, "marathon", "check", "--all", "--marathon", m.URLs()[0]); err == nil || !strings.Contains(err.Error(), "answers 401") {
+		t.Errorf("got %v", err)
 	}
 }
 

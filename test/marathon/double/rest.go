@@ -318,10 +318,14 @@ func (d *Double) locks(a *app) []any {
 
 // servePods answers about pods. What follows /v2/pods is rest.
 func (d *Double) servePods(w http.ResponseWriter, r *http.Request, rest string, body []byte) {
-	if rest == "/::status" {
+	if all := strings.Trim(rest, "/"); r.Method == http.MethodGet && (all == "" || all == "::status") {
 		list := []any{}
 		for _, a := range sortedApps(d.apps) {
-			if a.pod && !d.hidden {
+			switch {
+			case !a.pod || d.hidden:
+			case all == "":
+				list = append(list, a.raw)
+			default:
 				list = append(list, shownPod(a))
 			}
 		}
