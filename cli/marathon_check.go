@@ -144,7 +144,7 @@ func (c *checking) askControl(ctx context.Context, documents []*check.Document, 
 	if len(names) == 0 {
 		return
 	}
-	datasets, err := c.datasets(ctx, names)
+	err := c.lookUp(ctx, names, world)
 	if err != nil {
 		reason := err.Error()
 		if _, unnamed := errors.AsType[*usage.Error](err); unnamed {
@@ -152,17 +152,16 @@ func (c *checking) askControl(ctx context.Context, documents []*check.Document, 
 		}
 		fmt.Fprintln(c.cmd.ErrOrStderr(), output.Clean("The control service was not asked which of the volumes exist, and with which size and "+
 			"file system: "+strings.ReplaceAll(reason, "\n", " ")))
-		return
 	}
-	world.Datasets = datasets
 }
 
-func (c *checking) datasets(ctx context.Context, names []string) (map[string]check.Dataset, error) {
+// lookUp asks the control service.
+func (c *checking) lookUp(ctx context.Context, names []string, world *check.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	cl, err := c.group.conn.Client()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer cl.Close()
 	var mu sync.Mutex
@@ -184,8 +183,16 @@ func (c *checking) datasets(ctx context.Context, names []string) (map[string]che
 			return nil
 		})
 	}
+	group.Go(func() error {
+		// One that does not know of Marathon says nothing of it.
+		if view, err := cl.MarathonApps(ctx, ""); err == nil {
+			world.Unfollowed = view.Marathon == nil
+		}
+		return nil
+	})
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return err
 	}
-	return datasets, nil
+	world.Datasets = datasets
+	return nil
 }

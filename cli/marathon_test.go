@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/cli/output"
 	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/marathon/check"
@@ -76,6 +77,20 @@ func TestCheckSaysThatItHasNotAskedTheControlService(t *testing.T) {
 	says("connection refused")
 	delete(c.env, "FLOCKER_CONTROL_SERVICE")
 	says("none is named with --control-service, FLOCKER_CONTROL_SERVICE or a context")
+}
+
+func TestCheckKnowsWhetherMarathonIsFollowed(t *testing.T) {
+	c := newCluster(t)
+	c.stdin = `{"id": "/x", "instances": 2, "labels": {"flocker.volume.x": "path=x,each=true"}, "upgradeStrategy": {"minimumHealthCapacity": 0.5, "maximumOverCapacity": 0}}`
+	for want, view := range map[string]api.MarathonView{
+		"/x each-unknown\n": {}, "": {Marathon: &api.MarathonStatus{}},
+	} {
+		c.Answer("GET /v1/marathon/apps", http.StatusOK, view)
+		out, errs, err := c.run(t, "marathon", "check", "-", "-o", "name")
+		if out != want || errs != "" || (err == nil) != (want == "") {
+			t.Errorf("got %q, %q, %v, want %q", out, errs, err, want)
+		}
+	}
 }
 
 // marathons plays what a Marathon answers.

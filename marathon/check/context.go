@@ -11,7 +11,9 @@ type Context struct {
 	Running []*Definition
 	// Features are Marathon's, nil where they are not known.
 	Features []string
-	Timeouts Timeouts
+	// Unfollowed says that no control service follows Marathon.
+	Unfollowed bool
+	Timeouts   Timeouts
 }
 
 // Dataset is one that exists.

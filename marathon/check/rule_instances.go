@@ -63,6 +63,14 @@ func lookMembers(p *probe) {
 	}
 }
 
+func lookUnfollowed(p *probe) {
+	for _, v := range p.volumes {
+		if p.context.Unfollowed && v.Each == api.EachInstance {
+			p.find(p.setting(v, "each"), remedy{}, "%s has as many members as the app has instances, and nobody says how many those are", v.Name)
+		}
+	}
+}
+
 // strategy returns what holds: what is given, or Marathon's default.
 func (w *workload) strategy() (least, over float64, given bool) {
 	least, over = 1, 1

@@ -75,6 +75,12 @@ func Rules() []*Rule {
 			Fix:   "set each to true, which follows the number of instances, or to that number",
 		},
 		{
+			ID: "each-unknown", Severity: Error, look: lookUnfollowed,
+			Finds: "a volume set with a member for each instance, and a control service that does not follow Marathon",
+			Why:   "Only Marathon can say how many instances there are: the agent refuses the container.",
+			Fix:   "have the control service follow Marathon (flocker control --marathon URL), or write the number: flocker.volume.KEY.each = 3",
+		},
+		{
 			ID: "upgrade-strategy", Severity: Error, Mends: true, look: lookUpgrade,
 			Finds: "an upgradeStrategy, given or Marathon's default, by which a new instance is started while the old one has the volume",
 			Why: "With one instance Marathon kills the old one only after the new one is healthy, and the new one waits for the " +

@@ -148,6 +148,13 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"more", set(`, "flocker.volume.data.each": "5"`, rolling), none, ""},
 			{"two for three", set(`, "flocker.volume.data.each": "2"`, rolling), none, `error /labels/flocker.volume.data db.data has 2 members for 3 instances`},
 		},
+		"each-unknown": {
+			{"not asked", set(each, rolling), none, ""},
+			{"not followed", set(each, rolling), check.Context{Unfollowed: true}, `error /labels/flocker.volume.data.each db.data has as many members`},
+			{"not followed, on one line", `{"id": "/db", "labels": {"flocker.volume.data": "path=data,each=true"}}`, check.Context{Unfollowed: true}, `error /labels/flocker.volume.data nobody says`},
+			{"a number", set(`, "flocker.volume.data.each": "3"`, rolling), check.Context{Unfollowed: true}, ""},
+			{"no set", app(""), check.Context{Unfollowed: true}, ""},
+		},
 		"upgrade-strategy": {
 			{"0 and 0", app(""), none, ""},
 			{"none", `{"id": "/db", "labels": {` + onVolume + `}}`, none, `error /upgradeStrategy default minimumHealthCapacity is 1 and maximumOverCapacity is 1`},
