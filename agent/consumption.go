@@ -71,6 +71,7 @@ func (e *engine) addConsumer(c *consumer, asked time.Time) {
 		}
 		d := e.track(v.Dataset)
 		d.consumers[c.ID] = v
+		e.endHint(d)
 		d.final = false // who comes anew deserves an attempt
 		e.ask(d, asked)
 		e.wake(d)

@@ -39,6 +39,7 @@ type dataset struct {
 	id        api.DatasetID
 	record    *api.Dataset              // as the control service last said; nil: no concern of this node
 	consumers map[string]consumedVolume // by consumer id
+	hint      *hint                     // a container that is expected, nil for none
 	spent     uint64                    // the epoch whose release was sent; nothing is done under it any more
 
 	seen    sight
@@ -163,7 +164,7 @@ func (e *engine) learn(record *api.Dataset) {
 }
 
 // sync takes over all that the control service says concerns this node.
-func (e *engine) sync(records []*api.Dataset, leases []*api.Lease) {
+func (e *engine) sync(records []*api.Dataset, leases []*api.Lease, hints []*api.Hint) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.synced = true
@@ -171,6 +172,7 @@ func (e *engine) sync(records []*api.Dataset, leases []*api.Lease) {
 		d.spent = 0 // what the last stream had under way is refused from now on
 	}
 	e.syncLeases(leases)
+	e.syncHints(hints)
 	current := map[api.DatasetID]bool{}
 	for _, r := range records {
 		current[r.ID] = true
@@ -198,6 +200,12 @@ func (e *engine) apply(ev api.StreamEvent) {
 	}
 	for _, id := range ev.Unleased {
 		e.unlease(id)
+	}
+	for _, id := range ev.Unhinted {
+		e.unhint(id)
+	}
+	for _, h := range ev.Hints {
+		e.takeHint(h)
 	}
 	for _, r := range ev.Datasets {
 		e.update(r)
@@ -234,6 +242,7 @@ func (e *engine) close() {
 		if d.retry != nil {
 			d.retry.Stop()
 		}
+		e.endHint(d)
 	}
 	e.mu.Unlock()
 	e.workers.Wait()
@@ -253,13 +262,14 @@ func (e *engine) plan(d *dataset) (task, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	d.dirty = false
+	e.yieldHint(d)
 	if d.coming != nil {
 		d.coming.see(d.record, e.node)
 	}
 	g := decide(e.node, want{
 		record:    d.record,
 		synced:    e.synced,
-		consumers: e.counted(d),
+		consumers: e.users(d),
 		acquiring: d.record != nil && e.names[d.record.Name()] > 0 || e.expected(d),
 		spent:     d.spent != 0 && d.record != nil && d.record.Epoch == d.spent,
 		leased:    e.leases[d.id].HeldBy(e.node),
@@ -305,7 +315,7 @@ func (e *engine) plan(d *dataset) (task, bool) {
 
 // forget drops a dataset that is no concern of this node. The caller has the mutex.
 func (e *engine) forget(d *dataset) {
-	if d.record == nil && len(d.consumers) == 0 && e.synced && down(d.seen.phase) == actNone {
+	if d.record == nil && len(d.consumers) == 0 && d.hint == nil && e.synced && down(d.seen.phase) == actNone {
 		delete(e.datasets, d.id)
 		e.stepper.forget(d.id)
 	}
@@ -502,6 +512,9 @@ func (e *engine) state(id api.DatasetID) (api.DatasetState, bool) {
 			user.Key, user.ReadOnly = d.consumers[c].Key, d.consumers[c].ReadOnly
 			s.Consumers = append(s.Consumers, user)
 		}
+	}
+	if d.hintLives() {
+		s.Consumers = append(s.Consumers, d.expected())
 	}
 	return s, true
 }

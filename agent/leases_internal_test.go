@@ -117,7 +117,7 @@ func TestLeaseHoldsFromWhenItIsHeardUntilItIsHeardToBeOver(t *testing.T) {
 			e.track("d").seen = sight{phase: api.PhaseMounted, epoch: 1}
 			for _, ev := range c.events {
 				if ev.Welcome != nil {
-					e.sync(ev.Datasets, ev.Leases)
+					e.sync(ev.Datasets, ev.Leases, nil)
 				} else {
 					e.apply(ev)
 				}

@@ -221,7 +221,7 @@ func (l *link) set(s Session, failed int, format string, args ...any) {
 
 // follower takes what a stream brings.
 type follower interface {
-	sync(records []*api.Dataset, leases []*api.Lease)
+	sync(records []*api.Dataset, leases []*api.Lease, hints []*api.Hint)
 	apply(ev api.StreamEvent)
 }
 
@@ -286,7 +286,7 @@ func (l *link) follow(ctx context.Context, s Session, first api.StreamEvent, f f
 	w := s.Welcome()
 	l.set(s, 0, "connected to %s since %s", w.Replica, l.now().UTC().Format(time.RFC3339))
 	l.log.Info("stream to the control service", "replica", w.Replica, "stream", w.Stream, "datasets", len(first.Datasets))
-	f.sync(first.Datasets, first.Leases)
+	f.sync(first.Datasets, first.Leases, first.Hints)
 	onConnect()
 	for {
 		ev, err := s.Next(ctx)

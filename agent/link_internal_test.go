@@ -67,8 +67,8 @@ func (s *playedSession) Detail(context.Context, api.DatasetID) (*api.DatasetDeta
 
 type nobody struct{}
 
-func (nobody) sync([]*api.Dataset, []*api.Lease) {}
-func (nobody) apply(api.StreamEvent)             {}
+func (nobody) sync([]*api.Dataset, []*api.Lease, []*api.Hint) {}
+func (nobody) apply(api.StreamEvent)                          {}
 
 // runLink runs a link over what dial returns.
 func runLink(t *testing.T, dial Dialer) *link {

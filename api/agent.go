@@ -36,14 +36,16 @@ type Hello struct {
 }
 
 // StreamEvent is one line of a stream. The first is Welcome with all datasets
-// that concern the node and all its leases; each later one carries what has changed since, or
-// answers a beat.
+// that concern the node, all its leases and all hints for it; each later one carries what has
+// changed since, or answers a beat.
 type StreamEvent struct {
 	Welcome  *Welcome    `json:"welcome,omitempty"`
 	Datasets []*Dataset  `json:"datasets,omitempty"` // new or changed
 	Removed  []DatasetID `json:"removed,omitempty"`  // no longer of concern to this node
 	Leases   []*Lease    `json:"leases,omitempty"`   // of this node, new or changed
 	Unleased []DatasetID `json:"unleased,omitempty"` // whose leases are no longer this node's
+	Hints    []*Hint     `json:"hints,omitempty"`    // for this node, new or changed
+	Unhinted []DatasetID `json:"unhinted,omitempty"` // whose hints are no longer for this node
 	Beat     uint64      `json:"beat,omitempty"`     // the newest that was heard of the agent
 }
 

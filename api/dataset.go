@@ -68,6 +68,9 @@ type Dataset struct {
 	// Destroyed is set when a deleted dataset's volume is known to be gone.
 	Destroyed   bool      `json:"destroyed,omitempty"`
 	DestroyedAt time.Time `json:"destroyed_at,omitzero"`
+	// Reclaim is there while the dataset is to be deleted at some time, since
+	// the app that it was for is no more. Who asks for it again ends that.
+	Reclaim *Reclaim `json:"reclaim,omitempty"`
 }
 
 // Holder is the token of a dataset.
@@ -158,6 +161,10 @@ func (d *Dataset) Clone() *Dataset {
 		f := *d.Fence
 		c.Fence = &f
 	}
+	if d.Reclaim != nil {
+		r := *d.Reclaim
+		c.Reclaim = &r
+	}
 	if d.Member != nil {
 		m := *d.Member
 		if m.User != nil {
@@ -225,4 +232,5 @@ type Consumer struct {
 const (
 	ConsumerMesos  = "mesos"  // a Mesos container, through the isolator
 	ConsumerDVDCLI = "dvdcli" // Mesos' docker/volume isolator, one for all its containers
+	ConsumerHint   = "hint"   // nobody yet: a container that is expected; it yields to whoever else wants the dataset
 )

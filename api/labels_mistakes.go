@@ -43,16 +43,21 @@ func (m Mistakes) Unwrap() []error {
 
 // suggest says which word was probably meant, or else which ones there are.
 func suggest(word string, choices []string) string {
+	if best := nearest(word, choices); best != "" {
+		return "did you mean " + best + "?"
+	}
+	return "it can be " + strings.Join(choices[:len(choices)-1], ", ") + " or " + choices[len(choices)-1]
+}
+
+// nearest returns the choice that was probably meant by a word, "" for none.
+func nearest(word string, choices []string) string {
 	best, distance := "", 3
 	for _, c := range choices {
 		if d := editDistance(strings.ToLower(word), c); d < distance && d < len(c) {
 			best, distance = c, d
 		}
 	}
-	if best != "" {
-		return "did you mean " + best + "?"
-	}
-	return "it can be " + strings.Join(choices[:len(choices)-1], ", ") + " or " + choices[len(choices)-1]
+	return best
 }
 
 // editDistance counts the bytes to insert, remove or replace that turn a into

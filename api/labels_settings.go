@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -19,10 +20,12 @@ const (
 	settingMode    = "mode"
 	settingPreempt = "preempt"
 	settingEach    = "each"
+	settingReclaim = "reclaim"
+	settingGrace   = "grace"
 )
 
 var settings = []string{
-	settingPath, settingName, settingSize, settingProfile, settingFS, settingMode, settingPreempt, settingEach,
+	settingPath, settingName, settingSize, settingProfile, settingFS, settingMode, settingPreempt, settingEach, settingReclaim, settingGrace,
 }
 
 // draft is a volume while its settings are being read.
@@ -117,6 +120,10 @@ func (p *parser) finishSetting(d *draft, name string, s setting, v *VolumeReques
 		v.ReadOnly = p.oneOf(d, name, s, "rw", "ro") == "ro"
 	case settingPreempt:
 		v.Preempt = p.oneOf(d, name, s, "true", "false") == "true"
+	case settingReclaim:
+		v.Reclaim = ReclaimPolicy(p.oneOf(d, name, s, string(ReclaimKeep), string(ReclaimDelete)))
+	case settingGrace:
+		v.Grace = p.grace(d, s)
 	case settingEach:
 		v.Each = p.each(d, s)
 	}
@@ -154,6 +161,24 @@ func (p *parser) checkSet(d *draft, v parsed) {
 		p.mistake(v.nameField, "the volume name %q is too long for each: it has %d characters, at most %d are possible, "+
 			"since the members add their numbers to it%s", brief(v.Name), n, longest, d.origin)
 	}
+}
+
+// MaxGrace bounds for how long the datasets of an app that was destroyed wait to
+// be deleted.
+const MaxGrace = 10 * 365 * 24 * time.Hour
+
+// grace reads for how long a dataset is kept once its app is destroyed.
+func (p *parser) grace(d *draft, s setting) time.Duration {
+	grace, err := time.ParseDuration(s.value)
+	switch {
+	case err != nil:
+		p.mistake(s.field, "grace %q is not a duration: write it as in 72h or 30m%s", brief(s.value), d.origin)
+	case grace < time.Second || grace > MaxGrace:
+		p.mistake(s.field, "grace %s is not between 1s and %s%s", grace, MaxGrace, d.origin)
+	case !strings.EqualFold(d.values[settingReclaim].value, string(ReclaimDelete)):
+		p.mistake(s.field, "grace has no meaning without reclaim=delete: the dataset is kept%s", d.origin)
+	}
+	return grace
 }
 
 // oneOf returns the value if it is one of the choices. Case does not matter:

@@ -24,6 +24,8 @@ type ClusterStatus struct {
 	// Troubles are the datasets that are not as wanted, at most MaxTroubles.
 	Troubles    []*DatasetDetail `json:"troubles"`
 	AllTroubles int              `json:"all_troubles"` // how many there are
+	// Marathon is how well Marathon is followed, nil where no replica does that.
+	Marathon *MarathonStatus `json:"marathon,omitempty"`
 	// Newer are the keys of records that only a newer version understands.
 	Newer []string `json:"newer,omitempty"`
 }

@@ -1,5 +1,7 @@
 package api
 
+import "time"
+
 // VolumeRequest is one volume that a container asks for: by labels, by
 // environment variables, or through dvdcli.
 type VolumeRequest struct {
@@ -15,6 +17,11 @@ type VolumeRequest struct {
 	// volume set Name: Name.0, Name.1, and so on, as many as Each says, or as the
 	// app has instances where it is EachInstance. 0 is one volume for all.
 	Each int `json:"each,omitempty"`
+	// Reclaim is what becomes of the dataset when the app is destroyed, "" for
+	// ReclaimKeep; Grace how long it is then kept all the same, 0 for as long as
+	// the control service is set to. Only who follows Marathon heeds them.
+	Reclaim ReclaimPolicy `json:"reclaim,omitempty"`
+	Grace   time.Duration `json:"grace,omitempty"`
 }
 
 // EachInstance stands for as many members of a volume set as the app has

@@ -38,6 +38,7 @@ var benchmarks = []benchmark{
 	{"rest", "creating and listing datasets through REST, beside few and beside many", benchREST},
 	{"p2", "P2, P14: a volume through the whole stack, and from one agent to another", benchStack},
 	{"p12", "P12: a replica is killed, Consul's leader is killed", benchOutage},
+	{"marathon", "a head start by Marathon's word; what one of its events costs beside many apps and beside few", benchMarathon},
 	{"p13", "P13: a node's power is cut, and its volume follows", benchLost},
 }
 

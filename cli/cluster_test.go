@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -129,6 +130,7 @@ func status() *api.ClusterStatus {
 	s := &api.ClusterStatus{
 		Cluster: "5d8f4a4a-9a52-4d7a-9e0a-111111111111", Replica: "0e3a7a52-1111-4222-8333-444455556666", Version: "1.0.0",
 		Store: "consul://127.0.0.1:8500/flocker", Revision: 4711, Now: now(), Settings: api.Settings{OnLostNode: api.FenceWait}, Datasets: 5,
+		Marathon: &api.MarathonStatus{Leader: "10.0.0.5:8080", Version: "1.11.24", Framework: "f-0000", Read: before(12 * time.Second), Events: true, Owner: "control1"},
 		Replicas: []*api.Replica{
 			{ID: "0e3a7a52-1111-4222-8333-444455556666", Name: "control1", Users: "192.0.2.1:4523", Agents: "192.0.2.1:4524", Version: "1.0.0", Started: before(96 * time.Hour)},
 			{ID: "77777777-1111-4222-8333-444455556666", Name: "control2", Users: "192.0.2.2:4523", Agents: "192.0.2.2:4524", Version: "1.0.0", Started: before(96 * time.Hour), Lost: before(5 * time.Minute)},
@@ -181,7 +183,41 @@ func newCluster(t *testing.T) *cluster {
 		{Name: "loopback", AllocationUnit: 4096, Capabilities: []string{"grow", "guard"}, Nodes: []api.NodeID{node1, node2}, Volumes: 12, Bytes: 3 << 40},
 		{Name: "cinder", Nodes: []api.NodeID{node3}},
 	})
+	c.Answer("GET /v1/marathon/apps", http.StatusOK, marathonView())
+	c.Answer("DELETE /v1/reclaims/"+string(all[4].Dataset.ID), http.StatusOK, all[4])
 	return c
+}
+
+// marathonView has an app of each kind.
+func marathonView() *api.MarathonView {
+	instance := func(app string, n int, state, host string, node api.NodeID) api.AppInstance {
+		return api.AppInstance{ID: fmt.Sprintf("%s.instance-%d%d%d%d0c1a-1567-11f1-9d6a-0242ac110002._app.1", app, n, n, n, n), State: state, Host: host, Node: node}
+	}
+	member := func(n int) string { return fmt.Sprintf("kafka.data.%d", n) }
+	return &api.MarathonView{
+		Marathon: &api.MarathonStatus{Leader: "10.0.0.5:8080", Version: "1.11.24", Framework: "f-0000", Read: before(12 * time.Second), Events: true, Owner: "control1"},
+		Apps: []*api.AppDetail{
+			{App: &api.App{
+				ID: "/kafka", Framework: "f-0000", Version: "2026-03-01T10:00:00.000Z", Wanted: 2, Revision: 8,
+				Volumes:   []api.AppVolume{{Key: "data", Name: member(0), Set: "kafka.data"}, {Key: "data", Name: member(1), Set: "kafka.data"}, {Key: "data", Name: member(2), Set: "kafka.data"}},
+				Instances: []api.AppInstance{instance("kafka", 1, api.TaskRunning, "node1.example.net", node1), instance("kafka", 2, api.TaskStaging, "node2.example.net", node2)},
+			}, VolumeDetails: []api.AppVolumeDetail{
+				{Key: "data", Name: member(0), Status: "mounted", Why: "It is mounted.", Instance: "kafka.instance-11110c1a-1567-11f1-9d6a-0242ac110002"},
+				{Key: "data", Name: member(1), Status: "preparing", Why: "Dataset kafka.data.1 is being attached to node2.example.net.", Instance: "kafka.instance-22220c1a-1567-11f1-9d6a-0242ac110002"},
+				{Key: "data", Name: member(2), Status: "detached", Why: "It is not in use."},
+			}},
+			{App: &api.App{
+				ID: "/prod/orders-db", Framework: "f-0000", Version: "2026-03-01T10:00:00.000Z", Wanted: 1, Revision: 7,
+				Volumes:   []api.AppVolume{{Key: "data", Name: "prod.orders-db.data", Reclaim: api.ReclaimDelete}},
+				Instances: []api.AppInstance{instance("prod_orders-db", 3, api.TaskUnreachable, "node3.example.net", "")},
+			}, VolumeDetails: []api.AppVolumeDetail{
+				{Key: "data", Name: "prod.orders-db.data", Status: "unreachable", Why: "Its node is silent."},
+			}, Why: "Mesos cannot reach node3.example.net: its container may be running and writing all the same."},
+			{App: &api.App{
+				ID: "/suspended\x1b[31m", Framework: "f-0000", Version: "2026-03-01T10:00:00.000Z", Revision: 7, Volumes: []api.AppVolume{{Key: "data", Name: "x", Failure: "size: 1 is too little"}},
+			}, VolumeDetails: []api.AppVolumeDetail{{Key: "data", Name: "x", Status: "refused", Why: "size: 1 is too little"}}},
+		},
+	}
 }
 
 // listVolumes knows of queries what every control service must.

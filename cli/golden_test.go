@@ -37,6 +37,7 @@ func TestOutputFitsWhereItGoes(t *testing.T) {
 		"leases-list":       "leases list",
 		"backends":          "backends",
 		"status":            "status",
+		"marathon-apps":     "marathon apps",
 	} {
 		for where, screen := range screens() {
 			t.Run(name+" "+where, func(t *testing.T) {
@@ -75,6 +76,7 @@ func TestProgramsReadOutputInTheFormTheyAskFor(t *testing.T) {
 	for name, args := range map[string]string{
 		"volumes-list": "volumes list", "volumes-show": "volumes show queue", "nodes-list": "nodes list", "nodes-show": "nodes show node2.example.net",
 		"leases-list": "leases list", "backends": "backends", "status": "status",
+		"marathon-apps": "marathon apps",
 	} {
 		for _, format := range []string{"json", "yaml", "name", "wide"} {
 			t.Run(name+" "+format, func(t *testing.T) {

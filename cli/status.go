@@ -39,6 +39,9 @@ func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 	p.Field("Store", "%s, revision %d", s.Store, s.Revision)
 	p.Field("Datasets", "%d, %d not as wanted", s.Datasets, s.AllTroubles)
 	p.Field("Policy", "on-lost-node: %s", s.Settings.OnLostNode)
+	if s.Marathon != nil {
+		p.Field("Marathon", "%s", marathonText(s.Marathon, s.Now))
+	}
 	describeMasters(p, s)
 	if !s.StaleSince.IsZero() {
 		p.Space()

@@ -254,3 +254,37 @@ func newVolumesDestroy(g *group) *cobra.Command {
 	wait.addFlags(cmd.Flags(), "destroyed")
 	return cmd
 }
+
+func newVolumesUndelete(g *group) *cobra.Command {
+	var p output.Printer
+	cmd := &cobra.Command{
+		Use:   "undelete VOLUME",
+		Short: "Keep a volume that is to be deleted since its app was destroyed",
+		Long: "Keeps a volume that is to be deleted since its app was destroyed and asked for that by its label\n" +
+			"flocker.volume.KEY.reclaim = delete. That can be taken back until the time of grace is over. What was destroyed\n" +
+			"by flocker volumes destroy cannot be had back.",
+		Args:              usage.Takes(cobra.ExactArgs(1), "a volume's name or id"),
+		ValidArgsFunction: first(g.completeVolume),
+		RunE: g.run(&p, func(s *session, args []string) error {
+			d, err := s.volume(args[0])
+			if err != nil {
+				return err
+			}
+			kept, err := s.Undelete(s.ctx, string(d.Dataset.ID))
+			if err != nil {
+				return err
+			}
+			if s.Machine() {
+				return s.showVolume(kept)
+			}
+			if d.Dataset.Reclaim == nil {
+				s.Linef("%s is not to be deleted; nothing was changed.", volumeName(kept))
+			} else {
+				s.Linef("%s stays.", volumeName(kept))
+			}
+			return nil
+		}),
+	}
+	addOutput(cmd, p.AddFlags)
+	return cmd
+}

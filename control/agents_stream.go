@@ -87,6 +87,7 @@ func (st *stream) serve(ctx context.Context) error {
 		},
 		Datasets: slices.Collect(s.Concerning(st.node)),
 		Leases:   slices.Collect(s.LeasesOf(st.node)),
+		Hints:    slices.Collect(s.HintsFor(st.node)),
 	}
 	if err := st.send(welcome); err != nil {
 		return err
@@ -114,7 +115,7 @@ func (st *stream) serve(ctx context.Context) error {
 				return err // a newer one, or the agent has fallen silent
 			}
 			ev := st.changes(s)
-			if len(ev.Datasets)+len(ev.Removed)+len(ev.Leases)+len(ev.Unleased) == 0 {
+			if len(ev.Datasets)+len(ev.Removed)+len(ev.Leases)+len(ev.Unleased)+len(ev.Hints)+len(ev.Unhinted) == 0 {
 				continue
 			}
 			st.metrics.events.Inc()
@@ -125,10 +126,11 @@ func (st *stream) serve(ctx context.Context) error {
 	}
 }
 
-// changes returns what has become of the datasets and leases that have changed.
+// changes returns what has become of the datasets, leases and hints that have
+// changed.
 func (st *stream) changes(s *cluster.State) api.StreamEvent {
 	var ev api.StreamEvent
-	datasets, leases := st.sub.take()
+	datasets, leases, hints := st.sub.take()
 	for _, id := range datasets {
 		if d := s.Dataset(id); d != nil && d.Concerns(st.node) {
 			ev.Datasets = append(ev.Datasets, d)
@@ -141,6 +143,13 @@ func (st *stream) changes(s *cluster.State) api.StreamEvent {
 			ev.Leases = append(ev.Leases, l)
 		} else {
 			ev.Unleased = append(ev.Unleased, id)
+		}
+	}
+	for _, id := range hints {
+		if h := s.Hint(id); h.For(st.node) {
+			ev.Hints = append(ev.Hints, h)
+		} else {
+			ev.Unhinted = append(ev.Unhinted, id)
 		}
 	}
 	return ev

@@ -6,7 +6,7 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 )
 
-// hub wakes the streams of nodes. It keeps which datasets and leases have
+// hub wakes the streams of nodes. It keeps which datasets, leases and hints have
 // changed, not how: a stream that is behind finds the newest record of each,
 // once. So what waits for a slow agent is never more than the datasets that
 // concern it. The zero value is ready to use.
@@ -24,13 +24,14 @@ type subscription struct {
 	mu      sync.Mutex
 	changed map[api.DatasetID]struct{}
 	leased  map[api.DatasetID]struct{} // whose leases have changed
+	hinted  map[api.DatasetID]struct{} // the hints about which have changed
 }
 
 // subscribe has a stream woken by whatever concerns its node from now on.
 func (h *hub) subscribe(node api.NodeID) *subscription {
 	s := &subscription{
 		hub: h, node: node, ready: make(chan struct{}, 1),
-		changed: map[api.DatasetID]struct{}{}, leased: map[api.DatasetID]struct{}{},
+		changed: map[api.DatasetID]struct{}{}, leased: map[api.DatasetID]struct{}{}, hinted: map[api.DatasetID]struct{}{},
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -55,11 +56,11 @@ func (s *subscription) close() {
 }
 
 // take returns which datasets have changed since it was called last, and the
-// leases of which datasets have.
-func (s *subscription) take() (datasets, leases []api.DatasetID) {
+// leases of which datasets, and the hints about which, have.
+func (s *subscription) take() (datasets, leases, hints []api.DatasetID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return empty(s.changed), empty(s.leased)
+	return empty(s.changed), empty(s.leased), empty(s.hinted)
 }
 
 // empty empties a set and returns what was in it.
@@ -87,6 +88,15 @@ func (h *hub) markLease(node api.NodeID, id api.DatasetID) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.leased[id] = struct{}{}
+	})
+}
+
+// markHint tells a node's streams that the hint about a dataset has changed.
+func (h *hub) markHint(node api.NodeID, id api.DatasetID) {
+	h.each(node, func(s *subscription) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.hinted[id] = struct{}{}
 	})
 }
 

@@ -158,6 +158,26 @@ func commandLabel(cmd cluster.Command) string {
 	case cluster.StartReplica, cluster.BeatReplica, cluster.StopReplica, cluster.LoseReplica:
 		return "replica"
 	default:
+		return marathonLabel(cmd)
+	}
+}
+
+// marathonLabel is commandLabel for what comes of following Marathon.
+func marathonLabel(cmd cluster.Command) string {
+	switch cmd.(type) {
+	case cluster.FollowApp:
+		return "follow-app"
+	case cluster.ForgetApp, cluster.DropApp:
+		return "forget-app"
+	case cluster.SetMembers:
+		return "set-members"
+	case cluster.Reclaim:
+		return "reclaim"
+	case cluster.Undelete:
+		return "undelete"
+	case cluster.TakeJob, cluster.NoteMarathon:
+		return "job"
+	default:
 		return "other"
 	}
 }

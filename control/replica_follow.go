@@ -104,7 +104,7 @@ func (r *Replica) reload(ctx context.Context) error {
 	for _, s := range []*cluster.State{old, next} {
 		for d := range s.Datasets() {
 			if other := old.Dataset(d.ID); s == old || other == nil {
-				changes = append(changes, cluster.Change{Key: cluster.DatasetKey(d.ID)})
+				changes = append(changes, cluster.Change{Key: cluster.DatasetKey(d.ID)}, cluster.Change{Key: cluster.HintKey(d.ID)})
 			}
 		}
 		for l := range s.Leases() {

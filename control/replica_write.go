@@ -271,6 +271,9 @@ func (r *Replica) publish(next *cluster.State, changes []cluster.Change) {
 		if id, ok := c.Key.Lease(); ok {
 			r.tellLease(id, old.Lease(id), next.Lease(id))
 		}
+		if id, ok := c.Key.Hint(); ok {
+			r.tellHint(id, old.Hint(id), next.Hint(id))
+		}
 		r.watchers.wake(c.Key)
 	}
 	r.history.add(next.Revision(), changes)

@@ -32,3 +32,23 @@ func (a *rest) changeVolume(w http.ResponseWriter, r *request) error {
 	reply(w, http.StatusOK, full)
 	return nil
 }
+
+// undeleteVolume takes back that a dataset is to be deleted since its app was
+// destroyed, and shows it as it is then.
+func (a *rest) undeleteVolume(w http.ResponseWriter, r *request) error {
+	found, err := a.volume(r.path("name"))
+	if err != nil {
+		return err
+	}
+	res, err := a.decide(r, cluster.Undelete{At: a.now(), ID: found.Dataset.ID})
+	if err != nil {
+		return err
+	}
+	if len(res.Changes) > 0 {
+		a.log.Info("dataset is not to be deleted any more", "dataset", res.Dataset.ID, "name", res.Dataset.Name(), "by", r.who.name)
+	}
+	full := detail(res.State, res.Dataset, a.evidence(res.State), a.now())
+	w.Header().Set("ETag", tagOf(full))
+	reply(w, http.StatusOK, full)
+	return nil
+}

@@ -87,6 +87,9 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 		"listVolumes":         {"/v1/volumes?deleted=true", "", 200},
 		"getVolume":           {"/v1/volumes/db", "", 200},
 		"changeVolume":        {"/v1/volumes/db", `{"metadata": {"owner": "ops"}}`, 200},
+		"undeleteVolume":      {"/v1/reclaims/db", "", 200},
+		"listMarathonApps":    {"/v1/marathon/apps", "", 200},
+		"forgetMarathonApp":   {"/v1/marathon/apps/prod/db", "", 404},
 		"watch":               {"/v1/watch?volume=nothing", "", 404}, // the rest is TestWatch's
 		"listNodes":           {"/v1/nodes", "", 200},
 		"getNode":             {"/v1/nodes/" + nodeA, "", 200},

@@ -20,6 +20,7 @@ func (a *rest) getStatus(w http.ResponseWriter, _ *request) error {
 	if cause != nil {
 		status.StaleCause = cause.Error()
 	}
+	status.Marathon = marathonStatus(s)
 	if a.mesos != nil {
 		status.Mesos = a.mesos.Masters()
 	}

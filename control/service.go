@@ -54,6 +54,7 @@ type Service struct {
 	live    *liveness
 
 	refusals *refusals
+	marathon *Marathon
 
 	servers  []*listening
 	stopping chan struct{} // closed when streams have to end
@@ -143,6 +144,7 @@ func (s *Service) open() error {
 		version: s.deps.Version, name: name, defaultSize: settings.DefaultSize, heartbeat: s.cfg.Heartbeat, stopping: s.stopping,
 		mesos: s.deps.Mesos,
 	}
+	s.marathon = &Marathon{replica: replica, self: self.ID, now: s.deps.Now, log: s.log, defaultSize: settings.DefaultSize}
 	handler, err := users.serve(s.log, m)
 	if err != nil {
 		return err
@@ -237,6 +239,12 @@ func (s *Service) Replica() *Replica { return s.replica }
 
 // Self returns the record of this replica as it was when it began.
 func (s *Service) Self() api.Replica { return s.members.self }
+
+// Marathon returns what who follows Marathon needs.
+func (s *Service) Marathon() *Marathon { return s.marathon }
+
+// Registry takes metrics that are shown with the service's own.
+func (s *Service) Registry() *prometheus.Registry { return s.deps.Registry }
 
 // Well says why another replica had better be called, nil where there is no reason.
 func (s *Service) Well() error {

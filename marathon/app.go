@@ -20,7 +20,11 @@ type App struct {
 	UpgradeStrategy     *UpgradeStrategy     `json:"upgradeStrategy"`
 	UnreachableStrategy *UnreachableStrategy `json:"unreachableStrategy"`
 	BackoffSeconds      *float64             `json:"backoffSeconds"`
+	BackoffFactor       *float64             `json:"backoffFactor"`
 	MaxLaunchDelay      *float64             `json:"maxLaunchDelaySeconds"`
+	KillGrace           *float64             `json:"taskKillGracePeriodSeconds"`
+	Cmd                 string               `json:"cmd"`
+	Args                []string             `json:"args"`
 	Tasks               []Task               `json:"tasks"`
 	Deployments         []struct {
 		ID string `json:"id"`
@@ -118,6 +122,7 @@ type Pod struct {
 	Labels      map[string]string `json:"labels"`
 	Environment map[string]any    `json:"environment"`
 	Containers  []PodContainer    `json:"containers"`
+	Declared    []PodVolume       `json:"volumes"`
 	Scaling     *struct {
 		Kind      string `json:"kind"`
 		Instances int    `json:"instances"`
@@ -125,7 +130,32 @@ type Pod struct {
 	Scheduling *struct {
 		Upgrade             *UpgradeStrategy     `json:"upgrade"`
 		UnreachableStrategy *UnreachableStrategy `json:"unreachableStrategy"`
+		Backoff             *PodBackoff          `json:"backoff"`
+		Placement           *struct {
+			Constraints []PodConstraint `json:"constraints"`
+		} `json:"placement"`
 	} `json:"scheduling"`
+}
+
+// PodBackoff says how long Marathon waits before it launches a pod again that
+// has failed, in seconds.
+type PodBackoff struct {
+	Backoff        *float64 `json:"backoff"`
+	Factor         *float64 `json:"backoffFactor"`
+	MaxLaunchDelay *float64 `json:"maxLaunchDelay"`
+}
+
+// PodConstraint is what an app writes as ["@zone", "IS", "a"].
+type PodConstraint struct {
+	Field    string `json:"fieldName"`
+	Operator string `json:"operator"`
+	Value    string `json:"value"`
+}
+
+// PodVolume is one of a pod's own, which Marathon knows no external ones among.
+type PodVolume struct {
+	Name     string    `json:"name"`
+	External *External `json:"external"`
 }
 
 // Count returns how many instances the pod is to have.
@@ -141,4 +171,16 @@ type PodContainer struct {
 	Name        string            `json:"name"`
 	Labels      map[string]string `json:"labels"`
 	Environment map[string]any    `json:"environment"`
+	Image       *struct {
+		ID string `json:"id"`
+	} `json:"image"`
+	Exec *struct {
+		Command struct {
+			Shell string   `json:"shell"`
+			Argv  []string `json:"argv"`
+		} `json:"command"`
+	} `json:"exec"`
+	Lifecycle *struct {
+		KillGrace *float64 `json:"killGracePeriodSeconds"`
+	} `json:"lifecycle"`
 }

@@ -2,6 +2,7 @@ package marathon
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -32,7 +33,11 @@ const (
 	CSIPlugin  = "csi.flocker.mesos"
 )
 
-const gib = 1 << 30
+// Sizes beyond an exbibyte are nobody's.
+const (
+	gib    = 1 << 30
+	maxGiB = 1 << 30
+)
 
 // Volumes returns the volumes that an app asks of Flocker. Mistakes in its labels
 // are an api.Mistakes; the volumes of the other forms are returned all the same.
@@ -89,11 +94,8 @@ func (v ContainerVolume) external() (Volume, bool) {
 	switch {
 	case e.Provider == "dvdi" && e.text("dvdi/driver") == DVDIDriver:
 		volume.Form = FormDVDI
-		volume.Profile, volume.FS = e.text("dvdi/profile"), e.text("dvdi/fsType")
-		volume.Size = sizeOf(e.text("dvdi/size"))
-		if e.Size != nil {
-			volume.Size = *e.Size * gib
-		}
+		asked := e.dvdi()
+		volume.Profile, volume.FS, volume.Size, volume.Preempt = asked.Profile, asked.FS, asked.Size, asked.Preempt
 	case e.Provider == "csi" && e.text("pluginName") == CSIPlugin:
 		volume.Form = FormCSI
 		if capability, ok := e.Options["capability"].(map[string]any); ok {
@@ -108,6 +110,30 @@ func (v ContainerVolume) external() (Volume, bool) {
 		return Volume{}, false
 	}
 	return volume, true
+}
+
+// dvdi returns what dvdcli is asked for, by the options that Marathon passes on. What
+// dvdcli refuses is left out.
+func (e *External) dvdi() api.VolumeRequest {
+	var options []string
+	for _, key := range slices.Sorted(maps.Keys(e.Options)) {
+		name, ours := strings.CutPrefix(key, "dvdi/")
+		option := name + "=" + e.text(key)
+		if !ours || name == "driver" || name == "size" && e.Size != nil {
+			continue
+		}
+		if _, _, err := api.ParseDVDOptions(key, e.Name, []string{option}); err == nil {
+			options = append(options, option)
+		}
+	}
+	asked, _, err := api.ParseDVDOptions("options", e.Name, options)
+	if err != nil {
+		asked = api.VolumeRequest{} // they contradict each other
+	}
+	if e.Size != nil && *e.Size > 0 && *e.Size <= maxGiB {
+		asked.Size = *e.Size * gib
+	}
+	return asked
 }
 
 func (e *External) text(option string) string {

@@ -26,6 +26,7 @@ type Control struct {
 	datasets map[api.DatasetID]*api.Dataset
 	states   map[api.DatasetID]api.DatasetState
 	leases   map[api.DatasetID]*api.Lease
+	hints    map[api.DatasetID]*api.Hint
 	revision uint64
 	streams  map[*session]bool
 	waiting  map[string]*session // for members of sets: by node, consumer and set
@@ -37,7 +38,7 @@ type Control struct {
 func NewControl() *Control {
 	return &Control{
 		datasets: map[api.DatasetID]*api.Dataset{}, states: map[api.DatasetID]api.DatasetState{},
-		leases:  map[api.DatasetID]*api.Lease{},
+		leases: map[api.DatasetID]*api.Lease{}, hints: map[api.DatasetID]*api.Hint{},
 		streams: map[*session]bool{}, waiting: map[string]*session{}, changed: make(chan struct{}),
 	}
 }
@@ -72,6 +73,11 @@ func (c *Control) Dialer(node api.NodeID) agent.Dialer {
 		for _, l := range c.leases {
 			if l.HeldBy(node) {
 				s.leases = append(s.leases, l)
+			}
+		}
+		for _, h := range c.hints {
+			if h.For(node) {
+				s.hints = append(s.hints, h)
 			}
 		}
 		return s, nil
@@ -160,6 +166,44 @@ func (c *Control) Unlease(id api.DatasetID) {
 	delete(c.leases, id)
 }
 
+// Make makes a dataset known that no node has.
+func (c *Control) Make(name string) api.DatasetID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.put(api.DatasetID(uuid.NewString()), func(d *api.Dataset) {
+		d.Metadata = map[string]string{api.MetadataName: name}
+		d.Size, d.FS = api.MinSize, api.FSExt4
+	}).ID
+}
+
+// Hint tells a node for some time that a container is about to start there that
+// will use a dataset. What was hinted about it before is over.
+func (c *Control) Hint(id api.DatasetID, node api.NodeID, instance string, lasts time.Duration) {
+	c.Unhint(id)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.revision++
+	h := &api.Hint{Dataset: id, Node: node, App: "/test", Instance: instance, Until: time.Now().Add(lasts), Revision: c.revision}
+	c.hints[id] = h
+	for s := range c.streams {
+		if s.node == node {
+			s.push(func() { s.hints = append(s.hints, h) })
+		}
+	}
+}
+
+// Unhint ends the hint about a dataset.
+func (c *Control) Unhint(id api.DatasetID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for s := range c.streams {
+		if c.hints[id].For(s.node) {
+			s.push(func() { s.unhinted = append(s.unhinted, id) })
+		}
+	}
+	delete(c.hints, id)
+}
+
 // Await returns when cond holds of the cluster, which cond may look at through
 // the given functions, or with ctx's error.
 func (c *Control) Await(ctx context.Context, cond func(c *Control) bool) error {
@@ -231,6 +275,8 @@ type session struct {
 	removed  []api.DatasetID
 	leases   []*api.Lease
 	unleased []api.DatasetID
+	hints    []*api.Hint
+	unhinted []api.DatasetID
 	events   chan struct{}
 	gone     chan struct{}
 	once     sync.Once
@@ -264,8 +310,11 @@ func (s *session) Close() error {
 func (s *session) Next(ctx context.Context) (api.StreamEvent, error) {
 	for {
 		s.control.mu.Lock()
-		if !s.started || len(s.pending)+len(s.removed)+len(s.leases)+len(s.unleased) > 0 {
-			ev := api.StreamEvent{Datasets: s.pending, Removed: s.removed, Leases: s.leases, Unleased: s.unleased}
+		if !s.started || len(s.pending)+len(s.removed)+len(s.leases)+len(s.unleased)+len(s.hints)+len(s.unhinted) > 0 {
+			ev := api.StreamEvent{
+				Datasets: s.pending, Removed: s.removed, Leases: s.leases, Unleased: s.unleased, Hints: s.hints, Unhinted: s.unhinted,
+			}
+			s.hints, s.unhinted = nil, nil
 			s.started, s.pending, s.removed, s.leases, s.unleased = true, nil, nil, nil, nil
 			s.control.mu.Unlock()
 			return ev, nil

@@ -14,12 +14,15 @@ type merge struct {
 	removed  map[api.DatasetID]bool
 	leases   map[api.DatasetID]*api.Lease
 	unleased map[api.DatasetID]bool
+	hints    map[api.DatasetID]*api.Hint
+	unhinted map[api.DatasetID]bool
 }
 
 func newMerge() *merge {
 	return &merge{
 		datasets: map[api.DatasetID]*api.Dataset{}, removed: map[api.DatasetID]bool{},
 		leases: map[api.DatasetID]*api.Lease{}, unleased: map[api.DatasetID]bool{},
+		hints: map[api.DatasetID]*api.Hint{}, unhinted: map[api.DatasetID]bool{},
 	}
 }
 
@@ -44,6 +47,14 @@ func (m *merge) add(ev api.StreamEvent) {
 		delete(m.leases, id)
 		m.unleased[id] = true
 	}
+	for _, h := range ev.Hints {
+		delete(m.unhinted, h.Dataset)
+		m.hints[h.Dataset] = h
+	}
+	for _, id := range ev.Unhinted {
+		delete(m.hints, id)
+		m.unhinted[id] = true
+	}
 }
 
 // take returns everything as one event and begins anew.
@@ -57,6 +68,10 @@ func (m *merge) take() api.StreamEvent {
 		ev.Leases = append(ev.Leases, m.leases[id])
 	}
 	ev.Unleased = slices.Sorted(maps.Keys(m.unleased))
+	for _, id := range slices.Sorted(maps.Keys(m.hints)) {
+		ev.Hints = append(ev.Hints, m.hints[id])
+	}
+	ev.Unhinted = slices.Sorted(maps.Keys(m.unhinted))
 	*m = *newMerge()
 	return ev
 }

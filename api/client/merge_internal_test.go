@@ -34,3 +34,21 @@ func TestLeasesOfSeveralEventsAreTheNewest(t *testing.T) {
 		t.Errorf("taken again: got %+v", again)
 	}
 }
+
+func TestHintsOfSeveralEventsAreTheNewest(t *testing.T) {
+	m := newMerge()
+	for _, ev := range []api.StreamEvent{
+		{Hints: []*api.Hint{{Dataset: "changed", Revision: 1}, {Dataset: "over", Revision: 1}}},
+		{Unhinted: []api.DatasetID{"again", "over"}},
+		{Hints: []*api.Hint{{Dataset: "changed", Revision: 2}, {Dataset: "again", Revision: 2}}},
+	} {
+		m.add(ev)
+	}
+	got := m.take()
+	if len(got.Hints) != 2 || got.Hints[0].Dataset != "again" || got.Hints[1].Revision != 2 || !slices.Equal(got.Unhinted, []api.DatasetID{"over"}) {
+		t.Errorf("got %+v", got)
+	}
+	if again := m.take(); len(again.Hints)+len(again.Unhinted) > 0 {
+		t.Errorf("taken again: got %+v", again)
+	}
+}

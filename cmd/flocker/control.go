@@ -42,27 +42,44 @@ func newControl() *cobra.Command {
 	return cmd
 }
 
-// runControl runs a control service until ctx ends and, where its log is in
-// Consul, keeps it in Consul's catalogue.
+// runControl runs a control service until ctx ends. Where its log is in Consul it
+// keeps it in Consul's catalogue, and where there is a Marathon it follows that.
 func runControl(ctx context.Context, service *control.Service, settings *controlSettings, log *slog.Logger) error {
+	register, err := registration(service, settings, log)
+	if err != nil {
+		return errors.Join(err, service.Close())
+	}
+	followMarathon, err := settings.Marathon.following(service, log)
+	if err != nil {
+		return errors.Join(err, service.Close())
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, run := range []func(context.Context) error{register, followMarathon, service.Run} {
+		if run != nil {
+			group.Go(func() error { return run(ctx) })
+		}
+	}
+	return group.Wait()
+}
+
+// registration returns what keeps a control service in Consul's catalogue, nil
+// where it is in none.
+func registration(service *control.Service, settings *controlSettings, log *slog.Logger) (func(context.Context) error, error) {
 	url := settings.Control.Store
 	if settings.Register == "" || !strings.HasPrefix(url, consul.Scheme+"://") {
-		return service.Run(ctx)
+		return nil, nil
 	}
 	entry, err := catalogSettings(url, settings.Register)
 	if err != nil {
-		return errors.Join(err, service.Close())
+		return nil, err
 	}
 	c, err := catalog.New(*entry)
 	if err != nil {
-		return errors.Join(err, service.Close())
+		return nil, err
 	}
 	self := service.Self()
 	in := catalog.Instance{Users: self.Users, Agents: self.Agents, Version: version}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return c.Register(ctx, in, service.Well, log) })
-	group.Go(func() error { return service.Run(ctx) })
-	return group.Wait()
+	return func(ctx context.Context) error { return c.Register(ctx, in, service.Well, log) }, nil
 }
 
 // logSettingsFlags is settingsFlags for the commands that do something with the

@@ -4,6 +4,7 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/catalog"
 	"github.com/flocker-mesos/flocker/control"
+	"github.com/flocker-mesos/flocker/marathon/follow"
 )
 
 // controlSettings is control.yml.
@@ -11,14 +12,16 @@ type controlSettings struct {
 	Control control.Config `yaml:",inline"`
 	// Register is the service of Consul's catalogue that this replica is put
 	// into, "" for none. It is Consul's where the log is.
-	Register string          `yaml:"register"`
-	Masters  mastersSettings `yaml:",inline"`
-	Log      logSettings     `yaml:"log"`
+	Register string           `yaml:"register"`
+	Marathon marathonSettings `yaml:",inline"`
+	Masters  mastersSettings  `yaml:",inline"`
+	Log      logSettings      `yaml:"log"`
 }
 
 func defaultControlSettings() *controlSettings {
 	return &controlSettings{
-		Control: control.DefaultConfig(), Register: "flocker-control", Masters: defaultMastersSettings(), Log: logSettings{Format: logText},
+		Control: control.DefaultConfig(), Register: "flocker-control", Marathon: marathonSettings{Grace: follow.DefaultGrace},
+		Masters: defaultMastersSettings(), Log: logSettings{Format: logText},
 	}
 }
 
@@ -34,6 +37,9 @@ func (s *controlSettings) Validate() error {
 		if err := catalog.CheckService(s.Register); err != nil {
 			return api.FieldErrorf("register", "%v", err)
 		}
+	}
+	if err := s.Marathon.validate(); err != nil {
+		return err
 	}
 	return s.Control.Validate()
 }

@@ -40,6 +40,17 @@ var controlHelp = map[string]string{
 	"keep-deleted":   "how long deleted datasets are still listed, and their ids reserved, after their volumes are gone",
 	"on-lost-node": "what is done to a node that is silent but can still write to its volumes, so that they can follow their containers: " +
 		"wait, stop-instance or force-detach",
+	"marathon": "URLs of all Marathons, with commas between them, to follow their apps and pods; empty for none. " +
+		"One replica at a time follows them, so give it to all",
+	"marathon-user":                 "user by which Marathon knows this program, or DC/OS where marathon-login is set",
+	"marathon-password-file":        "file with that user's password",
+	"marathon-ca-file":              "file of the authorities that Marathon's certificate is checked by; empty for the system's",
+	"marathon-cert-file":            "file of a certificate to show to Marathon",
+	"marathon-key-file":             "file of its key",
+	"marathon-token-file":           "file with a token of DC/OS that somebody else keeps fresh",
+	"marathon-service-account-file": "file with the secret of a service account of DC/OS, as `dcos security secrets` makes it",
+	"marathon-login":                "URL where DC/OS gives out tokens; by default /acs/api/v1/auth/login at the first of Marathon's hosts",
+	"reclaim-grace":                 "how long the datasets of a destroyed app are kept where its labels have them deleted, and do not say when",
 	"mesos-masters": "URLs of the Mesos masters, with commas between them, such as `http://10.0.0.1:5050`; with them it is shown what Mesos says of lost nodes. " +
 		"Any of them leads to the one that leads",
 	"mesos-user":          "user of Mesos' --http_credentials, where its masters want one",

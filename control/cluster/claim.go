@@ -38,39 +38,17 @@ func (c Claim) Apply(s *State) (Outcome, error) {
 		}
 		d = found
 	default:
-		if err := c.checkSpec(); err != nil {
+		if err := checkSpec(c.Find); err != nil {
 			return Outcome{}, err
 		}
 		if d = s.DatasetByName(c.Find.Name); d == nil {
 			return c.create(s)
 		}
-		if fs := c.Find.FS; fs != "" && fs != d.FS {
-			return Outcome{}, &api.Error{Code: api.CodeConflict, Field: "fs",
-				Message: "dataset \"" + d.Name() + "\" exists with the file system " + d.FS + ", not " + fs +
-					": ask for " + d.FS + ", or leave the file system out, or choose another name"}
+		if err := checkFound(c.Find, d); err != nil {
+			return Outcome{}, err
 		}
 	}
 	return c.claim(s, d)
-}
-
-func (c Claim) checkSpec() error {
-	if err := CheckName("name", c.Find.Name); err != nil {
-		return err
-	}
-	if c.Find.Size != 0 {
-		if err := CheckSize("size", c.Find.Size); err != nil {
-			return err
-		}
-	}
-	if c.Find.FS != "" {
-		if err := CheckFS("fs", c.Find.FS); err != nil {
-			return err
-		}
-	}
-	if c.Find.Profile != "" {
-		return CheckName("profile", c.Find.Profile)
-	}
-	return nil
 }
 
 // create makes a dataset on demand: it is mounted only while it is used.
@@ -112,13 +90,19 @@ func (c Claim) claim(s *State, d *api.Dataset) (Outcome, error) {
 			"ask for a volume of another name, or for %s with each", nameOf(d), m, m.Set)
 	}
 	if d.HeldBy(c.Node) || d.AwaitedBy(c.Node) && (!c.Preempt || preempts(d, c.Node)) {
-		return Outcome{Dataset: d}, nil
+		if d.Reclaim == nil {
+			return Outcome{Dataset: d}, nil
+		}
+		d = s.draft(d)
+		d.Reclaim = nil // it is wanted again
+		return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
 	}
 	if err := s.checkDraining(c.Node); err != nil {
 		return Outcome{}, err
 	}
 	free := s.free(d)
 	d = s.draft(d)
+	d.Reclaim = nil
 	if d.Primary != c.Node {
 		d.Pinned = false // use elsewhere goes before a place that a user has chosen
 	}

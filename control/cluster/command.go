@@ -23,6 +23,8 @@ type Outcome struct {
 	Dataset *api.Dataset // the one the command is about, as the command leaves it
 	Node    *api.Node    // likewise
 	Lease   *api.Lease   // likewise; one that ends, as it was
+	App     *api.App     // likewise; one that is forgotten, as it was
+	Job     *api.Job     // likewise
 	Set     *api.VolumeSet
 	New     bool // the lease is one that there was not before
 	Refused map[api.DatasetID]*api.Error

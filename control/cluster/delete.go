@@ -27,16 +27,21 @@ func (c Delete) Apply(s *State) (Outcome, error) {
 	if d.Destroyed || d.Deleted && !s.free(d) {
 		return Outcome{Dataset: d}, nil
 	}
+	return s.deleted(d, c.At), nil
+}
+
+// deleted returns the outcome of a dataset's deletion.
+func (s *State) deleted(d *api.Dataset, at time.Time) Outcome {
 	d = s.draft(d)
 	d.Deleted = true
 	d.Waiting = nil // who claims it again hears that it is deleted
 	st := s.DatasetState(d.ID)
-	s.assignDestruction(d, st, c.At)
+	s.assignDestruction(d, st, at)
 	changes := []Change{putDataset(d)}
 	if d.Destroyed && st != nil {
 		changes = append(changes, Change{Key: StateKey(d.ID)})
 	}
-	return Outcome{Changes: changes, Dataset: d}, nil
+	return Outcome{Changes: changes, Dataset: d}
 }
 
 // Prune forgets datasets whose volumes were destroyed before a time. Until then

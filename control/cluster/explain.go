@@ -73,6 +73,7 @@ func (e *explanation) explain() Status {
 	e.growth(holder)
 	lost := e.liveness(holder)
 	e.leased(lost)
+	e.reclaimed()
 	failing := e.failure()
 	waiting := e.queue()
 	e.outlook(holder, lost, failing, waiting)
@@ -115,6 +116,7 @@ func (e *explanation) unheld() Status {
 	e.growth(nil)
 	e.failure()
 	e.leased(false)
+	e.reclaimed()
 	e.say("The first node that asks for it gets it.")
 	return StatusDetached
 }
@@ -270,6 +272,19 @@ func (e *explanation) leased(lost bool) {
 	default:
 		e.say("%s keeps it there.", who)
 	}
+}
+
+// reclaimed says that it is to be deleted, and how that can be taken back.
+func (e *explanation) reclaimed() {
+	r := e.d.Reclaim
+	if r == nil || e.d.Deleted {
+		return
+	}
+	when := "at " + stamp(r.At) + in(r.At.Sub(e.now))
+	if !r.At.After(e.now) {
+		when = "as soon as Marathon has been read, and nobody uses it"
+	}
+	e.say("Its app %s was destroyed %s, and the app's labels have it deleted %s. flocker volumes undelete keeps it.", r.App, e.ago(r.Since), when)
 }
 
 // kept reports whether a lease keeps it mounted on its holder.
@@ -487,8 +502,11 @@ func (e *explanation) ago(t time.Time) string {
 // consumerText names a consumer: "container abc of app /db".
 func consumerText(c api.Consumer) string {
 	kind := c.Kind
-	if kind == api.ConsumerMesos {
+	switch kind {
+	case api.ConsumerMesos:
 		kind = "container"
+	case api.ConsumerHint:
+		kind = "a container that Marathon is about to start there,"
 	}
 	text := strings.TrimSpace(kind + " " + c.ID)
 	if c.App != "" {

@@ -35,6 +35,17 @@ func dump(s *cluster.State) map[cluster.Key]string {
 	for l := range s.Leases() {
 		put(cluster.Change{Key: cluster.LeaseKey(l.Dataset), Lease: l})
 	}
+	for a := range s.Apps() {
+		put(cluster.Change{Key: cluster.AppKey(a.ID), App: a})
+	}
+	for d := range s.Datasets() {
+		if h := s.Hint(d.ID); h != nil {
+			put(cluster.Change{Key: cluster.HintKey(d.ID), Hint: h})
+		}
+	}
+	if j := s.Job(api.JobMarathon); j != nil {
+		put(cluster.Change{Key: cluster.JobKey(j.Name), Job: j})
+	}
 	for set := range s.Sets() {
 		put(cluster.Change{Key: cluster.SetKey(set.Name), Set: set})
 	}
@@ -191,7 +202,7 @@ func checkDataset(d *api.Dataset) error {
 		return fmt.Errorf("%v wait for a deleted dataset", d.Waiting)
 	case d.Destroyed && (!d.Deleted || d.Holder != nil || d.DestroyedAt.IsZero()):
 		return fmt.Errorf("destroyed, but %+v", *d)
-	case d.Size < api.MinSize || d.FS == "" || d.Primary == "" || d.Created.IsZero() || d.Revision == 0:
+	case d.Size < api.MinSize || d.FS == "" || d.Primary == "" && (d.Holder != nil || d.Pinned) || d.Created.IsZero() || d.Revision == 0:
 		return fmt.Errorf("incomplete: %+v", *d)
 	}
 	seen := map[api.NodeID]bool{}

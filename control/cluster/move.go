@@ -33,7 +33,7 @@ func (c Move) Apply(s *State) (Outcome, error) {
 	}
 	free := s.free(d)
 	d = s.draft(d)
-	d.Primary, d.Pinned = c.Primary, true
+	d.Primary, d.Pinned, d.Reclaim = c.Primary, true, nil
 	if free && !d.HeldBy(c.Primary) {
 		grant(d, c.Primary, c.At)
 	}

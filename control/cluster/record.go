@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +28,9 @@ const (
 	kindReplica = "replicas"
 	kindBarred  = "barred"
 	kindLease   = "leases"
+	kindApp     = "apps"
+	kindHint    = "hints"
+	kindJob     = "jobs"
 	kindSet     = "sets"
 )
 
@@ -49,6 +54,26 @@ func ReplicaKey(id api.ReplicaID) Key { return Key(kindReplica + "/" + string(id
 
 // LeaseKey names the record of the lease of a dataset.
 func LeaseKey(id api.DatasetID) Key { return Key(kindLease + "/" + string(id)) }
+
+// maxAppKey is how much of an app's id goes into a key, which is bounded.
+const maxAppKey = 200
+
+// AppKey names the record of an app or pod of Marathon's, by its id. One that is
+// too long for a key, or of other characters, has a hash in its place.
+func AppKey(id string) Key {
+	id = strings.TrimPrefix(id, "/")
+	if len(id) > maxAppKey || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		sum := sha256.Sum256([]byte(id))
+		id = hex.EncodeToString(sum[:])
+	}
+	return Key(kindApp + "/" + id)
+}
+
+// HintKey names the record of the hint about a dataset.
+func HintKey(id api.DatasetID) Key { return Key(kindHint + "/" + string(id)) }
+
+// JobKey names the record of a job.
+func JobKey(name string) Key { return Key(kindJob + "/" + name) }
 
 // SetKey names the record of a volume set.
 func SetKey(name string) Key { return Key(kindSet + "/" + setID(name)) }
@@ -83,6 +108,12 @@ func (k Key) Lease() (id api.DatasetID, ok bool) {
 	return api.DatasetID(rest), kind == kindLease
 }
 
+// Hint returns about which dataset k names the hint, if it does.
+func (k Key) Hint() (id api.DatasetID, ok bool) {
+	kind, rest := k.split()
+	return api.DatasetID(rest), kind == kindHint
+}
+
 func (k Key) split() (kind, id string) {
 	kind, id, _ = strings.Cut(string(k), "/")
 	return kind, id
@@ -106,6 +137,9 @@ type Change struct {
 	Replica *api.Replica
 	Barred  *Barred
 	Lease   *api.Lease
+	App     *api.App
+	Hint    *api.Hint
+	Job     *api.Job
 	Set     *api.VolumeSet
 }
 
@@ -118,6 +152,12 @@ func putNode(n *api.Node) Change { return Change{Key: NodeKey(n.ID), Node: n} }
 func putReplica(r *api.Replica) Change { return Change{Key: ReplicaKey(r.ID), Replica: r} }
 
 func putLease(l *api.Lease) Change { return Change{Key: LeaseKey(l.Dataset), Lease: l} }
+
+func putApp(a *api.App) Change { return Change{Key: AppKey(a.ID), App: a} }
+
+func putHint(h *api.Hint) Change { return Change{Key: HintKey(h.Dataset), Hint: h} }
+
+func putJob(j *api.Job) Change { return Change{Key: JobKey(j.Name), Job: j} }
 
 // envelope is how a record is stored.
 type envelope struct {
@@ -143,6 +183,12 @@ func Encode(c Change) ([]byte, error) {
 		record = c.Barred
 	case c.Lease != nil:
 		record = c.Lease
+	case c.App != nil:
+		record = c.App
+	case c.Hint != nil:
+		record = c.Hint
+	case c.Job != nil:
+		record = c.Job
 	case c.Set != nil:
 		record = c.Set
 	default:
@@ -200,6 +246,15 @@ func Decode(key Key, value []byte) (Change, error) {
 	case kindLease:
 		c.Lease = &api.Lease{}
 		record = c.Lease
+	case kindApp:
+		c.App = &api.App{}
+		record = c.App
+	case kindHint:
+		c.Hint = &api.Hint{}
+		record = c.Hint
+	case kindJob:
+		c.Job = &api.Job{}
+		record = c.Job
 	case kindSet:
 		c.Set = &api.VolumeSet{}
 		record = c.Set
@@ -231,14 +286,7 @@ func Decode(key Key, value []byte) (Change, error) {
 // sound reports why a decoded record cannot be what was written.
 func (c Change) sound(id string) error {
 	switch {
-	case c.Meta != nil && (id != "" || c.Meta.Cluster == ""),
-		c.Barred != nil && id != "",
-		c.Dataset != nil && (id == "" || string(c.Dataset.ID) != id),
-		c.State != nil && (id == "" || string(c.State.ID) != id),
-		c.Node != nil && (id == "" || string(c.Node.ID) != id),
-		c.Replica != nil && (id == "" || string(c.Replica.ID) != id),
-		c.Lease != nil && (id == "" || string(c.Lease.Dataset) != id),
-		c.Set != nil && (c.Set.Name == "" || setID(c.Set.Name) != id):
+	case !c.belongsTo(id):
 		return errors.New("it does not belong to its key")
 	case c.Dataset != nil:
 		return soundDataset(c.Dataset)
@@ -246,6 +294,37 @@ func (c Change) sound(id string) error {
 		return errors.New("it is of no node")
 	}
 	return nil
+}
+
+// belongsTo reports whether a record is the one that its key names.
+func (c Change) belongsTo(id string) bool {
+	named := func(record string) bool { return id != "" && record == id }
+	switch {
+	case c.Meta != nil:
+		return id == "" && c.Meta.Cluster != ""
+	case c.Barred != nil:
+		return id == ""
+	case c.Dataset != nil:
+		return named(string(c.Dataset.ID))
+	case c.State != nil:
+		return named(string(c.State.ID))
+	case c.Node != nil:
+		return named(string(c.Node.ID))
+	case c.Replica != nil:
+		return named(string(c.Replica.ID))
+	case c.Lease != nil:
+		return named(string(c.Lease.Dataset))
+	case c.App != nil:
+		return AppKey(c.App.ID) == AppKey(id) && id != ""
+	case c.Hint != nil:
+		return named(string(c.Hint.Dataset))
+	case c.Job != nil:
+		return named(c.Job.Name)
+	case c.Set != nil:
+		return c.Set.Name != "" && setID(c.Set.Name) == id
+	default:
+		return true
+	}
 }
 
 func soundDataset(d *api.Dataset) error {

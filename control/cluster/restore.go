@@ -72,11 +72,14 @@ func Restored(revision uint64, records []Change, at time.Time) (uint64, []Change
 			out = append(out, putNode(restoredNode(c.Node, holders[c.Node.ID], at)))
 		case c.Lease != nil:
 			out = append(out, putLease(restoredLease(c.Lease, at)))
+		case c.App != nil:
+			out = append(out, putApp(restoredApp(c.App, at)))
+		case c.Replica != nil, c.Job != nil: // none of them runs on this log
+		case c.Hint != nil: // what was about to start has started
 		case c.Set != nil:
 			if set := restoredSet(c.Set, at); set.Count != nil {
 				out = append(out, putSet(set))
 			}
-		case c.Replica != nil: // none of them runs on this log
 		default:
 			out = append(out, c)
 		}
@@ -91,6 +94,8 @@ func restoredDataset(old *api.Dataset, at time.Time) *api.Dataset {
 	if d.Holder != nil {
 		d.Holder.Epoch = d.Epoch
 	}
+	// Somebody may have taken the deletion back since, or asked for it again.
+	d.Reclaim = nil
 	// Whatever was found out for a fence may not hold any more: it begins anew.
 	d.Fence = nil
 	if d.Member != nil {
@@ -126,6 +131,14 @@ func restoredLease(old *api.Lease, at time.Time) *api.Lease {
 		l.Expires = least
 	}
 	return &l
+}
+
+// restoredApp forgets what Marathon has said of an app's end: it may be back.
+func restoredApp(old *api.App, at time.Time) *api.App {
+	a := *old
+	a.Revision = Leap(a.Revision, at)
+	a.Stopped, a.Missing = time.Time{}, time.Time{}
+	return &a
 }
 
 func restoredNode(old *api.Node, holds bool, at time.Time) *api.Node {

@@ -157,7 +157,7 @@ func (c ClaimMember) check(s *State) error {
 	if err := checkSetName("name", c.Find.Name); err != nil {
 		return err
 	}
-	if err := (Claim{Find: &c.Find}).checkSpec(); err != nil {
+	if err := checkSpec(&c.Find); err != nil {
 		return err
 	}
 	if err := c.checkEach(s); err != nil {

@@ -240,6 +240,7 @@ func (s *State) give(d *api.Dataset, w api.SetWaiter, at time.Time) *api.Dataset
 
 // toNode has a node be given the token of a draft, at once or in its turn.
 func (s *State) toNode(d *api.Dataset, node api.NodeID, at time.Time) {
+	d.Reclaim = nil // it is wanted again
 	if d.HeldBy(node) || d.AwaitedBy(node) {
 		return
 	}

@@ -26,6 +26,9 @@ type State struct {
 	nodes    *btree.Map[api.NodeID, *api.Node]
 	replicas *btree.Map[api.ReplicaID, *api.Replica]
 	leases   *btree.Map[api.DatasetID, *api.Lease]
+	apps     *btree.Map[string, *api.App]
+	hints    *btree.Map[api.DatasetID, *api.Hint]
+	jobs     *btree.Map[string, *api.Job]
 	sets     *btree.Map[string, *api.VolumeSet] // by setID
 	barred   *Barred                            // nil while there are none
 	newer    *btree.Map[Key, int]               // records that only a newer version understands, with their schema
@@ -38,6 +41,9 @@ type State struct {
 	orphans   *btree.Set[api.DatasetID] // that somebody wants and whose holder is lost
 	leased    *btree.BTreeG[concern]    // leases by their nodes
 	expiring  *btree.BTreeG[expiry]     // leases that end by themselves, the next one first
+	asked     *btree.BTreeG[asker]      // names of datasets by the apps that ask for them
+	hinted    *btree.BTreeG[concern]    // hints by their nodes
+	reclaimed *btree.BTreeG[expiry]     // datasets that are to be deleted at a time, the next one first
 	members   *btree.BTreeG[member]     // live datasets by the sets they are of
 	marked    *btree.Map[string, int]   // how many live members of a set are marked as sought
 	tag       Tag
@@ -67,6 +73,9 @@ func New() *State {
 		nodes:     btree.NewMap[api.NodeID, *api.Node](0),
 		replicas:  btree.NewMap[api.ReplicaID, *api.Replica](0),
 		leases:    btree.NewMap[api.DatasetID, *api.Lease](0),
+		apps:      btree.NewMap[string, *api.App](0),
+		hints:     btree.NewMap[api.DatasetID, *api.Hint](0),
+		jobs:      btree.NewMap[string, *api.Job](0),
 		sets:      btree.NewMap[string, *api.VolumeSet](0),
 		newer:     btree.NewMap[Key, int](0),
 		names:     btree.NewMap[string, api.DatasetID](0),
@@ -76,6 +85,9 @@ func New() *State {
 		orphans:   &btree.Set[api.DatasetID]{},
 		leased:    btree.NewBTreeGOptions(concern.before, btree.Options{NoLocks: true}),
 		expiring:  btree.NewBTreeGOptions(expiry.before, btree.Options{NoLocks: true}),
+		asked:     btree.NewBTreeGOptions(asker.before, btree.Options{NoLocks: true}),
+		hinted:    btree.NewBTreeGOptions(concern.before, btree.Options{NoLocks: true}),
+		reclaimed: btree.NewBTreeGOptions(expiry.before, btree.Options{NoLocks: true}),
 		members:   btree.NewBTreeGOptions(member.before, btree.Options{NoLocks: true}),
 		marked:    btree.NewMap[string, int](0),
 
@@ -93,6 +105,9 @@ func (s *State) Clone() *State {
 	c.nodes = s.nodes.Copy()
 	c.replicas = s.replicas.Copy()
 	c.leases = s.leases.Copy()
+	c.apps = s.apps.Copy()
+	c.hints = s.hints.Copy()
+	c.jobs = s.jobs.Copy()
 	c.sets = s.sets.Copy()
 	c.newer = s.newer.Copy()
 	c.names = s.names.Copy()
@@ -102,6 +117,9 @@ func (s *State) Clone() *State {
 	c.orphans = s.orphans.Copy()
 	c.leased = s.leased.Copy()
 	c.expiring = s.expiring.Copy()
+	c.asked = s.asked.Copy()
+	c.hinted = s.hinted.Copy()
+	c.reclaimed = s.reclaimed.Copy()
 	c.members = s.members.Copy()
 	c.marked = s.marked.Copy()
 	c.waitingSets = s.waitingSets.Copy()
@@ -269,6 +287,16 @@ func (s *State) Put(changes ...Change) {
 			}
 		case kindLease:
 			s.putLease(api.DatasetID(id), c.Lease)
+		case kindApp:
+			s.putApp(id, c.App)
+		case kindHint:
+			s.putHint(api.DatasetID(id), c.Hint)
+		case kindJob:
+			if c.Job == nil {
+				s.jobs.Delete(id)
+			} else {
+				s.jobs.Set(id, c.Job)
+			}
 		case kindSet:
 			s.putSet(id, c.Set)
 		}
@@ -315,6 +343,12 @@ func (s *State) index(old, d *api.Dataset) {
 			s.names.Set(is, d.ID)
 		}
 	}
+	if old != nil && old.Reclaim != nil {
+		s.reclaimed.Delete(expiry{old.Reclaim.At, old.ID})
+	}
+	if d != nil && d.Reclaim != nil && !d.Deleted {
+		s.reclaimed.Set(expiry{d.Reclaim.At, d.ID})
+	}
 	s.indexMember(old, d)
 	for node := range concernedBy(old) {
 		if d == nil || !d.Concerns(node) {
@@ -360,7 +394,7 @@ func concernedBy(d *api.Dataset) iter.Seq[api.NodeID] {
 		if d == nil || d.Destroyed {
 			return
 		}
-		if !yield(d.Primary) || d.Holder != nil && !yield(d.Holder.Node) || d.Fence != nil && !yield(d.Fence.Node) {
+		if d.Primary != "" && !yield(d.Primary) || d.Holder != nil && !yield(d.Holder.Node) || d.Fence != nil && !yield(d.Fence.Node) {
 			return
 		}
 		if d.Member != nil && d.Member.User != nil && !yield(d.Member.User.Node) {

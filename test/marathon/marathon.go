@@ -29,8 +29,13 @@ type App struct {
 	Env       map[string]string `json:"env"`
 	Labels    map[string]string `json:"labels"`
 	Container *Container        `json:"container"`
-	// UpgradeStrategy and the like change nothing for a single task.
-	UpgradeStrategy map[string]float64 `json:"upgradeStrategy"`
+	// The rest changes nothing for a single task.
+	UpgradeStrategy     map[string]float64 `json:"upgradeStrategy"`
+	UnreachableStrategy any                `json:"unreachableStrategy"`
+	KillGrace           float64            `json:"taskKillGracePeriodSeconds"`
+	HealthChecks        []any              `json:"healthChecks"`
+	PortDefinitions     []any              `json:"portDefinitions"`
+	RequirePorts        bool               `json:"requirePorts"`
 }
 
 // Container is an app's container.
@@ -39,6 +44,35 @@ type Container struct {
 	Docker *struct {
 		Image string `json:"image"`
 	} `json:"docker"`
+	Volumes []Volume `json:"volumes"`
+}
+
+// Volume is an external volume of an app.
+type Volume struct {
+	ContainerPath string `json:"containerPath"`
+	Mode          string `json:"mode"`
+	External      struct {
+		Provider string         `json:"provider"`
+		Name     string         `json:"name"`
+		Size     int            `json:"size"` // GiB
+		Options  map[string]any `json:"options"`
+	} `json:"external"`
+}
+
+// DVDCLI returns the flags by which Mesos has dvdcli mount a volume of the provider
+// dvdi: of its options Marathon passes on its own, without their prefix.
+func (v *Volume) DVDCLI() string {
+	flags := []string{fmt.Sprintf("--volumedriver=%v", v.External.Options["dvdi/driver"]), "--volumename=" + v.External.Name}
+	if v.External.Size != 0 {
+		flags = append(flags, fmt.Sprintf("--volumeopts=size=%d", v.External.Size))
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.External.Options)) {
+		option, passed := strings.CutPrefix(name, "dvdi/")
+		if passed && option != "driver" {
+			flags = append(flags, fmt.Sprintf("--volumeopts=%s=%v", option, v.External.Options[name]))
+		}
+	}
+	return strings.Join(flags, " ")
 }
 
 // Pod is a pod definition.
@@ -48,6 +82,7 @@ type Pod struct {
 	Environment map[string]string `json:"environment"`
 	Containers  []PodContainer    `json:"containers"`
 	Scaling     map[string]any    `json:"scaling"`
+	Scheduling  map[string]any    `json:"scheduling"`
 }
 
 // PodContainer is one container of a pod.

@@ -208,6 +208,71 @@ func TestExamplesRunAndMove(t *testing.T) {
 	w.idle()
 }
 
+// entrypoint is what an image of PostgreSQL does as far as its directory goes, which
+// initdb wants to be empty.
+const entrypoint = `cat >docker-entrypoint.sh <<'END'
+#!/bin/sh
+set -eu
+[ "$1" = postgres ]
+mountpoint -q "$(dirname "$PGDATA")"
+mkdir -p "$PGDATA"
+if ! [ -s "$PGDATA/PG_VERSION" ]; then
+	[ -z "$(ls -A "$PGDATA")" ] || { echo 'initdb: the directory exists but is not empty'; exit 1; }
+	echo 16 >"$PGDATA/PG_VERSION"
+	echo initialised
+fi
+echo >>"$PGDATA/starts"
+sync "$PGDATA/starts"
+echo "start $(wc -l <"$PGDATA/starts")"
+trap 'exit 0' TERM
+echo ready
+sleep infinity & wait
+END
+chmod +x docker-entrypoint.sh
+PATH="$PWD:$PATH"
+`
+
+func TestExampleOfPostgreSQLRunsAndMoves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{})
+	app, err := marathon.ReadApp("../../examples/postgres.json")
+	w.must(err)
+	for round, want := range []string{"initialised", "start 2", "start 3"} {
+		task := app.Task()
+		task.Command = entrypoint + task.Command
+		r := w.launch(w.Nodes[round%2], task)
+		w.says(r, "ready")
+		if !r.Printed(want) {
+			t.Errorf("it printed %q, want %q", r.Stdout(), want)
+		}
+		w.end(r)
+	}
+	w.idle()
+}
+
+func TestExampleOfDvdiRunsAndMoves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{})
+	app, err := marathon.ReadApp("../../examples/ledger-dvdi.json")
+	w.must(err)
+	volume := app.Container.Volumes[0]
+	for round, want := range []string{"1 entries", "2 entries", "3 entries"} {
+		n := w.Nodes[round%2]
+		path := strings.TrimSpace(w.inside(n, "dvdcli mount "+volume.DVDCLI()))
+		task := app.Task()
+		// Mesos' own isolator would bind it there.
+		task.Command = "mkdir " + volume.ContainerPath + "; mount --bind " + path + " " + volume.ContainerPath + "; " + task.Command
+		r := w.launch(n, task)
+		w.says(r, "ready")
+		if !r.Printed(want) {
+			t.Errorf("it printed %q, want %q", r.Stdout(), want)
+		}
+		w.end(r)
+		w.inside(n, "dvdcli unmount --volumedriver=flocker --volumename="+volume.External.Name)
+	}
+	w.idle()
+}
+
 func TestDvdcliMountsOnceForAllContainers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, cluster.Options{})

@@ -1,0 +1,53 @@
+package check
+
+import "fmt"
+
+// maxRounds bounds how often one definition is looked at again: each mended thing can
+// show another one.
+const maxRounds = 200
+
+// Fix mends what has one right answer. It returns the mended text, what was mended,
+// and what is left to be mended by hand. The document is changed.
+func Fix(d *Document) (text []byte, mended, left []Finding, err error) {
+	for _, definition := range d.Definitions {
+		done, err := definition.fix()
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		mended = append(mended, done...)
+	}
+	text = d.Text()
+	again, err := Parse(d.Source, text)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("read what was mended: %w", err)
+	}
+	return text, mended, Check([]*Document{again}, &Context{}), nil
+}
+
+// fix mends one thing after the other, until nothing is found that it could mend.
+func (d *Definition) fix() ([]Finding, error) {
+	var mended []Finding
+	for range maxRounds {
+		next, found := d.mendable()
+		if !found {
+			break
+		}
+		if err := d.doc.apply(next.Patch); err != nil {
+			return nil, fmt.Errorf("mend %s of %s: %w", next.Rule, d.ID, err)
+		}
+		d.decode()
+		mended = append(mended, next)
+	}
+	return mended, nil
+}
+
+// mendable returns the first finding that has a patch.
+func (d *Definition) mendable() (Finding, bool) {
+	w := d.workload()
+	for _, f := range w.check(&Context{}, newSharing(nil, nil)) {
+		if len(f.Patch) > 0 {
+			return f, true
+		}
+	}
+	return Finding{}, false
+}

@@ -1,0 +1,262 @@
+package check_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/flocker-mesos/flocker/marathon/check"
+)
+
+func parse(t testing.TB, text string) *check.Document {
+	t.Helper()
+	d, err := check.Parse("app.json", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// fixed mends a text, and makes sure that nothing is left which could be mended.
+func fixed(t *testing.T, text string) string {
+	t.Helper()
+	mended, _, left, err := check.Fix(parse(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range left {
+		if len(f.Patch) > 0 {
+			t.Errorf("left %s: %s", f.Rule, f.What)
+		}
+	}
+	again, more, _, err := check.Fix(parse(t, string(mended)))
+	if err != nil || len(more) > 0 || string(again) != string(mended) {
+		t.Errorf("mended again: %v, %v\n%s", err, more, again)
+	}
+	return string(mended)
+}
+
+func TestFixKeepsTheFormOfWhatItDoesNotMend(t *testing.T) {
+	for _, tc := range []struct{ name, text, want string }{
+		{"nothing to mend", "{ \"id\":\"/web\" ,\n\t\"cpus\" : 1.50 }\n", "{ \"id\":\"/web\" ,\n\t\"cpus\" : 1.50 }\n"},
+		{
+			"lines",
+			"{\n  \"id\": \"/db\",\n  \"labels\": {\n    \"flocker.volume.data\": \"data\"\n  },\n  \"cpus\": 1.0\n}\n",
+			"{\n  \"id\": \"/db\",\n  \"labels\": {\n    \"flocker.volume.data\": \"data\",\n    \"MARATHON_SINGLE_INSTANCE_APP\": \"true\"\n  },\n" +
+				"  \"cpus\": 1.0,\n  \"upgradeStrategy\": {\n    \"minimumHealthCapacity\": 0,\n    \"maximumOverCapacity\": 0\n  }\n}\n",
+		},
+		{
+			"one line",
+			`{"id":"/db","labels":{"flocker.volume.data":"data"}}`,
+			`{"id":"/db","labels":{"flocker.volume.data":"data","MARATHON_SINGLE_INSTANCE_APP":"true"},` +
+				`"upgradeStrategy":{"minimumHealthCapacity":0,"maximumOverCapacity":0}}`,
+		},
+		{
+			"one line with spaces",
+			`{"id": "/db", "labels": {"flocker.volume.data": "data"}}`,
+			`{"id": "/db", "labels": {"flocker.volume.data": "data", "MARATHON_SINGLE_INSTANCE_APP": "true"}, ` +
+				`"upgradeStrategy": {"minimumHealthCapacity": 0, "maximumOverCapacity": 0}}`,
+		},
+		{
+			"tabs, and Windows' ends of lines",
+			"{\r\n\t\"id\": \"/db\",\r\n\t\"labels\": {" + single[:len(single)-2] + ", \"flocker.volume.data\": \"data\"}\r\n}",
+			"{\r\n\t\"id\": \"/db\",\r\n\t\"labels\": {" + single[:len(single)-2] + ", \"flocker.volume.data\": \"data\"},\r\n" +
+				"\t\"upgradeStrategy\": {\r\n\t\t\"minimumHealthCapacity\": 0,\r\n\t\t\"maximumOverCapacity\": 0\r\n\t}\r\n}",
+		},
+		{
+			"a label's name and place",
+			labelled(`"flocker.volumes.Data": "data", ` + single + `"team": "<x&y>"`),
+			labelled(`"flocker.volume.data": "data", ` + single + `"team": "<x&y>"`),
+		},
+		{
+			"a number as a label",
+			labelled(single + onVolume + `, "flocker.volume.data.size": 1073741824`),
+			labelled(single + onVolume + `, "flocker.volume.data.size": "1073741824"`),
+		},
+		{
+			"a value",
+			app(`"unreachableStrategy": "disabled", `),
+			app(`"unreachableStrategy": {"inactiveAfterSeconds": 0, "expungeAfterSeconds": 0}, `),
+		},
+		{
+			"an empty object in lines",
+			"{\n   \"id\": \"/db\",\n   \"containers\": [\n      {\"labels\": {\"flocker.volume.data\": \"data\"}}\n   ],\n   \"scheduling\": {}\n}",
+			"{\n   \"id\": \"/db\",\n   \"containers\": [\n      {\"labels\": {\"flocker.volume.data\": \"data\"}}\n   ],\n   \"scheduling\": {\n" +
+				"      \"upgrade\": {\n         \"minimumHealthCapacity\": 0,\n         \"maximumOverCapacity\": 0\n      }\n   }\n}",
+		},
+		{
+			"null in the place of an object",
+			`{"id": "/db", "labels": {` + onVolume + `}, "upgradeStrategy": null}`,
+			`{"id": "/db", "labels": {` + onVolume + `, "MARATHON_SINGLE_INSTANCE_APP": "true"}, "upgradeStrategy": ` + zero + `}`,
+		},
+		{
+			"what is removed last in its object",
+			dvdi(`"options": {"dvdi/driver": "flocker"}, "shared": true`),
+			dvdi(`"options": {"dvdi/driver": "flocker"}`),
+		},
+		{
+			"what is removed first",
+			dvdi(`"size": 5, "options": {"dvdi/size": "5", "dvdi/driver": "flocker"}`),
+			dvdi(`"size": 5, "options": {"dvdi/driver": "flocker"}`),
+		},
+		{
+			"one app of a group",
+			`{"id": "/prod", "apps": [{"id": "web"}], "groups": [{"id": "shop", "apps": [{"id": "db", "labels": {` + single + onVolume + `}}]}]}`,
+			`{"id": "/prod", "apps": [{"id": "web"}], "groups": [{"id": "shop", "apps": [{"id": "db", "labels": {` + single + onVolume + `}, "upgradeStrategy": ` + zero + `}]}]}`,
+		},
+		{
+			"more members",
+			set(`, "flocker.volume.data.each": "2"`, rolling),
+			set(`, "flocker.volume.data.each": "3"`, rolling),
+		},
+		{
+			"of a set one after the other",
+			set(each, `, "upgradeStrategy": {"minimumHealthCapacity": 0.3, "maximumOverCapacity": 1}`),
+			set(each, `, "upgradeStrategy": {"minimumHealthCapacity": 0.3, "maximumOverCapacity": 0}`),
+		},
+		{
+			"one thing that shows the next",
+			`{"id": "/db", "lables": {"flocker.volumes.data": "data"}, "upgradestrategy": ` + zero + `}`,
+			`{"id": "/db", "labels": {"flocker.volume.data": "data", "MARATHON_SINGLE_INSTANCE_APP": "true"}, "upgradeStrategy": ` + zero + `}`,
+		},
+		{
+			"nothing where two things could be meant",
+			`{"id": "/db", "instances": 3, "labels": {` + onVolume + `}, "upgradeStrategy": ` + zero + `}`,
+			`{"id": "/db", "instances": 3, "labels": {` + onVolume + `}, "upgradeStrategy": ` + zero + `}`,
+		},
+		{
+			"no label whose right name is taken",
+			labelled(single + onVolume + `, "flocker.volumes.data": "other"`),
+			labelled(single + onVolume + `, "flocker.volumes.data": "other"`),
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := fixed(t, tc.text); got != tc.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestFixMendsAllCasesOfRulesThatSayThatTheyMend(t *testing.T) {
+	cases := ruleCases(t)
+	for _, r := range check.Rules() {
+		patches := 0
+		for _, tc := range cases[r.ID] {
+			for _, f := range check.Check([]*check.Document{parse(t, tc.text)}, &tc.context) {
+				if f.Rule == r.ID && len(f.Patch) > 0 {
+					patches++
+				}
+			}
+			fixed(t, tc.text)
+		}
+		if (patches > 0) != r.Mends {
+			t.Errorf("%s: %d findings have a patch, and the rule says %v", r.ID, patches, r.Mends)
+		}
+	}
+}
+
+func TestDefinitionsAreFoundInAllThatMarathonTakes(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"id": "/a"}`:                         "/a",
+		`{"id": "a/b"}`:                        "/a/b",
+		`[{"id": "/a"}, {"id": "/b"}]`:         "/a /b",
+		`{"apps": [{"id": "/a"}]}`:             "/a",
+		`{"app": {"id": "/a"}}`:                "/a",
+		`[{"id": "/p", "containers": []}]`:     "/p pod",
+		`{"id": "/g", "apps": [], "pods": []}`: "",
+		`{"id": "/g", "apps": [{"id": "a"}, {"id": "/x"}, {"id": "../y"}], "groups": [{"id": "h", "pods": [{"id": "p", "containers": [{}]}], "apps": null}]}`: "/g/a /x /y /g/h/p pod",
+		`{"id": "/a", "cmd": "true", "groups": []}`: "/a",
+	} {
+		var got []string
+		for _, d := range parse(t, text).Definitions {
+			got = append(got, d.ID)
+			if d.Pod {
+				got = append(got, "pod")
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: got %v, want %s", text, got, want)
+		}
+	}
+}
+
+func TestWhatIsNoDefinitionIsRefusedWithItsPlace(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                   "app.json:1:1: this is not JSON: unexpected end of JSON input",
+		"{\n  \"id\": \"/a\",\n  \"日本\": x}": "app.json:3:9: this is not JSON: invalid character 'x'",
+		`{"id": "/a"} {}`:                    "app.json:1:14: this is not JSON",
+		`{"id": "/a",}`:                      "app.json:1:13: this is not JSON",
+		"// a comment\n{}":                   "app.json:1:1: this is not JSON",
+		"\n\n [1]":                           "app.json:3:3: want an app, a pod, a group or a list of them, got 1",
+		`"x"`:                                `app.json:1:1: want an app`,
+		`{"cmd": "true"}`:                    `app.json:1:1: this is no app, pod or group: it has no id`,
+		`{"id": "/g", "apps": {}}`:           `app.json:1:22: apps: want a list, got {}`,
+	} {
+		_, err := check.Parse("app.json", []byte(text))
+		if _, ok := errors.AsType[*check.ParseError](err); !ok || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestFindingsSayWhereTheSettingIs(t *testing.T) {
+	text := "[\n  {\"id\": \"/web\"},\n  {\n    \"id\": \"/db\",\n    \"labels\": {" + single + "\n      \"日本\": \"\", \"flocker.volume.data\": \"../x\"}\n  }\n]"
+	var places []string
+	for _, f := range check.Check([]*check.Document{parse(t, text)}, &check.Context{}) {
+		places = append(places, fmt.Sprintf("%s %s %s:%d:%d %s", f.Rule, f.App, f.Source, f.Line, f.Column, f.Path))
+	}
+	want := []string{"label /db app.json:6:40 /labels/flocker.volume.data"}
+	if !slices.Equal(places, want) {
+		t.Errorf("got %q, want %q", places, want)
+	}
+}
+
+func TestAppsOfOneFileAreComparedWithEachOther(t *testing.T) {
+	one := labelled(single + `"flocker.volume.x": "path=x,name=same"`)
+	d := parse(t, `[`+one+`, `+strings.Replace(one, "/db", "/other", 1)+`]`)
+	var got []string
+	for _, f := range check.Check([]*check.Document{d}, &check.Context{}) {
+		got = append(got, f.App+" "+f.Rule)
+	}
+	if want := "/db dataset-shared, /other dataset-shared"; strings.Join(got, ", ") != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
+func FuzzCheckAndFix(f *testing.F) {
+	for _, cases := range ruleCases(&testing.T{}) {
+		for _, tc := range cases {
+			f.Add([]byte(tc.text))
+		}
+	}
+	f.Add([]byte(`{"id":"/g","apps":[{"id":"a","labels":{"flocker.volume.a":"a"},"labels":{}}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		d, err := check.Parse("fuzz", text)
+		if err != nil {
+			return
+		}
+		if string(d.Text()) != string(text) {
+			t.Errorf("got %q, want it as it was", d.Text())
+		}
+		check.Check([]*check.Document{d}, &check.Context{Running: d.Definitions})
+		mended, done, left, err := check.Fix(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !json.Valid(mended) {
+			t.Errorf("got %q, want JSON", mended)
+		}
+		if len(done) == 0 && string(mended) != string(text) {
+			t.Errorf("got %q, want what there was", mended)
+		}
+		for _, finding := range left {
+			if len(finding.Patch) > 0 {
+				t.Errorf("left %+v of %q", finding, mended)
+			}
+		}
+	})
+}

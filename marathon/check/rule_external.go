@@ -1,0 +1,220 @@
+package check
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/marathon"
+)
+
+func lookDocker(p *probe) {
+	if p.Pod || len(p.volumes) == 0 || p.app.Container == nil || p.app.Container.Docker == nil {
+		return
+	}
+	kind := p.app.Container.Type
+	if kind != "DOCKER" && kind != "" {
+		return
+	}
+	at := []string{"container", "type"}
+	says := "container.type is DOCKER"
+	if kind == "" {
+		says = "container.type is missing, and Marathon's default is DOCKER"
+	}
+	r := remedy{patch: p.set(text("MESOS"), at...)}
+	if docker, found := find(p.value, []string{"container", "docker"}); found {
+		for _, name := range []string{"parameters", "privileged", "network", "portMappings"} {
+			if child(docker, name) != nil {
+				r = remedy{text: `set container.type to "MESOS", and do without container.docker.` + name + ", which it does not know"}
+				break
+			}
+		}
+	}
+	p.find(pointer(at...), r, "%s", says)
+}
+
+func lookPodVolume(p *probe) {
+	if !p.Pod {
+		return
+	}
+	for i, v := range p.pod.Declared {
+		if v.External != nil {
+			p.find(pointer("volumes", strconv.Itoa(i)), remedy{}, "the pod's volume %s is an external one", strconv.Quote(v.Name))
+		}
+	}
+}
+
+func lookPodLabels(p *probe) {
+	if !p.Pod || len(p.containers) < 2 {
+		return
+	}
+	for _, l := range listed(p.pod.Labels) {
+		rest, ours := strings.CutPrefix(l.Key, api.LabelPrefix)
+		if ours && !strings.Contains(rest, ".") {
+			p.find(pointer("labels", l.Key), remedy{}, "%s goes to all %d containers", l.Key, len(p.containers))
+		}
+	}
+}
+
+func lookExternalName(p *probe) {
+	p.external(func(n string, v marathon.ContainerVolume) {
+		option, want := "dvdi/driver", marathon.DVDIDriver
+		switch {
+		case v.External.Provider == "csi":
+			option, want = "pluginName", marathon.CSIPlugin
+		case v.External.Provider != "dvdi":
+			// Of an unknown provider nothing but its options can tell that it is ours.
+			if !strings.Contains(strings.ToLower(textOption(v, "dvdi/driver")+textOption(v, "pluginName")), "flocker") {
+				return
+			}
+			p.find(pointer("container", "volumes", n, "external", "provider"), remedy{text: "write dvdi or csi"},
+				"Marathon knows no provider %s", strconv.Quote(v.External.Provider))
+			return
+		}
+		name, _ := v.External.Options[option].(string)
+		if name == want || !isNearName(name, want) {
+			return
+		}
+		at := []string{"container", "volumes", n, "external", "options", option}
+		p.find(pointer(at...), remedy{text: "write " + want, patch: p.set(text(want), at...)}, "%s is %s, and Flocker's is %s",
+			option, strconv.Quote(name), want)
+	})
+}
+
+func textOption(v marathon.ContainerVolume, name string) string {
+	text, _ := v.External.Options[name].(string)
+	return text
+}
+
+// isNearName reports whether a driver's name was meant to be ours.
+func isNearName(name, want string) bool {
+	return near(bareKey(name), bareKey(want)) || near(bareKey(name), "flocker") || strings.Contains(bareKey(name), "flocker")
+}
+
+// eachOf calls f with the volumes of ours that have a form.
+func (w *workload) eachOf(form marathon.Form, f func(at []string, v marathon.ContainerVolume)) {
+	for _, one := range w.volumes {
+		if one.Form != form {
+			continue
+		}
+		at := tokensOf(one.at)
+		i, err := strconv.Atoi(last(at))
+		if err == nil && i < len(w.app.Container.Volumes) {
+			f(at, w.app.Container.Volumes[i])
+		}
+	}
+}
+
+func lookFeature(p *probe) {
+	if p.context.Features == nil || slices.Contains(p.context.Features, "external_volumes") {
+		return
+	}
+	p.external(func(n string, _ marathon.ContainerVolume) {
+		p.find(pointer("container", "volumes", n), remedy{}, "Marathon runs without the feature external_volumes")
+	})
+}
+
+func lookDVDIMode(p *probe) {
+	p.eachOf(marathon.FormDVDI, func(at []string, v marathon.ContainerVolume) {
+		if v.Mode != "RW" {
+			p.find(pointer(append(at, "mode")...), remedy{}, "mode is %s", strconv.Quote(v.Mode))
+		}
+	})
+}
+
+func lookDVDIShared(p *probe) {
+	p.eachOf(marathon.FormDVDI, func(at []string, v marathon.ContainerVolume) {
+		if v.External.Shared {
+			at = append(at, "external", "shared")
+			p.find(pointer(at...), remedy{patch: p.remove(at...)}, "the volume %s is shared", v.External.Name)
+		}
+	})
+}
+
+// optionName is what Marathon takes for the name of an option.
+var optionName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9._:]*[A-Za-z0-9])?$`)
+
+func lookDVDIOptions(p *probe) {
+	p.eachOf(marathon.FormDVDI, func(at []string, v marathon.ContainerVolume) {
+		for _, name := range slices.Sorted(maps.Keys(v.External.Options)) {
+			p.lookOption(append(slices.Clone(at), "external", "options", name), name, v)
+		}
+		if v.External.Size != nil && *v.External.Size <= 0 {
+			p.find(pointer(append(at, "external", "size")...), remedy{text: "write the size in GiB, as in \"size\": 20"}, "size is %d", *v.External.Size)
+		}
+	})
+}
+
+func (p *probe) lookOption(at []string, name string, v marathon.ContainerVolume) {
+	prefix, rest, _ := strings.Cut(name, "/")
+	if !strings.Contains(name, "/") {
+		rest = name
+	}
+	value, isText := v.External.Options[name].(string)
+	understood := func(option string) error {
+		_, _, err := api.ParseDVDOptions(name, v.External.Name, []string{option + "=" + strings.TrimSpace(value)})
+		return err
+	}
+	r := remedy{}
+	if prefix != "dvdi" && isText && understood(rest) == nil {
+		r = remedy{text: "write dvdi/" + rest, patch: p.rename("dvdi/"+rest, at...)}
+	}
+	switch {
+	case !isText:
+		p.find(pointer(at...), remedy{text: "write a text"}, "the value of %s is no text", name)
+	case !optionName.MatchString(name):
+		p.find(pointer(at...), r, "Marathon refuses the option %s: its name has no prefix, as in dvdi/size", strconv.Quote(name))
+	case prefix != "dvdi":
+		p.as(Warning).find(pointer(at...), r, "the option %s is dropped", name)
+	case rest == "driver":
+	case rest == "size" && v.External.Size != nil:
+		p.as(Warning).find(pointer(at...), remedy{text: "remove it", patch: p.remove(at...)},
+			"dvdi/size has no effect: external.size, %d, is what counts", *v.External.Size)
+	default:
+		if err := understood(rest); err != nil {
+			p.find(pointer(at...), remedy{}, "%v", err)
+		}
+	}
+}
+
+func lookCSIAccess(p *probe) {
+	p.eachOf(marathon.FormCSI, func(at []string, v marathon.ContainerVolume) {
+		at = append(at, "external", "options", "capability")
+		capability, _ := v.External.Options["capability"].(map[string]any)
+		mode, _ := capability["accessMode"].(string)
+		kind, _ := capability["accessType"].(string)
+		field := func(name string) []string { return append(slices.Clone(at), name) }
+		readOnly := strings.EqualFold(v.Mode, "RO")
+		writer := remedy{patch: p.set(text("SINGLE_NODE_WRITER"), field("accessMode")...)}
+		switch {
+		case mode == "SINGLE_NODE_WRITER", mode == "SINGLE_NODE_READER_ONLY" && readOnly:
+		case mode == "SINGLE_NODE_READER_ONLY":
+			p.find(pointer(field("accessMode")...), remedy{text: "write \"mode\": \"RO\", or \"accessMode\": \"SINGLE_NODE_WRITER\""},
+				"accessMode is SINGLE_NODE_READER_ONLY, and mode is %s", strconv.Quote(v.Mode))
+		case mode == "":
+			p.find(pointer(field("accessMode")...), writer, "accessMode is missing")
+		default:
+			p.find(pointer(field("accessMode")...), writer, "accessMode is %s, and a volume of Flocker's is on one machine at a time", mode)
+		}
+		if kind != "mount" {
+			says := "accessType is " + kind
+			if kind == "" {
+				says = "accessType is missing"
+			}
+			p.find(pointer(field("accessType")...), remedy{patch: p.set(text("mount"), field("accessType")...)}, "%s", says)
+		}
+	})
+}
+
+func lookCSISecrets(p *probe) {
+	p.eachOf(marathon.FormCSI, func(at []string, v marathon.ContainerVolume) {
+		for _, name := range []string{"nodeStageSecret", "nodePublishSecret"} {
+			if secrets, _ := v.External.Options[name].(map[string]any); len(secrets) > 0 {
+				p.find(pointer(append(slices.Clone(at), "external", "options", name)...), remedy{}, "%s is given", name)
+			}
+		}
+	})
+}

@@ -1,0 +1,100 @@
+package double
+
+import (
+	"net/http"
+	"time"
+)
+
+// stream is somebody who follows the events.
+type stream struct {
+	events chan []byte
+	gone   chan struct{}
+}
+
+// tell sends an event to all who follow them. Who has not taken too many is cut
+// off. The caller has the mutex.
+func (d *Double) tell(kind string, fields map[string]any) {
+	fields["eventType"] = kind
+	fields["timestamp"] = time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
+	frame := []byte("event: " + kind + "\r\ndata: " + string(must(fields)) + "\r\n\r\n")
+	times := 1
+	if d.filter != nil {
+		times = d.filter(kind)
+	}
+	for range times {
+		d.send(frame)
+	}
+}
+
+func (d *Double) send(frame []byte) {
+	for s := range d.streams {
+		select {
+		case s.events <- frame:
+		default:
+			d.end(s)
+		}
+	}
+}
+
+// Tell sends an event that nothing has caused.
+func (d *Double) Tell(kind string, fields map[string]any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tell(kind, fields)
+}
+
+func (d *Double) end(s *stream) {
+	delete(d.streams, s)
+	close(s.gone)
+}
+
+// closeStreams ends all streams. The caller has the mutex.
+func (d *Double) closeStreams() {
+	for s := range d.streams {
+		d.end(s)
+	}
+}
+
+// serveEvents serves the stream of events.
+func (d *Double) serveEvents(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Accept") != "text/event-stream" { // the whole of it, as the servlet compares it
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream;charset=utf-8")
+	w.WriteHeader(http.StatusOK)
+	s := &stream{events: make(chan []byte, d.opts.Outstanding), gone: make(chan struct{})}
+	d.mu.Lock()
+	d.streams[s] = true
+	d.tell("event_stream_attached", map[string]any{"remoteAddress": r.RemoteAddr})
+	d.announce()
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.streams[s] {
+			d.end(s)
+		}
+		d.announce()
+	}()
+	beat := time.NewTicker(d.opts.Heartbeat)
+	defer beat.Stop()
+	rc := http.NewResponseController(w)
+	for {
+		frame := []byte("\r\n")
+		select {
+		case frame = <-s.events:
+		case <-beat.C:
+		case <-s.gone:
+			return
+		case <-r.Context().Done():
+			return
+		}
+		if _, err := w.Write(frame); err != nil {
+			return
+		}
+		if rc.Flush() != nil {
+			return
+		}
+	}
+}
