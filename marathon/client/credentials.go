@@ -3,14 +3,9 @@ package client
 import (
 	"bytes"
 	"context"
-	"crypto"
-	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +14,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // credentials say who asks.
@@ -144,17 +141,9 @@ func readServiceAccount(file string) (*serviceAccount, *rsa.PrivateKey, error) {
 	if err := json.Unmarshal(text, &account); err != nil || account.UID == "" || account.Scheme != "RS256" {
 		return nil, nil, fmt.Errorf("read the service account: %s must have uid, private_key and the scheme RS256", file)
 	}
-	block, _ := pem.Decode([]byte(account.PrivateKey))
-	if block == nil {
-		return nil, nil, fmt.Errorf("read the service account: the private_key in %s is not PEM", file)
-	}
-	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
-		return &account, key, nil
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	key, ok := parsed.(*rsa.PrivateKey)
-	if err != nil || !ok {
-		return nil, nil, fmt.Errorf("read the service account: the private_key in %s is not an RSA key", file)
+	key, err := jwt.ParseRSAPrivateKeyFromPEM([]byte(account.PrivateKey))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the service account: the private_key in %s: %w", file, err)
 	}
 	return &account, key, nil
 }
@@ -169,26 +158,11 @@ func signed(file string, now func() time.Time) func() (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		proof, err := sign(key, map[string]any{"uid": account.UID, "exp": now().Add(proofLife).Unix()})
+		claims := jwt.MapClaims{"uid": account.UID, "exp": now().Add(proofLife).Unix()}
+		proof, err := jwt.NewWithClaims(jwt.SigningMethodRS256, claims).SignedString(key)
 		if err != nil {
 			return nil, fmt.Errorf("sign as service account %s: %w", account.UID, err)
 		}
 		return map[string]string{"uid": account.UID, "token": proof}, nil
 	}
-}
-
-// sign makes a JSON Web Token (RFC 7519) of claims, by RS256. That is all that is
-// needed of these: they are read elsewhere.
-func sign(key *rsa.PrivateKey, claims any) (string, error) {
-	body, err := json.Marshal(claims)
-	if err != nil {
-		return "", err
-	}
-	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString(body)
-	sum := sha256.Sum256([]byte(text))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
-	if err != nil {
-		return "", err
-	}
-	return text + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
