@@ -33,22 +33,27 @@ func run(image string, dev host.Device, fs, writable, path string) error {
 	if err != nil {
 		return err
 	}
-	view, err := root.MakeMountPoint("volume.ro")
-	if err != nil {
-		return err
-	}
+	views := map[string]func(source, target string) error{"volume.ro": host.BindReadOnly, "volume.member": host.Bind}
 	if err := up(dev, fs, target); err != nil {
 		return err
 	}
-	if _, bound, err := host.Mounted(view); err != nil || !bound {
-		if err := host.BindReadOnly(target, view); err != nil {
+	targets := []string{target} // the volume's own comes last when they are unmounted
+	for name, bind := range views {
+		view, err := root.MakeMountPoint(name)
+		if err != nil {
 			return err
 		}
+		if _, bound, err := host.Mounted(view); err != nil || !bound {
+			if err := bind(target, view); err != nil {
+				return err
+			}
+		}
+		targets = append([]string{view}, targets...)
 	}
 	if err := grow(image, dev, target); err != nil {
 		return err
 	}
-	for _, target := range []string{view, target} {
+	for _, target := range targets {
 		if err := host.Unmount(target); err != nil {
 			return err
 		}
