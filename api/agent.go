@@ -27,6 +27,7 @@ type Hello struct {
 	Instance string `json:"instance"`
 	Backend  string `json:"backend"`
 	Version  string `json:"version"`
+	Zone     string `json:"zone,omitempty"` // that the machine is in
 	// AllocationUnit is the backend's, in bytes; Capabilities are of
 	// CapabilityGrow and its like.
 	AllocationUnit int64    `json:"allocation_unit,omitempty"`

@@ -56,4 +56,5 @@ const (
 	CapabilityWitness = "witness" // tell whether a silent machine can still write
 	CapabilityGuard   = "guard"   // refuse who comes with a token of the past
 	CapabilityStop    = "stop"    // stop machines
+	CapabilityZones   = "zones"   // none, but a bound: attach volumes in their zone alone
 )

@@ -100,6 +100,9 @@ type Volume struct {
 	ID      string `json:"id"`
 	Backend string `json:"backend"`
 	Size    int64  `json:"size"` // as made or grown, after rounding up to the allocation unit
+	// Zone is the one whose nodes alone can attach it, "" where it can be attached
+	// everywhere, or that is not known.
+	Zone string `json:"zone,omitempty"`
 }
 
 // Name returns the name that people use, "" if the dataset has none.

@@ -12,6 +12,7 @@ type Node struct {
 	Instance string `json:"instance"` // what the backend calls the machine
 	Backend  string `json:"backend"`
 	Version  string `json:"version"`
+	Zone     string `json:"zone,omitempty"` // that the machine is in, "" where that is not known
 	// AllocationUnit is the backend's, in bytes; Capabilities are of
 	// CapabilityGrow and its like.
 	AllocationUnit int64    `json:"allocation_unit,omitempty"`

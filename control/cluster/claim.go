@@ -89,13 +89,16 @@ func (c Claim) claim(s *State, d *api.Dataset) (Outcome, error) {
 		return Outcome{}, api.Errorf(api.CodeConflict, "dataset %s is %s, whose instances have their volumes to themselves: "+
 			"ask for a volume of another name, or for %s with each", nameOf(d), m, m.Set)
 	}
-	if d.HeldBy(c.Node) || d.AwaitedBy(c.Node) && (!c.Preempt || preempts(d, c.Node)) {
+	if d.HeldBy(c.Node) || d.AwaitedBy(c.Node) && !s.apart(d, c.Node) && (!c.Preempt || preempts(d, c.Node)) {
 		if d.Reclaim == nil {
 			return Outcome{Dataset: d}, nil
 		}
 		d = s.draft(d)
 		d.Reclaim = nil // it is wanted again
 		return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
+	}
+	if err := s.checkZone(d, c.Node); err != nil {
+		return Outcome{}, err
 	}
 	if err := s.checkDraining(c.Node); err != nil {
 		return Outcome{}, err

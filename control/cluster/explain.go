@@ -100,8 +100,8 @@ func (e *explanation) explain() Status {
 // unheld explains a dataset that no node holds.
 func (e *explanation) unheld() Status {
 	if e.d.Deleted {
-		e.say("%s was deleted, but no node could be asked to destroy its volume %s. "+
-			"Delete it again when the agent of a node is connected.", e.name(), e.volume())
+		e.say("%s was deleted, but no node%s could be asked to destroy its volume %s. "+
+			"Delete it again when the agent of a node%s is connected.", e.name(), e.inZone(), e.volume(), e.inZone())
 		return StatusDeleting
 	}
 	switch {
@@ -117,7 +117,8 @@ func (e *explanation) unheld() Status {
 	e.failure()
 	e.leased(false)
 	e.reclaimed()
-	e.say("The first node that asks for it gets it.")
+	e.say("The first node%s that asks for it gets it.", e.inZone())
+	e.keptInZone()
 	return StatusDetached
 }
 
@@ -144,6 +145,9 @@ func (e *explanation) place(holder *api.Node) {
 		return
 	}
 	since := e.at(e.st.Since)
+	if e.outside(holder) {
+		return
+	}
 	switch e.st.Phase {
 	case api.PhaseMounted:
 		e.say("%s is mounted on %s at %s %s.", name, on, e.st.Path, since)
@@ -336,8 +340,12 @@ func (e *explanation) queue() (waiting bool) {
 	default:
 		e.say("It is waited for by %s%s, in this order.", strings.Join(texts, ", "), rest)
 	}
-	if e.moving() {
+	switch {
+	case e.moving():
 		e.say("A user has moved it to %s.", e.nodeName(e.d.Primary))
+	case e.strayed():
+		e.say("A user has put it on %s, which is in zone %s: it can never be there. Move it to a node of zone %s.",
+			e.nodeName(e.d.Primary), e.node(e.d.Primary).Zone, e.d.Volume.Zone)
 	}
 	return len(texts) > 0 || e.moving()
 }
@@ -394,7 +402,7 @@ func (e *explanation) silence(holder string) {
 		what = "it may still be writing, so the volume is not destroyed"
 	}
 	if wantedElsewhere(e.d) {
-		e.say("No other node with the same storage system is there to keep %s from writing, and until then %s.", holder, what)
+		e.say("No other node%s with the same storage system is there to keep %s from writing, and until then %s.", e.inZone(), holder, what)
 		return
 	}
 	e.say("While %s is silent %s. That goes on when its agent is back: start it, or see to the machine. "+
@@ -453,6 +461,11 @@ func (e *explanation) next() api.NodeID {
 
 // moving reports whether a user has moved it to a node that does not hold it.
 func (e *explanation) moving() bool {
+	return e.away() && !e.apart(e.d.Primary)
+}
+
+// away reports whether a user has put it on a node that does not hold it.
+func (e *explanation) away() bool {
 	return !e.d.Deleted && e.d.Pinned && !e.d.HeldBy(e.d.Primary) && !e.d.AwaitedBy(e.d.Primary)
 }
 

@@ -45,6 +45,7 @@ func (s *State) ExplainWaiting(name string, node api.NodeID, consumer string, no
 	e.say("It waits for %s of the volume set %s %s, at place %d of the queue.", which, name, e.at(w.Since), place)
 	used := 0
 	const shown = 3
+	e.otherZones(s, name, w)
 	for d := range s.Members(name) {
 		u := d.Member.User
 		if u == nil || w.Index != nil && *w.Index != d.Member.Index {

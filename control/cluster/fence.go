@@ -53,7 +53,7 @@ func (s *State) fenceBy(d *api.Dataset, holder *api.Node, at time.Time) *api.Fen
 	}
 	if old := d.Fence; old != nil {
 		fence.Since, fence.Begun = old.Since, old.Begun
-		if n := s.Node(old.Node); n != nil && n.Connected {
+		if n := s.Node(old.Node); n != nil && n.Connected && seesAsHolder(n, d.Volume, holder) {
 			fence.Node = n.ID
 		}
 		if fence.Begun { // what was found out then still holds, or was decided
@@ -77,10 +77,11 @@ func (s *State) fenceBy(d *api.Dataset, holder *api.Node, at time.Time) *api.Fen
 }
 
 // fencer chooses who fences the holder of a dataset: who gets it next, else
-// anybody with the same storage system.
+// anybody with the same storage system, and where volumes are bound to zones in
+// the zone of this one: who cannot see a volume would vouch that nobody writes to it.
 func (s *State) fencer(d *api.Dataset, holder *api.Node) api.NodeID {
 	able := func(n *api.Node) bool {
-		return n != nil && n.Connected && n.ID != holder.ID && n.Backend == holder.Backend
+		return n != nil && n.Connected && n.ID != holder.ID && n.Backend == holder.Backend && seesAsHolder(n, d.Volume, holder)
 	}
 	for _, w := range d.Waiting {
 		if able(s.Node(w.Node)) {

@@ -30,6 +30,8 @@ type world struct {
 	nextID   int
 	seen     map[string]int // what has happened, to see that the model gets anywhere
 
+	zones *modelZones // nil where volumes can be attached everywhere
+
 	changes    int                        // commands that changed something
 	containers map[string]*modelContainer // that use members of volume sets
 }
@@ -88,6 +90,9 @@ func (w *world) apply(cmd cluster.Command) (cluster.Outcome, error) {
 	next.Put(out.Changes...)
 	next.SetRevision(w.s.Revision() + 1)
 	w.count(w.s, next)
+	if err := checkZones(w.s, next); err != nil {
+		w.t.Fatalf("%T: %v", cmd, err)
+	}
 	if err := checkStep(w.s, next); err != nil {
 		w.t.Fatalf("%T: %v", cmd, err)
 	}
@@ -177,6 +182,9 @@ func (w *world) attach(a *modelAgent, id api.DatasetID, epoch uint64) (ok bool) 
 		w.seen["refused by the storage"]++
 		return false
 	}
+	if !w.zones.admits(w, a, id) {
+		return false
+	}
 	by, some := w.attached[id]
 	if some && by.node != a.node {
 		w.t.Fatalf("dataset %s is attached to %+v and now to %s", id, by, a.node)
@@ -197,6 +205,9 @@ func (w *world) fence(a *modelAgent, d *api.Dataset) {
 		}})
 	}
 	by, some := w.attached[d.ID]
+	if !w.zones.shows(a, d.ID) {
+		some = false // to this node the storage system has no such volume
+	}
 	writable := some && by.node == f.Holder && by.live
 	switch {
 	case !f.Begun && writable && !f.Vouched:
@@ -240,7 +251,7 @@ func (w *world) connect(a *modelAgent, answered bool) {
 		return
 	}
 	out, err := w.apply(cluster.NodeConnect{At: w.now, Node: a.node, Address: "192.0.2.1",
-		Hello: api.Hello{Hostname: "host-" + string(a.node), Agent: a.identity, Era: "era-" + string(a.node), Capabilities: a.capabilities()}})
+		Hello: api.Hello{Hostname: "host-" + string(a.node), Agent: a.identity, Era: "era-" + string(a.node), Zone: w.zones.tells(a.node), Capabilities: append(a.capabilities(), w.zones.capabilities(a.node)...)}})
 	if err != nil {
 		w.t.Fatalf("a restarted agent was refused: %v", err)
 	}
@@ -308,7 +319,7 @@ func (w *world) step(a *modelAgent, id api.DatasetID) {
 		w.grow(a, d)
 		w.serve(a, d)
 		w.report(a, d, api.DatasetReport{State: api.DatasetState{Phase: api.PhaseMounted},
-			Volume: &api.Volume{ID: "vol-" + string(id), Backend: "model", Size: w.sizes[id]}})
+			Volume: w.volume(a, id)})
 	case attached && w.inUse(a.node, id): // it cannot be unmounted
 		w.reclaim(a, id)
 	case attached && (d == nil || !a.wants[id] || !usable || d.Deleted || yields):
@@ -350,8 +361,13 @@ func (w *world) keep(a *modelAgent, d *api.Dataset) {
 	}
 	if d.Volume == nil {
 		w.report(a, d, api.DatasetReport{State: api.DatasetState{Phase: api.PhaseMounted},
-			Volume: &api.Volume{ID: "vol-" + string(d.ID), Backend: "model", Size: w.sizes[d.ID]}})
+			Volume: w.volume(a, d.ID)})
 	}
+}
+
+// volume is what an agent has registered of a dataset.
+func (w *world) volume(a *modelAgent, id api.DatasetID) *api.Volume {
+	return &api.Volume{ID: "vol-" + string(id), Backend: "model", Size: w.sizes[id], Zone: w.zones.ofVolume(a, id)}
 }
 
 func (w *world) report(a *modelAgent, d *api.Dataset, r api.DatasetReport) {
@@ -647,6 +663,7 @@ func (w *world) settle() {
 			waiting[d.ID] = append(waiting[d.ID], waiter.Node)
 		}
 	}
+	w.zones.tellAll()
 	for _, a := range w.agents {
 		w.dead[a.node] = false
 		w.connect(a, true)
@@ -696,11 +713,11 @@ func (w *world) settle() {
 		if d.Deleted {
 			continue
 		}
-		if d.Pinned && w.agents[d.Primary] != nil && !d.HeldBy(d.Primary) {
+		if d.Pinned && w.agents[d.Primary] != nil && !d.HeldBy(d.Primary) && !w.zones.apart(d.Primary, d.ID) {
 			w.t.Fatalf("dataset %s was put on node %s, and %+v holds it", d.ID, d.Primary, d.Holder)
 		}
 		for _, node := range waiting[d.ID] {
-			if !slices.Contains(turns[d.ID], node) {
+			if !slices.Contains(turns[d.ID], node) && !w.zones.apart(node, d.ID) {
 				w.t.Fatalf("node %s waited for dataset %s and never had its turn: %v", node, d.ID, turns[d.ID])
 			}
 		}
@@ -719,6 +736,11 @@ func TestNoTwoAgentsThatFollowTheProtocolAttachADatasetAtOnce(t *testing.T) {
 // number of them.
 func liveThroughAll(t *testing.T, actions func(*world) map[string]func(*rapid.T), events []string) {
 	t.Helper()
+	playAll(t, events, func(t *rapid.T, seen map[string]int) { liveThrough(t, actions, seen) })
+}
+
+func playAll(t *testing.T, events []string, play func(*rapid.T, map[string]int)) {
+	t.Helper()
 	seen := map[string]int{}
 	defer func() { t.Logf("in all worlds: %v", seen) }()
 	missing := func() []string {
@@ -726,7 +748,7 @@ func liveThroughAll(t *testing.T, actions func(*world) map[string]func(*rapid.T)
 	}
 	// What is rare takes some worlds more to happen.
 	for rounds := 0; rounds == 0 || rounds < 20 && len(missing()) > 0; rounds++ {
-		rapid.Check(t, func(t *rapid.T) { liveThrough(t, actions, seen) })
+		rapid.Check(t, func(t *rapid.T) { play(t, seen) })
 	}
 	if m := missing(); len(m) > 0 {
 		t.Errorf("no dataset was ever %s: the model gets nowhere", strings.Join(m, ", "))
@@ -735,10 +757,15 @@ func liveThroughAll(t *testing.T, actions func(*world) map[string]func(*rapid.T)
 
 // liveThrough plays one world.
 func liveThrough(t *rapid.T, actions func(*world) map[string]func(*rapid.T), seen map[string]int) {
+	liveIn(t, nil, actions, seen)
+}
+
+// liveIn plays one world in which volumes may be bound to zones.
+func liveIn(t *rapid.T, zones *modelZones, actions func(*world) map[string]func(*rapid.T), seen map[string]int) {
 	w := &world{
 		t: t, s: cluster.New(), now: time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC),
 		agents: map[api.NodeID]*modelAgent{}, attached: map[api.DatasetID]attachment{}, sealed: map[api.DatasetID]uint64{}, sizes: map[api.DatasetID]int64{},
-		dead: map[api.NodeID]bool{}, seen: seen, containers: map[string]*modelContainer{},
+		dead: map[api.NodeID]bool{}, seen: seen, containers: map[string]*modelContainer{}, zones: zones,
 	}
 	for _, node := range modelNodes[:3] {
 		w.agents[node] = newModelAgent(node)

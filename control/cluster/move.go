@@ -28,6 +28,11 @@ func (c Move) Apply(s *State) (Outcome, error) {
 	if c.Primary == "" || settled {
 		return Outcome{Dataset: d}, nil
 	}
+	if s.shutOut(d, c.Primary) {
+		n := s.Node(c.Primary)
+		return Outcome{}, zoneErrorf("volume %s is in zone %s, and %s in zone %s, where it can never be attached: choose a node of zone %s",
+			nameOf(d), d.Volume.Zone, n.Name(), n.Zone, d.Volume.Zone)
+	}
 	if err := s.checkDraining(c.Primary); err != nil {
 		return Outcome{}, err
 	}

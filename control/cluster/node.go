@@ -38,7 +38,7 @@ func (c NodeConnect) Apply(s *State) (Outcome, error) {
 	}
 	n.Hostname, n.Address = c.Hello.Hostname, c.Address
 	n.Era, n.Agent, n.Instance = strings.ToLower(c.Hello.Era), c.Hello.Agent, c.Hello.Instance
-	n.Backend, n.Version = c.Hello.Backend, c.Hello.Version
+	n.Backend, n.Version, n.Zone = c.Hello.Backend, c.Hello.Version, c.Hello.Zone
 	n.AllocationUnit, n.Capabilities, n.CertificateExpires = c.Hello.AllocationUnit, c.Hello.Capabilities, c.Hello.CertificateExpires
 	n.Stream++
 	n.Connected, n.Replica = true, c.Replica
@@ -49,6 +49,7 @@ func (c NodeConnect) check() error {
 	for _, text := range []struct{ field, value string }{
 		{"hostname", c.Hello.Hostname}, {"era", c.Hello.Era}, {"agent", c.Hello.Agent},
 		{"instance", c.Hello.Instance}, {"backend", c.Hello.Backend}, {"version", c.Hello.Version},
+		{"zone", c.Hello.Zone},
 	} {
 		if len(text.value) > maxText {
 			return api.FieldErrorf(text.field, "has %d bytes, more than the %d that are allowed", len(text.value), maxText)

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"time"
@@ -103,8 +104,8 @@ func withdrawal(r api.DatasetReport) bool {
 func checkEffects(d *api.Dataset, r api.DatasetReport) error {
 	if v := r.Volume; v != nil {
 		switch {
-		case v.ID == "" || len(v.ID) > maxText || len(v.Backend) > maxText:
-			return api.FieldErrorf("volume", "needs an id and a backend of at most %d bytes", maxText)
+		case v.ID == "" || len(v.ID) > maxText || len(v.Backend) > maxText || len(v.Zone) > maxText:
+			return api.FieldErrorf("volume", "needs an id and a backend, and has a zone, of at most %d bytes", maxText)
 		case d.Volume != nil && (d.Volume.ID != v.ID || d.Volume.Backend != v.Backend):
 			return &api.Error{Code: api.CodeConflict, Field: "volume", Message: "dataset " + string(d.ID) +
 				" has the volume " + d.Volume.ID + " of backend " + d.Volume.Backend +
@@ -133,12 +134,12 @@ func (c Report) accept(s *State, d *api.Dataset, r api.DatasetReport) []Change {
 	var changes []Change
 	st := r.State
 	st.Node = c.Node
-	// A volume that has grown is registered with its new size.
-	if registers := r.Volume != nil && (d.Volume == nil || d.Volume.Size < r.Volume.Size); registers || r.Release || r.Destroyed {
+	registered := register(d.Volume, r.Volume)
+	if registered != nil || r.Release || r.Destroyed {
 		d = s.draft(d)
-		if registers {
-			v := *r.Volume
-			d.Volume = &v
+		if registered != nil {
+			d.Volume = registered
+			s.settleInZone(d)
 		}
 		switch {
 		case r.Destroyed:
@@ -159,4 +160,22 @@ func (c Report) accept(s *State, d *api.Dataset, r api.DatasetReport) []Change {
 		changes = append(changes, putState(&st))
 	}
 	return changes
+}
+
+// register returns the volume as it is known after a report, nil where it is known
+// as that already: one that has grown has a new size. In which zone it is the
+// storage system says, also after operators have given the zone another name; who
+// says nothing does not know.
+func register(old, reported *api.Volume) *api.Volume {
+	if reported == nil {
+		return nil
+	}
+	v := *reported
+	if old != nil {
+		v.Zone = cmp.Or(v.Zone, old.Zone)
+		if v == *old {
+			return nil
+		}
+	}
+	return &v
 }

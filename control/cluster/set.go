@@ -106,6 +106,9 @@ func (c ClaimMember) Apply(s *State) (Outcome, error) {
 	}
 	b := newBatch(s)
 	consumer := api.RootConsumer(c.Consumer)
+	if err := c.checkZone(s, consumer); err != nil {
+		return Outcome{}, err
+	}
 	if d := s.memberOf(c.Find.Name, c.Node, consumer); d != nil {
 		if c.Index != nil && *c.Index != d.Member.Index {
 			return Outcome{}, api.Errorf(api.CodeConflict, "consumer %s has %s, not member %d", consumer, d.Member, *c.Index)
@@ -173,6 +176,19 @@ func (c ClaimMember) check(s *State) error {
 		}
 	}
 	return nil
+}
+
+// checkZone refuses a claim of the one member that will do, where that can never be
+// in the node's zone.
+func (c ClaimMember) checkZone(s *State, consumer string) error {
+	d := s.memberOf(c.Find.Name, c.Node, consumer)
+	if c.Index != nil {
+		d = s.memberAt(c.Find.Name, *c.Index)
+	}
+	if d == nil || d.HeldBy(c.Node) {
+		return nil
+	}
+	return s.checkZone(d, c.Node)
 }
 
 func (c ClaimMember) checkEach(s *State) error {

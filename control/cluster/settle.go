@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -131,7 +132,7 @@ func (s *State) choose(set *api.VolumeSet, w api.SetWaiter) *api.Dataset {
 		}
 		if !s.unused(d) {
 			used++
-			if w.Instance != "" && d.Member.User.Instance == w.Instance && s.there(d.Member.User.Node) {
+			if w.Instance != "" && d.Member.User.Instance == w.Instance && s.there(d.Member.User.Node) && !s.shutOut(d, w.Node) {
 				return nil // what its predecessor leaves behind in a moment
 			}
 			continue
@@ -154,7 +155,7 @@ func (s *State) choose(set *api.VolumeSet, w api.SetWaiter) *api.Dataset {
 // chooseOnly returns the one member that will do, if it can be had.
 func (s *State) chooseOnly(set string, w api.SetWaiter) *api.Dataset {
 	if w.ID != "" {
-		if d := s.Dataset(w.ID); s.unused(d) {
+		if d := s.Dataset(w.ID); s.unused(d) && !s.shutOut(d, w.Node) {
 			return d
 		}
 		return nil
@@ -163,7 +164,7 @@ func (s *State) chooseOnly(set string, w api.SetWaiter) *api.Dataset {
 		if d.Member.Index != *w.Index {
 			continue
 		}
-		if s.unused(d) {
+		if s.unused(d) && !s.shutOut(d, w.Node) {
 			return d
 		}
 		return nil
@@ -206,6 +207,9 @@ func (s *State) unused(d *api.Dataset) bool {
 // rank says how soon a waiter can have a member that is nobody's. Above the count
 // there are members only for the instances that had them.
 func (s *State) rank(d *api.Dataset, w api.SetWaiter, limit int) rank {
+	if s.shutOut(d, w.Node) {
+		return rankNone
+	}
 	last := d.Member.Last
 	if d.Member.User != nil { // of a lost node
 		last = d.Member.User.Instance
@@ -257,34 +261,42 @@ func (s *State) toNode(d *api.Dataset, node api.NodeID, at time.Time) {
 }
 
 // sought returns the members of a set that are to be marked as sought, or no longer:
-// as many as there are waiters that others than the lost ones cannot serve.
+// as many as there are waiters that others than the lost ones cannot serve, each for
+// one that can have it in its zone.
 func (s *State) sought(set string, waiting []api.SetWaiter) []*api.Dataset {
 	if marked, _ := s.marked.Get(set); marked == 0 && len(waiting) == 0 {
 		return nil
 	}
 	var wrong []*api.Dataset
-	others := 0
-	only := map[int]bool{}
-	for _, w := range waiting {
-		if w.Index != nil {
-			only[*w.Index] = true
-		} else {
-			others++
-		}
-	}
+	unserved := slices.Clone(waiting)
 	for d := range s.Members(set) {
 		u := d.Member.User
-		lost := u != nil && !s.there(u.Node) && d.HeldBy(u.Node)
-		seek := lost && only[d.Member.Index]
-		if lost && !seek && others > 0 {
-			seek = true
-			others--
+		seek := false
+		if u != nil && !s.there(u.Node) && d.HeldBy(u.Node) {
+			seek = s.seeker(d, &unserved)
 		}
 		if seek != d.Member.Sought {
 			wrong = append(wrong, d)
 		}
 	}
 	return wrong
+}
+
+// seeker reports whether one of the waiters that are left would have a lost node's
+// member, and takes it from them: who wants no other one before who would take any.
+func (s *State) seeker(d *api.Dataset, unserved *[]api.SetWaiter) bool {
+	for _, only := range []bool{true, false} {
+		i := slices.IndexFunc(*unserved, func(w api.SetWaiter) bool {
+			return (w.Index != nil) == only && (!only || *w.Index == d.Member.Index) && !s.apart(d, w.Node)
+		})
+		if i >= 0 {
+			if !only {
+				*unserved = slices.Delete(*unserved, i, i+1)
+			}
+			return true
+		}
+	}
+	return false
 }
 
 // newMember returns a member that does not exist yet, as a waiter wants it.

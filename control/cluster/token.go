@@ -57,14 +57,15 @@ func stopWaiting(d *api.Dataset, node api.NodeID) {
 // passOn gives a token that its holder has just given up, or that was taken
 // from it, to who comes next: the first that waits, else the node that a user
 // has moved the dataset to, else nobody. Who waits and has fallen silent since
-// asks again when it is back. That node may be the one which gives the token up:
+// asks again when it is back; who cannot have the volume in its zone is refused
+// when it asks again. That node may be the one which gives the token up:
 // a user has moved the dataset away and back. A deleted dataset is
 // assignDestruction's.
 func (s *State) passOn(d *api.Dataset, from api.NodeID, at time.Time) {
 	take(d)
 	d.Waiting = slices.DeleteFunc(d.Waiting, func(w api.Waiter) bool {
 		n := s.Node(w.Node)
-		return n != nil && n.Lost()
+		return n != nil && n.Lost() || s.apart(d, w.Node)
 	})
 	if len(d.Waiting) == 0 {
 		d.Waiting = nil
@@ -78,7 +79,7 @@ func (s *State) passOn(d *api.Dataset, from api.NodeID, at time.Time) {
 		}
 		// Else a user has moved it to Primary after next began to wait (a
 		// claim would have ended the pin): Primary's turn comes after next's.
-	case d.Pinned && (d.Primary != from || s.there(from)):
+	case d.Pinned && (d.Primary != from || s.there(from)) && !s.apart(d, d.Primary):
 		grant(d, d.Primary, at)
 	}
 }
@@ -133,24 +134,25 @@ func mayHaveVolume(d *api.Dataset, st *api.DatasetState) bool {
 
 // executor chooses who destroys a deleted dataset that nobody holds: the
 // primary or its last user if they are there, else anybody who is, else the
-// primary or last user when they come back.
+// primary or last user when they come back. Who cannot see the volume would take
+// it for gone.
 func (s *State) executor(d *api.Dataset, st *api.DatasetState) api.NodeID {
 	candidates := []api.NodeID{d.Primary}
 	if st != nil {
 		candidates = append(candidates, st.Node)
 	}
 	for _, id := range candidates {
-		if n := s.Node(id); n != nil && n.Connected {
+		if n := s.Node(id); n != nil && n.Connected && sees(n, d.Volume) {
 			return id
 		}
 	}
 	for n := range s.Nodes() {
-		if n.Connected {
+		if n.Connected && sees(n, d.Volume) {
 			return n.ID
 		}
 	}
 	for _, id := range candidates {
-		if s.Node(id) != nil {
+		if n := s.Node(id); n != nil && sees(n, d.Volume) {
 			return id
 		}
 	}

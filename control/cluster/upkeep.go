@@ -11,7 +11,8 @@ import (
 // Upkeep does what follows from the state and nobody has to ask for: it begins
 // and ends the fencing of lost holders, lets go of what users have put on nodes
 // that are being drained, gives back to nodes that have come back what users have
-// put there, and gives members of sets to who waits for them.
+// put there, has nobody wait for a volume of another zone, and gives members of sets to
+// who waits for them.
 type Upkeep struct {
 	At    time.Time
 	Limit int // of datasets, so that one commit can take it
@@ -46,6 +47,12 @@ func (s *State) upkeep(at time.Time, limit int) []Change {
 // kept returns what should become of a dataset by itself, nil if it is as it
 // should be.
 func (s *State) kept(old *api.Dataset, at time.Time) *api.Dataset {
+	if s.astray(old) {
+		d := s.draft(old)
+		s.sendHome(d)
+		d.Fence = s.fenceFor(d, at)
+		return d
+	}
 	fence := s.fenceFor(old, at)
 	unpin, home := s.leavesDrained(old), s.comesHome(old)
 	if sameFence(old.Fence, fence) && !unpin && !home {
@@ -67,7 +74,7 @@ func (s *State) kept(old *api.Dataset, at time.Time) *api.Dataset {
 // and is back.
 func (s *State) comesHome(d *api.Dataset) bool {
 	n := s.Node(d.Primary)
-	return d.Pinned && !d.Deleted && d.Holder == nil && n != nil && n.Connected && n.Draining.IsZero()
+	return d.Pinned && !d.Deleted && d.Holder == nil && n != nil && n.Connected && n.Draining.IsZero() && !s.apart(d, d.Primary)
 }
 
 // leavesDrained reports whether a user has put a dataset on a node that is

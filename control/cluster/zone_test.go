@@ -1,0 +1,297 @@
+package cluster_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/control/cluster"
+)
+
+// connectIn connects nodes of a zone, whose storage binds volumes to it.
+func (st *story) connectIn(zone string, nodes ...api.NodeID) {
+	st.Helper()
+	for _, node := range nodes {
+		st.do(cluster.NodeConnect{At: fenceTime, Node: node, Hello: api.Hello{
+			Agent: "agent-" + string(node), Era: "era", Instance: "i-" + string(node), Backend: "model", Hostname: string(node),
+			Zone: zone, Capabilities: []string{api.CapabilityZones},
+		}})
+	}
+}
+
+// say reports of the dataset as its holder does.
+func (st *story) say(node api.NodeID, r api.DatasetReport) {
+	st.Helper()
+	r.State.ID, r.State.Epoch = "d", st.dataset().Epoch
+	out := st.do(cluster.Report{At: fenceTime, Node: node, Stream: st.s.Node(node).Stream, Datasets: []api.DatasetReport{r}})
+	if refused := out.Refused["d"]; refused != nil {
+		st.Fatalf("the report was refused: %v", refused)
+	}
+}
+
+func (st *story) register(node api.NodeID, zone string) {
+	st.Helper()
+	st.say(node, api.DatasetReport{State: api.DatasetState{Phase: api.PhaseMounted}, Volume: &api.Volume{ID: "v", Backend: "model", Size: api.MinSize, Zone: zone}})
+}
+
+func (st *story) release(node api.NodeID) {
+	st.Helper()
+	st.say(node, api.DatasetReport{State: api.DatasetState{Phase: api.PhaseDetached}, Release: true})
+}
+
+func (st *story) claimErr(node api.NodeID) error {
+	st.Helper()
+	_, err := st.try(cluster.Claim{At: fenceTime, Node: node, Stream: st.s.Node(node).Stream, Find: &api.DatasetSpec{Name: "db"}, NewID: "e", DefaultSize: api.MinSize})
+	return err
+}
+
+func (st *story) why() string {
+	st.Helper()
+	_, why := cluster.Explain(st.dataset(), st.s.DatasetState("d"), nil, st.s.Node, nil, fenceTime)
+	return why
+}
+
+func TestClaimFromAnotherZoneIsRefusedWithTheRemedy(t *testing.T) {
+	st := newStory(t)
+	st.connectIn("east", "a", "a2")
+	st.connectIn("west", "b")
+	st.claim("a", false)
+	st.register("a", "east")
+	check := func() {
+		t.Helper()
+		err := st.claimErr("b")
+		const want = `zone: volume db is in zone east, and b in zone west, where it can never be attached: ` +
+			`keep the app in the volume's zone, by the constraint ["@zone", "IS", "east"]`
+		if !api.IsZoneError(err) || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	check() // while it is in use
+	st.release("a")
+	check() // while it is not
+	if why := st.why(); !strings.Contains(why, `The first node of zone east that asks for it gets it. A node of another zone is refused: keep its app there by the constraint ["@zone", "IS", "east"].`) {
+		t.Errorf("got %s", why)
+	}
+	if d := st.claim("a2", false); !d.HeldBy("a2") {
+		t.Errorf("got %+v, want another node of the zone to get it", d.Holder)
+	}
+	_, err := st.try(cluster.Move{At: fenceTime, ID: "d", Primary: "b"})
+	if !api.IsZoneError(err) || !strings.Contains(err.Error(), "choose a node of zone east") {
+		t.Errorf("got %v, want the move to be refused", err)
+	}
+}
+
+func TestWhoWaitedInAnotherZoneIsSentHomeWhenTheZoneBecomesKnown(t *testing.T) {
+	st := newStory(t)
+	st.connectIn("east", "a", "a2")
+	st.connectIn("west", "b")
+	st.claim("a", false)
+	for _, node := range []api.NodeID{"b", "a2"} {
+		if d := st.claim(node, false); !d.AwaitedBy(node) {
+			t.Fatalf("got %+v, want %s to wait: nobody knows where the volume will be", d, node)
+		}
+	}
+	st.register("a", "east")
+	if d := st.dataset(); d.AwaitedBy("b") || !d.AwaitedBy("a2") {
+		t.Errorf("got %v, want a2 alone to wait", d.Waiting)
+	}
+	if err := st.claimErr("b"); !api.IsZoneError(err) {
+		t.Errorf("got %v", err)
+	}
+	st.release("a")
+	if d := st.dataset(); !d.HeldBy("a2") {
+		t.Errorf("got %+v, want a2 to have it", d.Holder)
+	}
+}
+
+func TestUsersPlaceInAnotherZoneIsGivenUpWhenTheZoneBecomesKnown(t *testing.T) {
+	st := newStory(t)
+	st.connectIn("east", "a")
+	st.connectIn("west", "b")
+	st.claim("a", false)
+	st.do(cluster.Move{At: fenceTime, ID: "d", Primary: "b"})
+	st.register("a", "east")
+	if d := st.dataset(); d.Pinned || d.Primary != "a" || !d.HeldBy("a") {
+		t.Errorf("got %+v, want it to stay where it is", *d)
+	}
+}
+
+func TestNodeWhoseZoneBecomesKnownLaterGetsNothingOfAnotherZone(t *testing.T) {
+	st := newStory(t, "b")
+	st.connectIn("east", "a")
+	st.claim("a", false)
+	st.register("a", "east")
+	if d := st.claim("b", false); !d.AwaitedBy("b") {
+		t.Fatalf("got %+v, want b to wait: its zone is not known", d)
+	}
+	st.lose("b")
+	st.connectIn("west", "b")
+	st.do(cluster.Upkeep{At: fenceTime, Limit: 10})
+	if d := st.dataset(); d.AwaitedBy("b") {
+		t.Errorf("got %v, want nobody to wait", d.Waiting)
+	}
+}
+
+func TestPlaceOfAUserIsKeptWhileTheNodeTellsAnotherZone(t *testing.T) {
+	st := newStory(t)
+	st.connectIn("east", "a", "b")
+	st.do(cluster.Create{At: fenceTime, ID: "d", Primary: "b", DefaultSize: api.MinSize, Metadata: map[string]string{"name": "db"}})
+	st.register("b", "east")
+	st.claim("a", false)
+	st.release("b")
+	st.do(cluster.Move{At: fenceTime, ID: "d", Primary: "b"})
+	st.lose("b")
+	st.connectIn("west", "b") // as its operator has set by mistake
+	st.release("a")
+	st.do(cluster.Upkeep{At: fenceTime, Limit: 10})
+	if d := st.dataset(); d.HeldBy("b") || !d.Pinned {
+		t.Errorf("got %+v, want it to wait for the mistake's end", *d)
+	}
+	st.lose("b")
+	st.connectIn("east", "b")
+	st.do(cluster.Upkeep{At: fenceTime, Limit: 10})
+	if d := st.dataset(); !d.HeldBy("b") {
+		t.Errorf("got %+v, want it back where its user has put it", d.Holder)
+	}
+}
+
+func TestOnlyANodeOfTheZoneFences(t *testing.T) {
+	for name, register := range map[string]bool{"a volume": true, "one that may have been made": false} {
+		t.Run(name, func(t *testing.T) {
+			st := newStory(t)
+			st.connectIn("east", "a")
+			st.connectIn("west", "b")
+			st.claim("a", false)
+			if register {
+				st.register("a", "east")
+				st.do(cluster.Delete{At: fenceTime, ID: "d"})
+			} else if d := st.claim("b", false); !d.AwaitedBy("b") {
+				t.Fatalf("got %+v, want b to wait", d)
+			}
+			st.lose("a")
+			if f := st.dataset().Fence; f != nil {
+				t.Errorf("got %+v, want nobody to fence: no node there sees the volume", f)
+			}
+			st.connectIn("east", "a2")
+			st.do(cluster.Upkeep{At: fenceTime, Limit: 10})
+			if f := st.dataset().Fence; f == nil || f.Node != "a2" {
+				t.Errorf("got %+v, want a2 to fence", f)
+			}
+		})
+	}
+}
+
+func TestOnlyANodeOfTheZoneDestroys(t *testing.T) {
+	st := newStory(t)
+	st.connectIn("east", "a", "a2")
+	st.connectIn("west", "b")
+	st.claim("a", false)
+	st.register("a", "east")
+	st.release("a")
+	st.lose("a")
+	st.lose("a2")
+	st.do(cluster.Delete{At: fenceTime, ID: "d"})
+	if d := st.dataset(); !d.HeldBy("a") {
+		t.Errorf("got %+v, want it to wait for its last user", d.Holder)
+	}
+}
+
+func TestVolumesZoneIsLearnedLater(t *testing.T) {
+	st := newStory(t, "a")
+	st.claim("a", false)
+	st.register("a", "")
+	st.register("a", "east")
+	if v := st.dataset().Volume; v.Zone != "east" {
+		t.Errorf("got %+v, want its zone", v)
+	}
+	st.register("a", "") // by an older agent
+	if v := st.dataset().Volume; v.Zone != "east" {
+		t.Errorf("got %+v, want the zone to stay known", v)
+	}
+}
+
+func TestZoneCanGetAnotherName(t *testing.T) {
+	st := newStory(t)
+	st.connectIn("east", "a", "a2")
+	st.connectIn("west", "b")
+	st.claim("a", false)
+	st.register("a", "east")
+	st.release("a")
+	st.lose("a")
+	st.connectIn("orient", "a")
+	if err := st.claimErr("a"); !api.IsZoneError(err) {
+		t.Errorf("got %v, want no volume of the zone that another node is in still", err)
+	}
+	st.lose("a2")
+	st.connectIn("orient", "a2")
+	if d := st.claim("a", false); !d.HeldBy("a") {
+		t.Fatalf("got %+v, want the node to look for it", d.Holder)
+	}
+	if err := st.claimErr("b"); !api.IsZoneError(err) {
+		t.Errorf("got %v, want nobody else to wait", err)
+	}
+	st.register("a", "orient")
+	if v := st.dataset().Volume; v.Zone != "orient" {
+		t.Errorf("got %+v", v)
+	}
+	if d := st.claim("a2", false); !d.AwaitedBy("a2") {
+		t.Errorf("got %+v, want a2 to wait", d)
+	}
+}
+
+func TestHolderInAnotherZoneIsExplained(t *testing.T) {
+	st := newStory(t, "b")
+	st.connectIn("east", "a")
+	st.claim("a", false)
+	st.register("a", "east")
+	st.release("a")
+	if d := st.claim("b", false); !d.HeldBy("b") {
+		t.Fatalf("got %+v, want b to have it: its zone is not known", d)
+	}
+	st.say("b", api.DatasetReport{State: api.DatasetState{Phase: api.PhaseElsewhere}})
+	st.lose("b")
+	st.connectIn("west", "b")
+	if why := st.why(); !strings.Contains(why, `but its volume v is in zone east and b in zone west, where it can never be attached: keep its app in the volume's zone, by the constraint ["@zone", "IS", "east"].`) {
+		t.Errorf("got %s", why)
+	}
+}
+
+func TestInstanceIsNotGivenAMemberOfAnotherZone(t *testing.T) {
+	st := newStory(t)
+	st.connectIn("east", "a")
+	st.connectIn("west", "b")
+	member := func(node api.NodeID, consumer string, index *int) (cluster.Outcome, error) {
+		return st.try(cluster.ClaimMember{
+			At: fenceTime, Node: node, Stream: st.s.Node(node).Stream, Consumer: consumer, Find: api.DatasetSpec{Name: "kafka"}, Each: 1, Index: index,
+			NewID: api.DatasetID("d" + consumer), DefaultSize: api.MinSize,
+		})
+	}
+	out, err := member("a", "1", nil)
+	if err != nil || out.Dataset == nil {
+		t.Fatal(out, err)
+	}
+	d := out.Dataset
+	report := func(r api.DatasetReport) {
+		r.State.ID, r.State.Epoch = d.ID, d.Epoch
+		if out := st.do(cluster.Report{At: fenceTime, Node: "a", Stream: st.s.Node("a").Stream, Datasets: []api.DatasetReport{r}}); len(out.Refused) > 0 {
+			t.Fatal(out.Refused)
+		}
+	}
+	report(api.DatasetReport{State: api.DatasetState{Phase: api.PhaseMounted}, Volume: &api.Volume{ID: "v", Backend: "model", Size: api.MinSize, Zone: "east"}})
+	report(api.DatasetReport{Free: d.Member.User.Claim})
+	out, err = member("b", "2", nil)
+	if err != nil || out.Dataset != nil {
+		t.Fatalf("got %+v, %v, want it to wait", out.Dataset, err)
+	}
+	why := st.s.ExplainWaiting("kafka", "b", "2", fenceTime)
+	if !strings.Contains(why, "kafka.0: free, but in zone east, and b is in zone west: an instance in their zone can have them.") {
+		t.Errorf("got %s", why)
+	}
+	zero := 0
+	if _, err := member("b", "3", &zero); !api.IsZoneError(err) {
+		t.Errorf("got %v, want the one member that will do to be refused", err)
+	}
+	if out, err := member("a", "4", nil); err != nil || out.Dataset == nil {
+		t.Errorf("got %+v, %v, want who came later and is in its zone to have it", out, err)
+	}
+}
