@@ -93,6 +93,10 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask %s what it calls this machine: %w", deps.Backend.Properties().Name, err)
 	}
+	where, err := findZones(ctx, cfg.Zone, deps.Backend)
+	if err != nil {
+		return nil, err
+	}
 	if a.root, err = host.OpenMountRoot(cfg.mountPoints(), cfg.MountRoot); err != nil {
 		return nil, err
 	}
@@ -103,15 +107,15 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 	a.link = newLink(deps.Log, deps.Now, deps.Dial, api.Hello{
 		Hostname: hostname, Era: deps.BootID, Agent: identity, Instance: instance,
 		Backend: deps.Backend.Properties().Name, Version: deps.Version,
-		AllocationUnit: deps.Backend.Properties().AllocationUnit, Capabilities: deps.capabilities(),
+		AllocationUnit: deps.Backend.Properties().AllocationUnit, Capabilities: deps.capabilities(where), Zone: where.here,
 	})
-	return a, a.assemble(journal, instance)
+	return a, a.assemble(journal, instance, where)
 }
 
 // assemble wires the rooms of the agent together.
-func (a *Agent) assemble(journal *journal, instance string) error {
+func (a *Agent) assemble(journal *journal, instance string, where zones) error {
 	m := newMetrics(a.link, journal, openTimes(a.cfg.timesFile(), a.deps.Now, a.deps.Log))
-	a.stepper = &stepper{log: a.deps.Log, backend: a.deps.Backend, instance: instance, root: a.root, journal: journal, stopper: a.deps.stopper()}
+	a.stepper = &stepper{log: a.deps.Log, backend: a.deps.Backend, instance: instance, root: a.root, journal: journal, stopper: a.deps.stopper(), zones: where}
 	a.stepper.grower, _ = a.deps.Backend.(backend.Grower)
 	a.reports = newReporter(a.deps.Node, a.link.current)
 	a.engine = &engine{
@@ -167,7 +171,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	a.deps.Log.Info("agent runs", "node", a.deps.Node, "version", a.deps.Version, "backend", a.deps.Backend.Properties().Name,
-		"instance", a.stepper.instance, "consumers", len(a.volumes.journal.all()), "config", a.cfg.String())
+		"instance", a.stepper.instance, "zone", a.stepper.zones.here, "consumers", len(a.volumes.journal.all()), "config", a.cfg.String())
 	server := &local.Server{Volumes: &frontDoor{a}, Labels: a.deps.Labels, Marathon: a.deps.Marathon, WaitLimit: a.cfg.WaitLimit, Log: a.deps.Log}
 	group.Go(func() error { return server.Serve(ctx, listener) })
 	group.Go(func() error { a.reports.run(ctx); return nil })

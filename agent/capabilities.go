@@ -7,7 +7,7 @@ import (
 
 // capabilities returns what this node can have done with volumes and machines
 // beyond what every backend does.
-func (d Deps) capabilities() []string {
+func (d Deps) capabilities(where zones) []string {
 	var all []string
 	add := func(capability string, has bool) {
 		if has {
@@ -21,6 +21,7 @@ func (d Deps) capabilities() []string {
 	add(api.CapabilityWitness, witnesses)
 	add(api.CapabilityGuard, guards)
 	add(api.CapabilityStop, d.stopper() != nil)
+	add(api.CapabilityZones, where.binds)
 	return all
 }
 

@@ -21,14 +21,18 @@ func TestAgentTellsWhatItCanHaveDone(t *testing.T) {
 		name string
 		deps Deps
 		want []string
+
+		where zones
 	}{
-		{"a backend that can no more than it must", Deps{Backend: plainBackend{}}, nil},
-		{"loopback", Deps{Backend: (*loopback.Backend)(nil)}, []string{api.CapabilityGrow, api.CapabilityWitness, api.CapabilityGuard}},
-		{"a backend that grows volumes", Deps{Backend: growing{}}, []string{api.CapabilityGrow}},
-		{"a backend that stops machines", Deps{Backend: stopping{}}, []string{api.CapabilityStop}},
-		{"a program that stops machines", Deps{Backend: plainBackend{}, Stopper: stopping{}}, []string{api.CapabilityStop}},
+		{"a backend that can no more than it must", Deps{Backend: plainBackend{}}, nil, zones{}},
+		{"loopback", Deps{Backend: (*loopback.Backend)(nil)}, []string{api.CapabilityGrow, api.CapabilityWitness, api.CapabilityGuard}, zones{}},
+		{"a backend that grows volumes", Deps{Backend: growing{}}, []string{api.CapabilityGrow}, zones{}},
+		{"a backend that stops machines", Deps{Backend: stopping{}}, []string{api.CapabilityStop}, zones{}},
+		{"a program that stops machines", Deps{Backend: plainBackend{}, Stopper: stopping{}}, []string{api.CapabilityStop}, zones{}},
+		{"a backend whose volumes are bound to zones", Deps{Backend: plainBackend{}}, []string{api.CapabilityZones}, zones{here: "a", binds: true}},
+		{"a machine whose zone is known, and a backend without zones", Deps{Backend: plainBackend{}}, nil, zones{here: "a"}},
 	} {
-		if got := c.deps.capabilities(); !slices.Equal(got, c.want) {
+		if got := c.deps.capabilities(c.where); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
 	}

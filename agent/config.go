@@ -17,6 +17,8 @@ type Config struct {
 	Socket    string        `yaml:"socket" env:"FLOCKER_AGENT_SOCKET"`
 	WaitLimit time.Duration `yaml:"wait-limit" env:"FLOCKER_WAIT_LIMIT"`
 	Workers   int           `yaml:"workers" env:"FLOCKER_WORKERS"`
+	// Zone is the one that this machine is in, "" where only the backend may know.
+	Zone string `yaml:"zone" env:"FLOCKER_ZONE"`
 	// PreemptGrace is for how long processes that use a volume which another
 	// node preempts are asked to end before they are killed.
 	PreemptGrace time.Duration `yaml:"preempt-grace" env:"FLOCKER_PREEMPT_GRACE"`
@@ -55,6 +57,9 @@ func (c Config) Validate() error {
 	if c.Workers < 1 || c.Workers > 256 {
 		return api.FieldErrorf("workers", "%d is not a number from 1 to 256", c.Workers)
 	}
+	if err := api.CheckZone("zone", c.Zone); err != nil {
+		return err
+	}
 	if len(c.Socket) > 100 {
 		return api.FieldErrorf("socket", "%q is longer than the 100 bytes that a unix socket's path may have", c.Socket)
 	}
@@ -71,6 +76,6 @@ func (c Config) lockFile() string     { return filepath.Join(c.StateDir, "lock")
 func (c Config) mountPoints() string { return filepath.Join(c.RunDir, "mnt") }
 
 func (c Config) String() string {
-	return fmt.Sprintf("state-dir=%s mount-root=%s socket=%s wait-limit=%s workers=%d preempt-grace=%s", c.StateDir, c.MountRoot, c.Socket,
-		c.WaitLimit, c.Workers, c.PreemptGrace)
+	return fmt.Sprintf("state-dir=%s mount-root=%s socket=%s wait-limit=%s workers=%d preempt-grace=%s zone=%s", c.StateDir, c.MountRoot, c.Socket,
+		c.WaitLimit, c.Workers, c.PreemptGrace, c.Zone)
 }

@@ -298,6 +298,7 @@ func (e *engine) plan(d *dataset) (task, bool) {
 			behind:     e.stepper.behind(d.seen),
 			filled:     d.seen.filled,
 			unreported: d.registered() && d.seen.volume.Size > d.record.Volume.Size,
+			unplaced:   d.registered() && unplaced(d.seen.volume, d.record.Volume),
 		})
 	}
 	if t.act == actNone || (t.act == actWait && g == goalToken) {
@@ -373,10 +374,10 @@ func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 		})
 	case actRegister:
 		return t.seen, e.reports.send(ctx, d.id, effects{epoch: t.record.Holder.Epoch, volume: &api.Volume{
-			ID: t.seen.volume.ID, Backend: e.stepper.backendName(), Size: t.seen.volume.Size,
+			ID: t.seen.volume.ID, Backend: e.stepper.backendName(), Size: t.seen.volume.Size, Zone: t.seen.volume.Zone,
 		}})
 	case actWait, actRefuse:
-		return t.seen, &stuckError{seen: t.seen, final: t.act == actRefuse}
+		return t.seen, &stuckError{seen: t.seen, final: t.act == actRefuse || e.stepper.zones.isForeign(t.record, t.seen.volume)}
 	case actFence:
 		return t.seen, e.fence(ctx, d.id, t.record)
 	case actCreate, actAttach:
@@ -538,7 +539,7 @@ func (e *engine) settle(id api.DatasetID, eff effects) {
 		return
 	}
 	r := d.record.Clone()
-	if eff.volume != nil && (r.Volume == nil || r.Volume.Size < eff.volume.Size) {
+	if eff.volume != nil && (r.Volume == nil || r.Volume.Size < eff.volume.Size || eff.volume.Zone != "") {
 		r.Volume = eff.volume
 	}
 	if eff.release && r.Holder != nil && r.Holder.Epoch == eff.epoch {

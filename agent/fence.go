@@ -88,6 +88,9 @@ func (s *stepper) canWrite(ctx context.Context, record *api.Dataset) (can bool, 
 	if err != nil {
 		return true, "", err
 	}
+	if foreign := s.zones.foreignRecord(record); !found && foreign != "" {
+		return true, "", fmt.Errorf("look whether %s can write: %s", record.Fence.Instance, foreign)
+	}
 	if !found {
 		return false, "there is no volume", nil
 	}
@@ -130,6 +133,9 @@ func (s *stepper) cutOff(ctx context.Context, record *api.Dataset) error {
 		}
 	}
 	v, found, err := s.volumeOf(ctx, record)
+	if foreign := s.zones.foreignRecord(record); err == nil && !found && foreign != "" {
+		return fmt.Errorf("take it from %s: %s", f.Instance, foreign)
+	}
 	if err != nil || !found {
 		return err
 	}

@@ -57,6 +57,7 @@ type facts struct {
 	behind     bool // the device does not show yet that the volume has grown
 	filled     bool // the file system is known to be as large as its device
 	unreported bool // the control service does not know yet that the volume has grown
+	unplaced   bool // it does not know in which zone the volume is
 }
 
 // next is the whole of what decides what comes next.
@@ -165,7 +166,7 @@ func mounted(f facts) action {
 		return actGrow
 	case f.unreported && !f.filled:
 		return actGrowFS
-	case f.unreported:
+	case f.unreported || f.unplaced:
 		return actRegister
 	default:
 		return actNone

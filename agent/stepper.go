@@ -46,6 +46,9 @@ func isFinal(err error) bool {
 	if stuck, ok := errors.AsType[*stuckError](err); ok {
 		return stuck.final
 	}
+	if api.IsZoneError(err) {
+		return true
+	}
 	switch api.CodeOf(err) {
 	case api.CodeDeleted, api.CodeNotFound, api.CodeInvalid:
 		return true
@@ -66,6 +69,7 @@ type stepper struct {
 	formats  host.Formatter
 	stopper  backend.Stopper // nil where nothing can stop machines
 	grower   backend.Grower  // nil where the backend cannot make volumes larger
+	zones    zones
 }
 
 func (s *stepper) backendName() string              { return s.backend.Properties().Name }
@@ -130,6 +134,9 @@ func (s *stepper) look(ctx context.Context, id api.DatasetID, record *api.Datase
 		if record == nil || record.Volume == nil {
 			return sight{phase: api.PhaseNonExistent}, nil
 		}
+		if cause := s.zones.foreignRecord(record); cause != "" {
+			return sight{phase: api.PhaseElsewhere, cause: cause}, nil // it is not gone, it cannot be seen from here
+		}
 		return sight{phase: api.PhaseVanished, cause: fmt.Sprintf("volume %s is registered for this dataset, but %s does not "+
 			"have it; it is never made again, since its data would be missing: bring it back, or destroy the dataset",
 			volumeID, s.backendName())}, nil
@@ -186,6 +193,9 @@ func (s *stepper) judge(ctx context.Context, id api.DatasetID, record *api.Datas
 		return seen, nil
 	case v.AttachedTo == "":
 		seen.phase = api.PhaseDetached
+		if seen.cause = s.zones.foreign(v.ID, v.Zone); seen.cause != "" {
+			seen.phase = api.PhaseElsewhere
+		}
 		return seen, nil
 	default:
 		seen.phase = api.PhaseElsewhere

@@ -113,6 +113,15 @@ type Stopper interface {
 	StopInstance(ctx context.Context, instanceID string) error
 }
 
+// Zoner is what a Backend may be as well: one that binds volumes to zones, such as a
+// cloud's availability zones. It knows the zone of this machine, by itself or since an
+// operator has said so, and says with each Volume in which zone that is.
+type Zoner interface {
+	// Zone returns the zone of this machine, "" where volumes are bound to none. It
+	// is constant for the life of the Backend.
+	Zone(ctx context.Context) (string, error)
+}
+
 // Properties describe a backend.
 type Properties struct {
 	Name           string // as in agent.yml
@@ -133,6 +142,7 @@ type Volume struct {
 	DatasetID  string
 	Size       int64  // bytes
 	AttachedTo string // instance id, "" where it is attached nowhere
+	Zone       string // whose machines alone can attach it, "" for all
 }
 
 // Device is a block device of this machine.

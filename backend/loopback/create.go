@@ -65,7 +65,7 @@ func (b *Backend) create(ctx context.Context, req backend.CreateRequest) (backen
 	if found {
 		return v, b.root.removeOurs(req.DatasetID, image)
 	}
-	return backend.Volume{ID: req.DatasetID, DatasetID: req.DatasetID, Size: req.Size}, nil
+	return backend.Volume{ID: req.DatasetID, DatasetID: req.DatasetID, Size: req.Size, Zone: b.root.zone}, nil
 }
 
 // makeImage makes an image of a size with its name: os.ErrExist if there is

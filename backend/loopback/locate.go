@@ -52,19 +52,19 @@ func (b *Backend) list(volumeIDs []string) ([]backend.Volume, error) {
 
 // locate finds one volume, without reading a directory that has volumes in it.
 func (r *root) locate(volumeID string) (backend.Volume, bool, error) {
-	if v, found, err := statImage(r.free(volumeID), volumeID, ""); found || err != nil {
+	if v, found, err := r.statImage(r.free(volumeID), volumeID, ""); found || err != nil {
 		return v, found, err
 	}
 	if v, found, err := r.locateAttached(volumeID); found || err != nil {
 		return v, found, err
 	}
 	// It was detached meanwhile, from an instance not yet looked at?
-	return statImage(r.free(volumeID), volumeID, "")
+	return r.statImage(r.free(volumeID), volumeID, "")
 }
 
 // locateAttached finds a volume that is attached to any instance.
 func (r *root) locateAttached(volumeID string) (backend.Volume, bool, error) {
-	if v, found, err := statImage(r.here(volumeID), volumeID, r.instance); found || err != nil {
+	if v, found, err := r.statImage(r.here(volumeID), volumeID, r.instance); found || err != nil {
 		return v, found, err
 	}
 	instances, err := r.instances()
@@ -72,7 +72,7 @@ func (r *root) locateAttached(volumeID string) (backend.Volume, bool, error) {
 		return backend.Volume{}, false, err
 	}
 	for _, instance := range instances {
-		if v, found, err := statImage(r.at(instance, volumeID), volumeID, instance); found || err != nil {
+		if v, found, err := r.statImage(r.at(instance, volumeID), volumeID, instance); found || err != nil {
 			return v, found, err
 		}
 	}
@@ -93,7 +93,7 @@ func (r *root) all() ([]backend.Volume, error) {
 			if !isName(name) {
 				continue
 			}
-			v, ok, err := statImage(dir+"/"+name, name, instance)
+			v, ok, err := r.statImage(dir+"/"+name, name, instance)
 			if err != nil {
 				return err
 			}
@@ -144,7 +144,7 @@ func readNames(path string) ([]string, error) {
 }
 
 // statImage returns the volume whose image is at path, if one is.
-func statImage(path, volumeID, instance string) (backend.Volume, bool, error) {
+func (r *root) statImage(path, volumeID, instance string) (backend.Volume, bool, error) {
 	var st unix.Stat_t
 	err := unix.Lstat(path, &st)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
@@ -156,5 +156,5 @@ func statImage(path, volumeID, instance string) (backend.Volume, bool, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return backend.Volume{}, false, nil
 	}
-	return backend.Volume{ID: volumeID, DatasetID: volumeID, Size: st.Size, AttachedTo: instance}, true, nil
+	return backend.Volume{ID: volumeID, DatasetID: volumeID, Size: st.Size, AttachedTo: instance, Zone: r.zone}, true, nil
 }

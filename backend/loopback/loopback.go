@@ -4,6 +4,7 @@
 // works between them:
 //
 //	ROOT/.flocker-loopback                  marks the storage, with its id
+//	ROOT/.flocker-zone                      the zone that the storage is in, if it is in one
 //	ROOT/unattached/<volume>                attached nowhere
 //	ROOT/attached/<instance>/<volume>       attached to an instance
 //
@@ -40,6 +41,10 @@ type Config struct {
 	// AllocationUnit is what sizes are rounded up to, in bytes: a multiple of
 	// 512; 0 for 4096.
 	AllocationUnit int64
+	// Zone is the one whose machines alone reach the root, such as a rack with a file
+	// server of its own; "" for the one that another machine has given the root, or
+	// for none.
+	Zone string
 	// StorageID is what StorageID returned in an earlier run, "" in the first.
 	// It keeps an empty directory, from which a storage was unmounted before
 	// the agent started, from being taken for a new storage.
@@ -65,6 +70,7 @@ var (
 	_ backend.Witness  = (*Backend)(nil)
 	_ backend.Guard    = (*Backend)(nil)
 	_ backend.Grower   = (*Backend)(nil)
+	_ backend.Zoner    = (*Backend)(nil)
 )
 
 // New opens the storage at a root. What is attached to this machine is found
@@ -87,6 +93,9 @@ func New(config Config) (*Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loopback: open root %s: %w", path, translate(err))
 	}
+	if err := root.openZone(config.Zone); err != nil {
+		return nil, fmt.Errorf("loopback: open root %s: %w", path, translate(err))
+	}
 	return &Backend{config: config, root: root, loops: map[string]host.Loop{}}, nil
 }
 
@@ -97,6 +106,9 @@ func (b *Backend) StorageID() string { return b.root.id }
 func (b *Backend) Properties() backend.Properties {
 	return backend.Properties{Name: Name, AllocationUnit: b.config.AllocationUnit}
 }
+
+// Zone returns the zone that the storage is in.
+func (b *Backend) Zone(context.Context) (string, error) { return b.root.zone, nil }
 
 // InstanceID returns what Config says.
 func (b *Backend) InstanceID(context.Context) (string, error) { return b.config.InstanceID, nil }

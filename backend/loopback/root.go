@@ -29,6 +29,7 @@ type root struct {
 	path     string
 	instance string
 	id       string
+	zone     string // "" where it is in none
 	// flushes is set where the file system is not one of this machine alone:
 	// what was written must be flushed before another machine reads it.
 	flushes bool
@@ -54,7 +55,7 @@ func openRoot(path, instance, expectedID string) (*root, error) {
 	}
 	id, mark, err := readMark(r.markPath())
 	if errors.Is(err, os.ErrNotExist) && expectedID == "" {
-		if err := writeMark(r.markPath()); err != nil {
+		if err := writeMark(r.markPath(), uuid.NewString()); err != nil {
 			return nil, fmt.Errorf("mark it: %w", err)
 		}
 		id, mark, err = readMark(r.markPath())
@@ -150,13 +151,13 @@ func readMark(path string) (string, host.FileID, error) {
 	return id, idOf(&st), nil
 }
 
-// writeMark writes the mark of a new storage, unless another machine did.
+// writeMark writes a mark of a storage, unless another machine did.
 //
 // A machine that opens the root at the same moment may take the file that is
 // being written for one that a crash left behind, and remove it.
-func writeMark(path string) error {
+func writeMark(path, text string) error {
 	for range markAttempts {
-		err := tryWriteMark(path)
+		err := tryWriteMark(path, text)
 		if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.EWOULDBLOCK) {
 			return err
 		}
@@ -166,7 +167,7 @@ func writeMark(path string) error {
 
 const markAttempts = 100
 
-func tryWriteMark(path string) error {
+func tryWriteMark(path, text string) error {
 	f, err := os.CreateTemp(filepath.Dir(path), leftoverPrefix+"mark-")
 	if err != nil {
 		return err
@@ -176,7 +177,7 @@ func tryWriteMark(path string) error {
 	if err := lock(f); err != nil {
 		return err
 	}
-	if _, err := f.WriteString(uuid.NewString() + "\n"); err != nil {
+	if _, err := f.WriteString(text + "\n"); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {

@@ -18,6 +18,7 @@ import (
 type backendSettings struct {
 	Backend  string `yaml:"backend"`
 	RootPath string `yaml:"root_path"`
+	Zone     string `yaml:"zone"`
 }
 
 // backends is the list of all backends, by their names in agent.yml.
@@ -32,7 +33,7 @@ func (s backendSettings) validate() error {
 	if s.Backend == loopback.Name && !filepath.IsAbs(s.RootPath) {
 		return api.FieldErrorf("dataset.root_path", "%q is not an absolute path", s.RootPath)
 	}
-	return nil
+	return api.CheckZone("dataset.zone", s.Zone)
 }
 
 // open opens the chosen backend. What it has to remember goes into stateDir.
@@ -50,7 +51,7 @@ func openLoopback(s backendSettings, node api.NodeID, stateDir string) (backend.
 		return nil, fmt.Errorf("read which storage is ours: %w", err)
 	}
 	b, err := loopback.New(loopback.Config{
-		RootPath: s.RootPath, InstanceID: string(node), StorageID: strings.TrimSpace(string(known)),
+		RootPath: s.RootPath, InstanceID: string(node), Zone: s.Zone, StorageID: strings.TrimSpace(string(known)),
 	})
 	if err != nil {
 		return nil, err

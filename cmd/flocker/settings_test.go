@@ -139,6 +139,8 @@ func TestWrongSettingsStopTheProgramWithTheirPlace(t *testing.T) {
 		"another version":           {"agent", control + "version: 2\n", []string{"settings.yml:2: version: is 2"}},
 		"an unknown backend":        {"agent", control + "dataset: {backend: aws}\n", []string{`settings.yml:2: dataset.backend: there is no backend "aws"; there is: loopback`}},
 		"a relative root":           {"agent", control + "dataset: {root_path: x}\n", []string{"settings.yml:2: dataset.root_path:", "not an absolute path"}},
+		"a bad zone":                {"agent", control + "zone: 'rack 1'\n", []string{"settings.yml:2: zone:", `"rack 1" is not the name of a zone`}},
+		"a bad zone of a storage":   {"agent", control + "dataset: {zone: 'rack 1'}\n", []string{"settings.yml:2: dataset.zone:", `"rack 1"`}},
 		"port 0":                    {"agent", "control-service: {hostname: x, port: 0}\n", []string{"settings.yml:1: control-service.port"}},
 		"a bad Mesos address":       {"agent", control + "mesos: {agent: localhost:5051}\n", []string{"settings.yml:2: mesos.agent:", "http://"}},
 		"a bad host":                {"agent", "control-service: {hostname: 'x,/y'}\n", []string{"settings.yml:1: control-service.hostname:", `"/y"`}},
