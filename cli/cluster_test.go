@@ -41,7 +41,7 @@ func nodes() []*api.Node {
 	return []*api.Node{
 		{ID: node2, Hostname: "node2.example.net", Address: "192.0.2.11", Instance: "i-0b", Backend: "loopback", Version: "1.0.0",
 			Stream: 1, Connected: true, Since: before(3 * time.Hour), Draining: before(time.Minute), CertificateExpires: now().Add(12 * 24 * time.Hour)},
-		{ID: node1, Hostname: "node1.example.net", Address: "192.0.2.10", Instance: "i-0a", Backend: "loopback", Version: "1.0.0",
+		{ID: node1, Hostname: "node1.example.net", Address: "192.0.2.10", Instance: "i-0a", Backend: "loopback", Version: "1.0.0", Zone: "rack-1",
 			Stream: 3, Connected: true, Since: before(72 * time.Hour), Era: "56780f44-0499-4153-9352-92344b180021", Replica: "0e3a7a52-1111-4222-8333-444455556666",
 			Capabilities: []string{"grow", "witness"}, AllocationUnit: 4096, CertificateExpires: now().Add(400 * 24 * time.Hour)},
 		{ID: node3, Hostname: "数据库-データベース.example.net", Address: "192.0.2.12", Instance: "i-0c", Backend: "loopback", Version: "1.0.0",
@@ -99,7 +99,7 @@ func volumes() []*api.DatasetDetail {
 			"Dataset prod.orders-db.data is mounted on node1.example.net at /flocker/aaaaaaaa-0001-4000-8000-000000000001 since 13:09:26Z. "+
 				"/prod/orders-db uses it.", node1, func(d *api.DatasetDetail) {
 				d.Dataset.Metadata["team"] = "shop"
-				d.Dataset.Volume = &api.Volume{ID: "vol-1", Backend: "loopback", Size: 20 << 30}
+				d.Dataset.Volume = &api.Volume{ID: "vol-1", Backend: "loopback", Size: 20 << 30, Zone: "rack-1"}
 				d.Dataset.Size = 40 << 30
 				d.Lease = &api.Lease{Dataset: d.Dataset.ID, Node: node1, Expires: now().Add(10 * time.Minute)}
 				d.State = &api.DatasetState{

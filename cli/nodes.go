@@ -155,7 +155,7 @@ func agentColor(state string) output.Color {
 func nodesTable(p *output.Printer, nodes []*api.NodeDetail, now time.Time) *output.Table {
 	columns := []output.Column{
 		{Head: "NODE", Whole: true}, {Head: "HOSTNAME"}, {Head: "ADDRESS"},
-		{Head: "AGENT", Whole: true, Color: agentColor}, {Head: "BACKEND"}, {Head: "VERSION", Wide: true},
+		{Head: "AGENT", Whole: true, Color: agentColor}, {Head: "BACKEND"}, {Head: "ZONE", Wide: true}, {Head: "VERSION", Wide: true},
 		{Head: "INSTANCE", Wide: true}, {Head: "CAN", Wide: true}, {Head: "CERTIFICATE ENDS", Wide: true},
 	}
 	mesos := mesosColumn(p, nodes)
@@ -165,7 +165,7 @@ func nodesTable(p *output.Printer, nodes []*api.NodeDetail, now time.Time) *outp
 	t := output.NewTable(columns...)
 	for _, n := range nodes {
 		cells := []string{p.ID(string(n.ID)), output.Dash(n.Hostname), output.Dash(n.Address), agentState(n.Node, now), output.Dash(n.Backend),
-			output.Dash(n.Version), output.Dash(n.Instance), output.Dash(strings.Join(n.Capabilities, ",")), output.Time(n.CertificateExpires)}
+			output.Dash(n.Zone), output.Dash(n.Version), output.Dash(n.Instance), output.Dash(strings.Join(n.Capabilities, ",")), output.Time(n.CertificateExpires)}
 		if mesos {
 			cells = append(cells, mesosCell(n.Mesos, now))
 		}
@@ -209,6 +209,9 @@ func describeNode(p *output.Printer, n *api.NodeDetail, all []*api.DatasetDetail
 	}
 	p.Field("Era", "%s", output.Dash(n.Era))
 	p.Field("Backend", "%s, as %s", output.Dash(n.Backend), output.Dash(n.Instance))
+	if n.Zone != "" {
+		p.Field("Zone", "%s", n.Zone)
+	}
 	if len(n.Capabilities) > 0 {
 		p.Field("Can", "%s", strings.Join(n.Capabilities, ", "))
 	}

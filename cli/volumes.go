@@ -117,7 +117,7 @@ func volumesTable(p *output.Printer, all []*api.DatasetDetail) *output.Table {
 	t := output.NewTable(
 		output.Column{Head: "NAME"}, output.Column{Head: "DATASET", Whole: true}, output.Column{Head: "SIZE", Whole: true},
 		output.Column{Head: "STATUS", Whole: true, Color: statusColor}, output.Column{Head: "NODE"}, output.Column{Head: "USED BY"},
-		output.Column{Head: "SHOULD BE ON", Wide: true}, output.Column{Head: "VOLUME", Wide: true}, output.Column{Head: "BACKEND", Wide: true},
+		output.Column{Head: "SHOULD BE ON", Wide: true}, output.Column{Head: "VOLUME", Wide: true}, output.Column{Head: "BACKEND", Wide: true}, output.Column{Head: "ZONE", Wide: true},
 		output.Column{Head: "FS", Wide: true}, output.Column{Head: "LEASE", Wide: true}, output.Column{Head: "MEMBER OF", Wide: true}, output.Column{Head: "CREATED", Wide: true},
 		output.Column{Head: "METADATA", Wide: true},
 	)
@@ -132,7 +132,7 @@ func volumesTable(p *output.Printer, all []*api.DatasetDetail) *output.Table {
 		}
 		t.Add(output.Dash(d.Dataset.Name()), p.ID(string(d.Dataset.ID)), api.FormatSize(volumeSize(d)), d.Status,
 			output.Dash(holderName(d)), output.Dash(usedBy(d)),
-			output.Dash(string(d.Dataset.Primary)), output.Dash(volume.ID), output.Dash(volume.Backend), output.Dash(d.Dataset.FS),
+			output.Dash(string(d.Dataset.Primary)), output.Dash(volume.ID), output.Dash(volume.Backend), output.Dash(volume.Zone), output.Dash(d.Dataset.FS),
 			output.Dash(lease), output.Dash(memberOf(d)), output.Time(d.Dataset.Created), output.Dash(metadataText(d)))
 	}
 	return t

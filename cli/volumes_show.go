@@ -50,6 +50,9 @@ func describeVolume(p *output.Printer, d *api.DatasetDetail, now time.Time) {
 	}
 	if v := d.Dataset.Volume; v != nil {
 		p.Field("Volume", "%s of %s", v.ID, v.Backend)
+		if v.Zone != "" {
+			p.Field("Zone", "%s", v.Zone)
+		}
 	}
 	if s := d.State; s != nil {
 		if s.Path != "" {
