@@ -13,7 +13,7 @@ func newMarathon(env *Env) *cobra.Command {
 		Short: "Show, check and mend Marathon's apps and pods with volumes",
 		Long: "Shows apps and pods of Marathon's with their volumes, and checks and mends what in them would lose a volume, lock\n" +
 			"it up or delay it, with the reason and the fix.",
-	}, newMarathonApps(g), newMarathonForget(g), newMarathonCheck(g), newMarathonFix())
+	}, newMarathonApps(g), newMarathonForget(g), newMarathonCheck(g), newMarathonFix(g))
 	g.conn.AddFlags(cmd)
 	return cmd
 }

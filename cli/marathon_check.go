@@ -2,18 +2,13 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/cli/output"
 	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/marathon/check"
@@ -90,7 +85,9 @@ func (c *checking) run(ctx context.Context, args []string) error {
 			documents = running
 		}
 	}
-	c.askControl(ctx, documents, world)
+	askControl(ctx, c.group.conn, documents, world, func(reason string) {
+		fmt.Fprintln(c.cmd.ErrOrStderr(), output.Clean(reason))
+	})
 	return c.report(documents, check.Check(documents, world))
 }
 
@@ -130,68 +127,4 @@ func (c *checking) askMarathon(ctx context.Context, world *check.Context) ([]*ch
 	}
 	defer m.Close()
 	return readMarathon(ctx, m, world)
-}
-
-// askLimit is how long the control service is asked: its answers are of use, and the
-// rest can be checked without.
-const askLimit = 10 * time.Second
-
-// askControl notes which of the datasets that are asked for exist, or tells why it
-// is not known.
-func (c *checking) askControl(ctx context.Context, documents []*check.Document, world *check.Context) {
-	names := check.Names(documents)
-	if len(names) == 0 {
-		return
-	}
-	err := c.lookUp(ctx, names, world)
-	if err != nil {
-		reason := err.Error()
-		if _, unnamed := errors.AsType[*usage.Error](err); unnamed {
-			reason = "none is named with --control-service, " + envControl + " or a context"
-		}
-		fmt.Fprintln(c.cmd.ErrOrStderr(), output.Clean("The control service was not asked which of the volumes exist, and with which size and "+
-			"file system: "+strings.ReplaceAll(reason, "\n", " ")))
-	}
-}
-
-// lookUp asks the control service.
-func (c *checking) lookUp(ctx context.Context, names []string, world *check.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
-	defer cancel()
-	cl, err := c.group.conn.Client()
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	var mu sync.Mutex
-	datasets := map[string]check.Dataset{}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(lookUps)
-	for _, name := range names {
-		group.Go(func() error {
-			d, err := cl.Volume(ctx, name)
-			if api.CodeOf(err) == api.CodeNotFound {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			datasets[name] = check.Dataset{Size: d.Dataset.Size, FS: d.Dataset.FS}
-			return nil
-		})
-	}
-	group.Go(func() error {
-		// One that does not know of Marathon says nothing of it.
-		if view, err := cl.MarathonApps(ctx, ""); err == nil {
-			world.Unfollowed = view.Marathon == nil
-		}
-		return nil
-	})
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	world.Datasets = datasets
-	return nil
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,14 +15,15 @@ import (
 	"github.com/flocker-mesos/flocker/marathon/check"
 )
 
-func newMarathonFix() *cobra.Command {
+func newMarathonFix(g *group) *cobra.Command {
 	var write, compare bool
 	cmd := &cobra.Command{
 		Use:   "fix FILE | -",
 		Short: "Mend what has one right answer, and print the mended definition",
 		Long: "Prints the definition with everything mended that `flocker marathon check` has a fix for, and changes nothing\n" +
 			"else in it: names keep their order, and lines their form. What was mended, and what is left to be mended by\n" +
-			"hand, goes to the standard error. Neither Marathon nor the control service is asked.",
+			"hand, goes to the standard error. Where a control service is named, it is asked in which zones the volumes are.\n" +
+			"Marathon is not asked.",
 		Example: "  flocker marathon fix app.json --diff\n" +
 			"  flocker marathon fix app.json --write\n" +
 			"  flocker marathon fix - <app.json | curl -X PUT -H 'Content-Type: application/json' -d @- http://marathon.example.net:8080/v2/apps//prod/orders-db",
@@ -31,7 +33,7 @@ func newMarathonFix() *cobra.Command {
 			if write && (compare || args[0] == "-") {
 				return usage.Errorf("--write changes the file, and goes neither with --diff nor with the standard input")
 			}
-			return fix(cmd, args[0], write, compare)
+			return fix(g, cmd, args[0], write, compare)
 		},
 	}
 	cmd.Flags().BoolVar(&compare, "diff", false, "print what would change as a unified diff")
@@ -39,17 +41,20 @@ func newMarathonFix() *cobra.Command {
 	return cmd
 }
 
-func fix(cmd *cobra.Command, file string, write, compare bool) error {
+func fix(g *group, cmd *cobra.Command, file string, write, compare bool) error {
 	d, err := readDocument(file, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
 	before := bytes.Clone(d.Text())
-	after, mended, left, err := check.Fix(d)
+	p := &output.Printer{W: cmd.ErrOrStderr()}
+	world := &check.Context{}
+	askIfNamed(cmd.Context(), g, d, world, p)
+	after, mended, left, err := check.Fix(d, world)
 	if err != nil {
 		return err
 	}
-	tellFixed(&output.Printer{W: cmd.ErrOrStderr()}, mended, left)
+	tellFixed(p, mended, left)
 	switch {
 	case compare:
 		_, err = cmd.OutOrStdout().Write(diff.Diff(d.Source, before, d.Source, after))
@@ -62,6 +67,19 @@ func fix(cmd *cobra.Command, file string, write, compare bool) error {
 		return fmt.Errorf("write the mended definition: %w", err)
 	}
 	return nil
+}
+
+// askIfNamed asks the control service for the datasets, if one is named: most of what
+// can be mended needs none.
+func askIfNamed(ctx context.Context, g *group, d *check.Document, world *check.Context, p *output.Printer) {
+	s, err := g.conn.resolve()
+	if err == nil {
+		_, err = s.control()
+	}
+	if unnamed(err) {
+		return
+	}
+	askControl(ctx, g.conn, []*check.Document{d}, world, func(reason string) { p.Linef("%s", reason) })
 }
 
 // tellFixed says what was mended and what was not.

@@ -31,7 +31,7 @@ func TestFindingsFitWhereTheyGo(t *testing.T) {
 	for where, screen := range screens() {
 		c.screen = screen
 		out, errs, err := c.run(t, "marathon", "check", shop, good)
-		if err == nil || err.Error() != "found 3 errors, 2 warnings, 1 note" || errs != "" {
+		if err == nil || err.Error() != "found 3 errors, 3 warnings, 1 note" || errs != "" {
 			t.Errorf("%s: got %v, %q", where, err, errs)
 		}
 		golden(t, "marathon-check."+where, out)
@@ -266,5 +266,44 @@ func TestFixRefusesWhatMakesNoSense(t *testing.T) {
 		if _, got := errors.AsType[*usage.Error](err); got != want.usage {
 			t.Errorf("%s: a mistake of the command line: got %v", args, got)
 		}
+	}
+}
+
+func TestCheckHoldsConstraintsAgainstTheZoneOfTheVolume(t *testing.T) {
+	c := newCluster(t)
+	app := func(constraints string) string {
+		return `{"id": "/prod/orders-db", "labels": {"MARATHON_SINGLE_INSTANCE_APP": "true", "flocker.volume.data": "data"}` + constraints +
+			`, "upgradeStrategy": {"minimumHealthCapacity": 0, "maximumOverCapacity": 0}}`
+	}
+	for constraints, want := range map[string]string{
+		`, "constraints": [["@zone", "IS", "rack-1"]]`: "",
+		`, "constraints": [["@zone", "IS", "rack-2"]]`: "error /constraints/0 prod.orders-db.data is in zone rack-1, and the app may not run there: @zone IS rack-2",
+		``: "warning /constraints prod.orders-db.data is in zone rack-1, and the app may run in others",
+	} {
+		c.in = strings.NewReader(app(constraints))
+		out, _, err := c.run(t, "marathon", "check", "-", "-o", "json")
+		var findings []check.Finding
+		if jsonErr := json.Unmarshal([]byte(out), &findings); jsonErr != nil {
+			t.Fatal(jsonErr, err)
+		}
+		got := ""
+		for _, f := range findings {
+			got += fmt.Sprintf("%s %s %s", f.Severity, f.Path, f.What)
+		}
+		if got != want || (err != nil) != strings.HasPrefix(want, "error") {
+			t.Errorf("%s: got %q, %v, want %q", constraints, got, err, want)
+		}
+	}
+	c.in = strings.NewReader(app(``))
+	out, errs, err := c.run(t, "marathon", "fix", "-")
+	if err != nil || !strings.Contains(out, `"constraints": [["@zone", "IS", "rack-1"]]`) || !strings.Contains(errs, "mended /prod/orders-db /constraints (zone)") {
+		t.Errorf("got %s, %s, %v", out, errs, err)
+	}
+	// What cannot be asked is not guessed, and what needs no answer is mended all the same.
+	c.env["FLOCKER_CONTROL_PORT"] = "1"
+	c.in = strings.NewReader(app(``))
+	out, errs, err = c.run(t, "marathon", "fix", "-")
+	if err != nil || out != app(``) || !strings.HasPrefix(errs, "The control service was not asked") {
+		t.Errorf("got %s, %s, %v", out, errs, err)
 	}
 }

@@ -30,6 +30,9 @@ func (d *Document) applyOne(o Operation) error {
 		return fmt.Errorf("it is the whole document")
 	}
 	parent, found := find(&d.root, tokens[:len(tokens)-1])
+	if array, isList := parent.Value.(*hujson.Array); found && isList && o.Op == "add" && last(tokens) == behind {
+		return d.styleOf(tokens[:len(tokens)-1]).insert(array, o.Value)
+	}
 	object, ok := parent.Value.(*hujson.Object)
 	if !found || !ok {
 		return fmt.Errorf("there is no object to change")
@@ -50,6 +53,9 @@ func (d *Document) applyOne(o Operation) error {
 	}
 	return nil
 }
+
+// behind is the place in a list that is behind all others, as RFC 6901 has it.
+const behind = "-"
 
 func indexOf(o *hujson.Object, name string) int {
 	for i := len(o.Members) - 1; i >= 0; i-- {
@@ -172,6 +178,25 @@ func cutLast(text, separator string) (before, after string, found bool) {
 	return text[:i], text[i+len(separator):], true
 }
 
+// insert puts a value behind the others of a list that is not empty.
+func (s style) insert(a *hujson.Array, value json.RawMessage) error {
+	n := len(a.Elements)
+	if n == 0 {
+		return fmt.Errorf("the list is empty")
+	}
+	element := hujson.Value{BeforeExtra: a.Elements[n-1].BeforeExtra}
+	if n == 1 && !bytes.ContainsRune(element.BeforeExtra, '\n') {
+		element.BeforeExtra = s.colon // as wide a space behind a comma as behind a colon
+	}
+	written, err := s.inline(value)
+	if err != nil {
+		return err
+	}
+	element.Value = written.Value
+	a.Elements = append(a.Elements, element)
+	return nil
+}
+
 // replace puts a value, written in the style, in the place of another.
 func (s style) replace(v *hujson.Value, value json.RawMessage) error {
 	written, err := s.write(value)
@@ -191,28 +216,43 @@ func (s style) replace(v *hujson.Value, value json.RawMessage) error {
 
 func (s style) write(value json.RawMessage) ([]byte, error) {
 	var b bytes.Buffer
-	if s.lines {
+	if s.lines && !bytes.HasPrefix(value, []byte("[")) { // a list, of constraints, is short
 		if err := json.Indent(&b, value, s.indent, s.unit); err != nil {
 			return nil, fmt.Errorf("write the new value: %w", err)
 		}
 		written := bytes.ReplaceAll(b.Bytes(), []byte("\n"), []byte(s.end))
 		return written, nil
 	}
+	parsed, err := s.inline(value)
+	return parsed.Pack(), err
+}
+
+// inline writes a value on one line, with spaces as around it.
+func (s style) inline(value json.RawMessage) (hujson.Value, error) {
 	parsed, err := hujson.Parse(value)
 	if err != nil {
-		return nil, fmt.Errorf("read the new value: %w", err)
+		return hujson.Value{}, fmt.Errorf("read the new value: %w", err)
 	}
 	for v := range parsed.All() {
-		o, ok := v.Value.(*hujson.Object)
-		if !ok {
-			continue
-		}
-		for i := range o.Members {
-			o.Members[i].Value.BeforeExtra = s.colon
-			if i > 0 {
-				o.Members[i].Name.BeforeExtra = s.colon
+		v.StartOffset, v.EndOffset = 0, 0 // it is nowhere in the text
+		v.BeforeExtra, v.AfterExtra = nil, nil
+	}
+	for v := range parsed.All() {
+		switch v := v.Value.(type) {
+		case *hujson.Object:
+			for i := range v.Members {
+				v.Members[i].Value.BeforeExtra = s.colon
+				if i > 0 {
+					v.Members[i].Name.BeforeExtra = s.colon
+				}
+			}
+		case *hujson.Array:
+			for i := range v.Elements {
+				if i > 0 {
+					v.Elements[i].BeforeExtra = s.colon
+				}
 			}
 		}
 	}
-	return parsed.Pack(), nil
+	return parsed, nil
 }

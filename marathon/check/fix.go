@@ -6,11 +6,12 @@ import "fmt"
 // show another one.
 const maxRounds = 200
 
-// Fix mends what has one right answer. It returns the mended text, what was mended,
-// and what is left to be mended by hand. The document is changed.
-func Fix(d *Document) (text []byte, mended, left []Finding, err error) {
+// Fix mends what has one right answer, by what is known of the datasets. It returns the
+// mended text, what was mended, and what is left to be mended by hand. The document is
+// changed.
+func Fix(d *Document, c *Context) (text []byte, mended, left []Finding, err error) {
 	for _, definition := range d.Definitions {
-		done, err := definition.fix()
+		done, err := definition.fix(c)
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -21,14 +22,14 @@ func Fix(d *Document) (text []byte, mended, left []Finding, err error) {
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("read what was mended: %w", err)
 	}
-	return text, mended, Check([]*Document{again}, &Context{}), nil
+	return text, mended, Check([]*Document{again}, c), nil
 }
 
 // fix mends one thing after the other, until nothing is found that it could mend.
-func (d *Definition) fix() ([]Finding, error) {
+func (d *Definition) fix(c *Context) ([]Finding, error) {
 	var mended []Finding
 	for range maxRounds {
-		next, found := d.mendable()
+		next, found := d.mendable(c)
 		if !found {
 			break
 		}
@@ -42,9 +43,9 @@ func (d *Definition) fix() ([]Finding, error) {
 }
 
 // mendable returns the first finding that has a patch.
-func (d *Definition) mendable() (Finding, bool) {
+func (d *Definition) mendable(c *Context) (Finding, bool) {
 	w := d.workload()
-	for _, f := range w.check(&Context{}, newSharing(nil, nil)) {
+	for _, f := range w.check(c, newSharing(nil, nil)) {
 		if len(f.Patch) > 0 {
 			return f, true
 		}

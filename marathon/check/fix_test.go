@@ -23,7 +23,13 @@ func parse(t testing.TB, text string) *check.Document {
 // fixed mends a text, and makes sure that nothing is left which could be mended.
 func fixed(t *testing.T, text string) string {
 	t.Helper()
-	mended, _, left, err := check.Fix(parse(t, text))
+	return fixedIn(t, &check.Context{}, text)
+}
+
+// fixedIn is fixed in a world of which something is known.
+func fixedIn(t *testing.T, c *check.Context, text string) string {
+	t.Helper()
+	mended, _, left, err := check.Fix(parse(t, text), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +38,7 @@ func fixed(t *testing.T, text string) string {
 			t.Errorf("left %s: %s", f.Rule, f.What)
 		}
 	}
-	again, more, _, err := check.Fix(parse(t, string(mended)))
+	again, more, _, err := check.Fix(parse(t, string(mended)), c)
 	if err != nil || len(more) > 0 || string(again) != string(mended) {
 		t.Errorf("mended again: %v, %v\n%s", err, more, again)
 	}
@@ -141,6 +147,47 @@ func TestFixKeepsTheFormOfWhatItDoesNotMend(t *testing.T) {
 	}
 }
 
+func TestFixKeepsAnAppInTheZoneOfItsVolume(t *testing.T) {
+	inA := dataset(0, "", "a")
+	whole := func(constraints string) string {
+		return `{"id": "/db", "labels": {` + single + onVolume + `}, "upgradeStrategy": ` + zero + constraints + `}`
+	}
+	lines := func(constraints string) string {
+		return "{\n  \"id\": \"/db\",\n  \"labels\": {" + single + onVolume + "},\n  \"upgradeStrategy\": " + zero + constraints + "\n}\n"
+	}
+	pod := func(scheduling string) string {
+		return `{"id": "/db", "containers": [{"labels": {` + onVolume + `}}], "scheduling": {"upgrade": ` + zero + scheduling + `}}`
+	}
+	for _, tc := range []struct {
+		name, text, want string
+		context          check.Context
+	}{
+		{"no constraint", whole(``), whole(`, "constraints": [["@zone", "IS", "a"]]`), inA},
+		{"none yet", whole(`, "constraints": []`), whole(`, "constraints": [["@zone", "IS", "a"]]`), inA},
+		{"null", whole(`, "constraints": null`), whole(`, "constraints": [["@zone", "IS", "a"]]`), inA},
+		{"beside another one", whole(`, "constraints": [["rack", "IS", "1"]]`), whole(`, "constraints": [["rack", "IS", "1"], ["@zone", "IS", "a"]]`), inA},
+		{"in lines", lines(``), lines(",\n  \"constraints\": [[\"@zone\", \"IS\", \"a\"]]"), inA},
+		{
+			"behind others in lines", lines(",\n  \"constraints\": [\n    [\"rack\", \"IS\", \"1\"]\n  ]"),
+			lines(",\n  \"constraints\": [\n    [\"rack\", \"IS\", \"1\"],\n    [\"@zone\", \"IS\", \"a\"]\n  ]"), inA,
+		},
+		{"of a pod", pod(``), pod(`, "placement": {"constraints": [{"fieldName": "@zone", "operator": "IS", "value": "a"}]}`), inA},
+		{
+			"of a pod beside another one", pod(`, "placement": {"constraints": [{"fieldName": "rack", "operator": "IS", "value": "1"}]}`),
+			pod(`, "placement": {"constraints": [{"fieldName": "rack", "operator": "IS", "value": "1"}, {"fieldName": "@zone", "operator": "IS", "value": "a"}]}`), inA,
+		},
+		{"where zones are spoken of already", whole(`, "constraints": [["@zone", "GROUP_BY"]]`), whole(`, "constraints": [["@zone", "GROUP_BY"]]`), inA},
+		{"where it may not run there", whole(`, "constraints": [["@zone", "IS", "b"]]`), whole(`, "constraints": [["@zone", "IS", "b"]]`), inA},
+		{"where the zone is not known", whole(``), whole(``), dataset(0, "", "")},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := fixedIn(t, &tc.context, tc.text); got != tc.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
+			}
+		})
+	}
+}
+
 func TestFixMendsAllCasesOfRulesThatSayThatTheyMend(t *testing.T) {
 	cases := ruleCases(t)
 	for _, r := range check.Rules() {
@@ -151,7 +198,7 @@ func TestFixMendsAllCasesOfRulesThatSayThatTheyMend(t *testing.T) {
 					patches++
 				}
 			}
-			fixed(t, tc.text)
+			fixedIn(t, &tc.context, tc.text)
 		}
 		if (patches > 0) != r.Mends {
 			t.Errorf("%s: %d findings have a patch, and the rule says %v", r.ID, patches, r.Mends)
@@ -242,8 +289,12 @@ func FuzzCheckAndFix(f *testing.F) {
 		if string(d.Text()) != string(text) {
 			t.Errorf("got %q, want it as it was", d.Text())
 		}
-		check.Check([]*check.Document{d}, &check.Context{Running: d.Definitions})
-		mended, done, left, err := check.Fix(d)
+		known := map[string]check.Dataset{}
+		for _, name := range check.Names([]*check.Document{d}) {
+			known[name] = check.Dataset{Zone: "a", Size: 1 << 30, FS: "ext4"}
+		}
+		check.Check([]*check.Document{d}, &check.Context{Running: d.Definitions, Datasets: known})
+		mended, done, left, err := check.Fix(d, &check.Context{Datasets: known})
 		if err != nil {
 			t.Fatal(err)
 		}

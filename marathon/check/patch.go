@@ -28,6 +28,11 @@ func (d *Definition) set(value json.RawMessage, tokens ...string) Patch {
 	return Patch{{Op: op, Path: d.At + pointer(here...), Value: value}}
 }
 
+// insert makes the patch that puts a value behind the others of a list.
+func (d *Definition) insert(value json.RawMessage, tokens ...string) Patch {
+	return Patch{{Op: "add", Path: d.At + pointer(append(slices.Clone(tokens), behind)...), Value: value}}
+}
+
 // rename makes the patch that gives a value another name, nil where that is taken.
 func (d *Definition) rename(to string, tokens ...string) Patch {
 	target := append(slices.Clone(tokens[:len(tokens)-1]), to)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -149,62 +148,6 @@ func (p *probe) eachDataset(f func(v volume, name string, d Dataset)) {
 			}
 		}
 	}
-}
-
-// zoneFields are what constraints call the zone of a machine: Mesos' own, and
-// attributes that operators give agents.
-var zoneFields = []string{"@zone", "zone", "flocker_zone", "availability_zone", "az"}
-
-func lookZone(p *probe) {
-	said := map[string]bool{} // one finding a zone
-	p.eachDataset(func(_ volume, name string, d Dataset) {
-		if d.Zone == "" || said[d.Zone] {
-			return
-		}
-		said[d.Zone] = true
-		at := pointer(p.at.constraints...)
-		switch c, bound := p.bound(d.Zone); {
-		case c != nil:
-			p.find(at, remedy{text: fmt.Sprintf(`write [%q, "IS", %q]`, c.field, d.Zone)},
-				"%s is in zone %s, and the app may not run there: %s %s %s", name, d.Zone, c.field, c.operator, c.value)
-		case !bound && !p.isSet():
-			p.as(Warning).find(at, remedy{text: fmt.Sprintf(`add ["@zone", "IS", %q]`, d.Zone)},
-				"%s is in zone %s, and the app may run in others", name, d.Zone)
-		}
-	})
-}
-
-// bound reports whether the app runs in a zone alone, or the constraint by which it
-// does not run there.
-func (w *workload) bound(zone string) (against *constraint, bound bool) {
-	for i, c := range w.constraints {
-		if !slices.Contains(zoneFields, c.field) {
-			continue
-		}
-		switch admits, known := c.admits(zone); {
-		case known && !admits:
-			return &w.constraints[i], false
-		case known && c.operator != "UNLIKE":
-			bound = true
-		}
-	}
-	return nil, bound
-}
-
-// admits reports whether a constraint lets instances run where its field has a value,
-// and whether that is known: of GROUP_BY and its like it is not.
-func (c constraint) admits(value string) (admits, known bool) {
-	switch c.operator {
-	case "IS", "CLUSTER":
-		return c.value == value, c.value != ""
-	case "LIKE", "UNLIKE":
-		expression, err := regexp.Compile("^(?:" + c.value + ")$")
-		if err != nil {
-			return false, false // Java knows more than Go
-		}
-		return expression.MatchString(value) == (c.operator == "LIKE"), true
-	}
-	return false, false
 }
 
 func lookAbsolute(p *probe) {

@@ -129,10 +129,10 @@ func Rules() []*Rule {
 			Fix: "give the volume another name in one of them, put both into one pod, or keep both on one machine by a constraint",
 		},
 		{
-			ID: "zone", Severity: Error, look: lookZone,
-			Finds: "constraints that keep the app away from the zone that its volume is in, or do not keep it there",
-			Why:   "A volume can be attached in its zone alone: elsewhere the app never starts.",
-			Fix:   "add a constraint for the zone",
+			ID: "zone", Severity: Error, Mends: true, look: lookZone,
+			Finds: "constraints that keep the app away from the zone that its volume is in, or do not keep it there; volumes in different zones",
+			Why:   "A volume can be attached in its zone alone: elsewhere the container is refused.",
+			Fix:   `add a constraint for the zone, as in ["@zone", "IS", "us-east-1a"]`,
 		},
 		{
 			ID: "absolute-path", Severity: Warning, look: lookAbsolute,

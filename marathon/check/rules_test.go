@@ -79,6 +79,12 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 		return check.Context{Running: d.Definitions}
 	}
 	var none check.Context
+	zones := func(data, log string) check.Context {
+		return check.Context{Datasets: map[string]check.Dataset{"db.data": {Zone: data}, "db.log": {Zone: log}}}
+	}
+	members := func(first, second string) check.Context {
+		return check.Context{Datasets: map[string]check.Dataset{"db.data.0": {Zone: first}, "db.data.1": {Zone: second}}}
+	}
 	return map[string][]ruleCase{
 		"unreadable": {
 			{"a right app", app(""), none, ""},
@@ -224,13 +230,20 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 		"zone": {
 			{"not known", app(""), dataset(0, "", ""), ""},
 			{"bound to it", constrained(`[["@zone", "IS", "a"]]`), dataset(0, "", "a"), ""},
-			{"kept away", constrained(`[["@zone", "IS", "b"]]`), dataset(0, "", "a"), `error /constraints db.data is in zone a, and the app may not run there: @zone IS b`},
-			{"unlike", constrained(`[["flocker_zone", "UNLIKE", "a|b"]]`), dataset(0, "", "a"), `error /constraints UNLIKE`},
+			{"kept away", constrained(`[["@zone", "IS", "b"]]`), dataset(0, "", "a"), `error /constraints/0 db.data is in zone a, and the app may not run there: @zone IS b`},
+			{"unlike", constrained(`[["flocker_zone", "UNLIKE", "a|b"]]`), dataset(0, "", "a"), `error /constraints/0 UNLIKE`},
 			{"like", constrained(`[["flocker_zone", "LIKE", "a|b"]]`), dataset(0, "", "a"), ""},
 			{"like more than Go knows", constrained(`[["@zone", "LIKE", "(?=a)a"], ["az", "IS", "a"]]`), dataset(0, "", "a"), ""},
 			{"not bound", constrained(`[["hostname", "UNIQUE"], ["@zone", "GROUP_BY"]]`), dataset(0, "", "a"), `warning /constraints may run in others`},
-			{"a member kept away", set(each, rolling+`, "constraints": [["@zone", "IS", "b"]]`), dataset(0, "", "a"), `error /constraints db.data.1 is in zone a`},
-			{"a pod kept away", `{"id": "/db", "containers": [{"labels": {` + onVolume + `}}], "scheduling": {"placement": {"constraints": [{"fieldName": "@zone", "operator": "IS", "value": "b"}]}}}`, dataset(0, "", "a"), `error /scheduling/placement/constraints zone a`},
+			{"a member kept away", set(each, rolling+`, "constraints": [["@zone", "IS", "b"]]`), dataset(0, "", "a"), `error /constraints/0 db.data.1 is in zone a`},
+			{"a pod kept away", `{"id": "/db", "containers": [{"labels": {` + onVolume + `}}], "scheduling": {"placement": {"constraints": [{"fieldName": "@zone", "operator": "IS", "value": "b"}]}}}`, dataset(0, "", "a"), `error /scheduling/placement/constraints/0 zone a`},
+			{"on one machine", constrained(`[["hostname", "IS", "node1"]]`), dataset(0, "", "a"), ""},
+			{"the second constraint", constrained(`[["hostname", "UNIQUE"], ["az", "LIKE", "b|c"]]`), dataset(0, "", "a"), `error /constraints/1 az LIKE b|c`},
+			{"two volumes in one zone", labelled(single + onVolume + `, "flocker.volume.log": "log"`), zones("a", "a"), `warning /constraints may run in others`},
+			{"two volumes in two zones", labelled(single + onVolume + `, "flocker.volume.log": "log"`), zones("a", "b"), `error /labels/flocker.volume.log db.data is in zone a and db.log in zone b: no machine can have both`},
+			{"a set with members to be made yet", set(each, rolling), dataset(0, "", "a"), ""},
+			{"a set in one zone", set(`, "flocker.volume.data.each": "2"`, `, "instances": 2`), members("a", "a"), `warning /constraints db.data.0 is in zone a, and the app may run in others`},
+			{"a set in two zones", set(`, "flocker.volume.data.each": "2"`, `, "instances": 2`), members("a", "b"), ""},
 		},
 		"absolute-path": {
 			{"relative", app(""), none, ""},

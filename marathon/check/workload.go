@@ -60,7 +60,12 @@ type mistake struct {
 	*api.Error
 }
 
-type constraint struct{ field, operator, value string }
+// constraint is what an app writes as ["@zone", "IS", "a"].
+type constraint struct {
+	field, operator, value string
+
+	at string // JSON pointer
+}
 
 type backoff struct{ seconds, factor, limit float64 }
 
@@ -92,9 +97,9 @@ func (w *workload) readApp(a *marathon.App) {
 	}
 	w.instances, w.upgrade, w.unreachable = a.Count(), a.UpgradeStrategy, a.UnreachableStrategy
 	w.backoff = newBackoff(a.BackoffSeconds, a.BackoffFactor, a.MaxLaunchDelay)
-	for _, c := range a.Constraints {
-		c = append(c, "", "", "")
-		w.constraints = append(w.constraints, constraint{c[0], strings.ToUpper(c[1]), c[2]})
+	for i, c := range a.Constraints {
+		c = append(slices.Clone(c), "", "", "")
+		w.constraints = append(w.constraints, constraint{c[0], strings.ToUpper(c[1]), c[2], pointer("constraints", strconv.Itoa(i))})
 	}
 	only := container{
 		labels: a.Labels, own: a.Labels, env: a.Env, text: a.Cmd + " " + strings.Join(a.Args, " "), grace: a.KillGrace,
@@ -127,8 +132,9 @@ func (w *workload) readPod(p *marathon.Pod) {
 			w.backoff = newBackoff(s.Backoff.Backoff, s.Backoff.Factor, s.Backoff.MaxLaunchDelay)
 		}
 		if s.Placement != nil {
-			for _, c := range s.Placement.Constraints {
-				w.constraints = append(w.constraints, constraint{c.Field, strings.ToUpper(c.Operator), c.Value})
+			for i, c := range s.Placement.Constraints {
+				at := pointer(append(slices.Clone(w.at.constraints), strconv.Itoa(i))...)
+				w.constraints = append(w.constraints, constraint{c.Field, strings.ToUpper(c.Operator), c.Value, at})
 			}
 		}
 	}
