@@ -68,7 +68,7 @@ func (m *metrics) answered(route, method string, status int, took time.Duration)
 // methodLabel keeps what clients make up out of the metrics.
 func methodLabel(method string) string {
 	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete:
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete:
 		return method
 	default:
 		return "other"
