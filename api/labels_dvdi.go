@@ -2,8 +2,6 @@ package api
 
 import (
 	"cmp"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,7 +15,8 @@ const dvdiPrefix = "DVDI_VOLUME_"
 // volumes of ours.
 const DVDIDriver = "flocker"
 
-// The options that Docker volume drivers are given, by what they mean here.
+// The options that Docker volume drivers are given, by what they mean here. Who
+// follows Marathon heeds reclaim and grace; they come by all the same roads.
 var dvdiOptions = map[string]string{
 	"size":        settingSize,
 	"profile":     settingProfile,
@@ -27,6 +26,8 @@ var dvdiOptions = map[string]string{
 	"newfstype":   settingFS,
 	"preempt":     settingPreempt,
 	"volumename":  settingName,
+	"reclaim":     settingReclaim,
+	"grace":       settingGrace,
 	"iops":        "",
 	"overwritefs": "",
 }
@@ -91,7 +92,7 @@ func (p *parser) setDVDI(d *draft, field, option string) {
 			"write the labels %sKEY and %sKEY.each", LabelPrefix, LabelPrefix)
 	case !known:
 		d.broken = true
-		p.mistake(field, "option %q is not known: %s", brief(name), suggest(name, slices.Sorted(maps.Keys(dvdiOptions))))
+		p.mistake(field, "option %q is not known: %s", brief(name), suggest(name, DVDOptions()))
 	case name == "overwritefs":
 		if overwrite, err := strconv.ParseBool(value); err != nil || overwrite {
 			d.broken = true

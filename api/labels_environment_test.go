@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/flocker-mesos/flocker/api"
 )
@@ -128,12 +129,15 @@ func TestParseVolumesNotesWhatHasNoEffect(t *testing.T) {
 
 func TestParseDVDOptions(t *testing.T) {
 	got, notes, err := api.ParseDVDOptions("--volumeopts", "db",
-		[]string{"size=1G", "profile=gold", "fsType=ext4", "preempt=true", "volumename=db", "iops=9"})
-	want := api.VolumeRequest{Name: "db", Size: 1 << 30, Profile: "gold", FS: "ext4", Preempt: true}
+		[]string{"size=1G", "profile=gold", "fsType=ext4", "preempt=true", "volumename=db", "iops=9", "grace=72h", "reclaim=Delete"})
+	want := api.VolumeRequest{
+		Name: "db", Size: 1 << 30, Profile: "gold", FS: "ext4", Preempt: true, Reclaim: api.ReclaimDelete, Grace: 72 * time.Hour,
+	}
 	if err != nil || got != want || len(notes) != 1 {
 		t.Errorf("got %+v, %v, %v, want %+v", got, notes, err, want)
 	}
-	for _, bad := range [][]string{{"size"}, {"size=x"}, {"a=b"}, {"overwritefs=1"}, {"size=1", "size=2"}, {"fs=a\nb"}, {"each=3"}} {
+	for _, bad := range [][]string{{"size"}, {"size=x"}, {"a=b"}, {"overwritefs=1"}, {"size=1", "size=2"}, {"fs=a\nb"}, {"each=3"}, {"reclaim=maybe"}, {"grace=72h"}, {"reclaim=keep", "grace=72h"}, {"reclaim=delete", "grace=3"},
+		{"reclam=delete"}} {
 		if got, _, err := api.ParseDVDOptions("--volumeopts", "db", bad); err == nil {
 			t.Errorf("%q: got %+v, want an error", bad, got)
 		}

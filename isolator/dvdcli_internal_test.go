@@ -87,6 +87,7 @@ func TestDVDCLISpeaksWithTheAgent(t *testing.T) {
 		{append([]string{"path"}, flockerDB...), 1, "", "dvdcli: no consumer dvdcli:db\n"},
 		{append([]string{"mount", "--volumeopts=size=5", "--volumeopts=iops=9"}, flockerDB...), 0, root + "/db\n",
 			"dvdcli: --volumeopts: iops has no effect: the profile decides the speed of a volume\n"},
+		{append([]string{"mount", "--volumeopts=grace=72h", "--volumeopts=reclaim=delete"}, flockerDB...), 0, root + "/db\n", ""},
 		{append([]string{"mount"}, flockerDB...), 0, root + "/db\n", ""},
 		{append([]string{"path"}, flockerDB...), 0, root + "/db\n", ""},
 		{append([]string{"get"}, flockerDB...), 0, "db " + root + "/db\n", ""},

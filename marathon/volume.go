@@ -1,8 +1,11 @@
 package marathon
 
 import (
+	"cmp"
 	"fmt"
+	"iter"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -88,47 +91,33 @@ func named(requests []api.VolumeRequest, at string) []Volume {
 // external returns what an external volume asks for, if it is ours.
 func (v ContainerVolume) external() (Volume, bool) {
 	e := v.External
-	volume := Volume{VolumeRequest: api.VolumeRequest{
-		Key: e.Name, Path: v.ContainerPath, Name: e.Name, ReadOnly: strings.EqualFold(v.Mode, "RO"),
-	}}
+	var volume Volume
 	switch {
 	case e.Provider == "dvdi" && e.text("dvdi/driver") == DVDIDriver:
-		volume.Form = FormDVDI
-		asked := e.dvdi()
-		volume.Profile, volume.FS, volume.Size, volume.Preempt = asked.Profile, asked.FS, asked.Size, asked.Preempt
+		volume = Volume{Form: FormDVDI, VolumeRequest: e.dvdi()}
 	case e.Provider == "csi" && e.text("pluginName") == CSIPlugin:
-		volume.Form = FormCSI
-		if capability, ok := e.Options["capability"].(map[string]any); ok {
-			volume.FS, _ = capability["fsType"].(string)
-		}
-		if context, ok := e.Options["volumeContext"].(map[string]any); ok {
-			volume.Profile, _ = context["profile"].(string)
-			size, _ := context["size"].(string)
-			volume.Size = sizeOf(size)
-		}
+		volume = Volume{Form: FormCSI, VolumeRequest: e.csi()}
 	default:
 		return Volume{}, false
 	}
+	volume.Key, volume.Name, volume.Path, volume.ReadOnly = e.Name, e.Name, v.ContainerPath, strings.EqualFold(v.Mode, "RO")
 	return volume, true
 }
 
 // dvdi returns what dvdcli is asked for, by the options that Marathon passes on. What
 // dvdcli refuses is left out.
 func (e *External) dvdi() api.VolumeRequest {
+	var asked api.VolumeRequest
 	var options []string
-	for _, key := range slices.Sorted(maps.Keys(e.Options)) {
+	for _, key := range inOrder(maps.Keys(e.Options)) {
 		name, ours := strings.CutPrefix(key, "dvdi/")
-		option := name + "=" + e.text(key)
 		if !ours || name == "driver" || name == "size" && e.Size != nil {
 			continue
 		}
-		if _, _, err := api.ParseDVDOptions(key, e.Name, []string{option}); err == nil {
-			options = append(options, option)
+		with := append(slices.Clone(options), name+"="+e.text(key))
+		if request, _, err := api.ParseDVDOptions(key, e.Name, with); err == nil {
+			asked, options = request, with
 		}
-	}
-	asked, _, err := api.ParseDVDOptions("options", e.Name, options)
-	if err != nil {
-		asked = api.VolumeRequest{} // they contradict each other
 	}
 	if e.Size != nil && *e.Size > 0 && *e.Size <= maxGiB {
 		asked.Size = *e.Size * gib
@@ -136,22 +125,46 @@ func (e *External) dvdi() api.VolumeRequest {
 	return asked
 }
 
+// csi returns what a CSI plugin is asked for. What it refuses is left out.
+func (e *External) csi() api.VolumeRequest {
+	capability, _ := e.Options["capability"].(map[string]any)
+	fs, _ := capability["fsType"].(string)
+	asked, err := api.ParseCSIVolume(e.Name, fs, nil)
+	if err != nil {
+		fs = ""
+	}
+	given, _ := e.Options["volumeContext"].(map[string]any)
+	context := map[string]string{}
+	for _, key := range inOrder(maps.Keys(given)) {
+		value, isText := given[key].(string)
+		if !isText {
+			continue
+		}
+		context[key] = value
+		if request, err := api.ParseCSIVolume(e.Name, fs, context); err == nil {
+			asked = request
+		} else {
+			delete(context, key)
+		}
+	}
+	return asked
+}
+
+// inOrder returns the names of options so that each comes behind those that it makes
+// no sense without: grace says for how long reclaim waits.
+func inOrder(names iter.Seq[string]) []string {
+	last := func(name string) int {
+		if strings.EqualFold(path.Base(name), "grace") {
+			return 1
+		}
+		return 0
+	}
+	return slices.SortedFunc(names, func(a, b string) int { return cmp.Or(last(a)-last(b), strings.Compare(a, b)) })
+}
+
 func (e *External) text(option string) string {
 	text, _ := e.Options[option].(string)
 	return strings.TrimSpace(text)
-}
-
-// sizeOf reads a size that is written as in labels, 0 where it cannot be read.
-// A plain number is of GiB, as REX-Ray has it.
-func sizeOf(text string) int64 {
-	if text != "" && strings.Trim(text, "0123456789") == "" {
-		text += "GiB"
-	}
-	size, err := api.ParseSize(text)
-	if err != nil {
-		return 0
-	}
-	return size
 }
 
 func labelsOf(labels map[string]string) []api.Label {

@@ -22,6 +22,19 @@ func TestVolumesOfAppsAreFoundInAllForms(t *testing.T) {
 		{"csi", `{"id": "/db", "container": {"volumes": [{"containerPath": "data", "mode": "RW", "external": {"provider": "csi", "name": "db",
 			"options": {"pluginName": "csi.flocker.mesos", "capability": {"accessMode": "SINGLE_NODE_WRITER", "fsType": "ext4"}, "volumeContext": {"size": "2GiB"}}}}]}}`,
 			`csi at container.volumes[0]: db=db 2147483648 at data ext4`},
+		{"dvdi to be deleted with its app", external("dvdi", `"dvdi/driver": "flocker", "dvdi/grace": "72h", "dvdi/reclaim": "delete"`),
+			`dvdi at container.volumes[0]: db=db 0 at /data reclaim delete after 72h0m0s`},
+		{"dvdi by older names", external("dvdi", `"dvdi/driver": "flocker", "dvdi/Reclaim": "DELETE", "dvdi/Grace": "1h"`),
+			`dvdi at container.volumes[0]: db=db 0 at /data reclaim delete after 1h0m0s`},
+		{"dvdi with a mistake", external("dvdi", `"dvdi/driver": "flocker", "dvdi/grace": "72h", "dvdi/reclaim": "delet", "dvdi/profile": "gold"`),
+			`dvdi at container.volumes[0]: db=db 0 at /data gold`},
+		{"csi to be deleted with its app", external("csi", `"pluginName": "csi.flocker.mesos", "volumeContext": {"grace": "90m", "reclaim": "delete", "profile": "gold"}`),
+			`csi at container.volumes[0]: db=db 0 at /data gold reclaim delete after 1h30m0s`},
+		{"csi to be kept", external("csi", `"pluginName": "csi.flocker.mesos", "volumeContext": {"reclaim": "keep"}`),
+			`csi at container.volumes[0]: db=db 0 at /data reclaim keep after 0s`},
+		{"csi with mistakes", external("csi", `"pluginName": "csi.flocker.mesos", "capability": {"fsType": "btrfs"},
+			"volumeContext": {"reclaim": true, "grace": "72h", "sise": "1GiB", "size": "5"}`),
+			`csi at container.volumes[0]: db=db 5368709120 at /data`},
 		{"a secret in the environment", `{"id": "/db", "env": {"PASSWORD": {"secret": "s"}}, "labels": {"flocker.volume.data": "/data"}}`,
 			`labels at labels: data=db.data 0 at /data`},
 	} {
@@ -41,10 +54,19 @@ func TestVolumesOfAppsAreFoundInAllForms(t *testing.T) {
 	}
 }
 
+// external is an app with one external volume.
+func external(provider, options string) string {
+	return `{"id": "/db", "container": {"volumes": [{"containerPath": "/data", "mode": "RW", "external": {"provider": "` + provider + `", "name": "db", "options": {` +
+		options + `}}}]}}`
+}
+
 func texts(volumes []marathon.Volume) string {
 	var all []string
 	for _, v := range volumes {
 		text := fmt.Sprintf("%s at %s: %s=%s %d at %s %s %s", v.Form, v.At, v.Key, v.Name, v.Size, v.Path, v.FS, v.Profile)
+		if v.Reclaim != "" {
+			text += fmt.Sprintf(" reclaim %s after %s", v.Reclaim, v.Grace)
+		}
 		if v.ReadOnly {
 			text += " ro"
 		}

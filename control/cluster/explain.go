@@ -288,7 +288,7 @@ func (e *explanation) reclaimed() {
 	if !r.At.After(e.now) {
 		when = "as soon as Marathon has been read, and nobody uses it"
 	}
-	e.say("Its app %s was destroyed %s, and the app's labels have it deleted %s. flocker volumes undelete keeps it.", r.App, e.ago(r.Since), when)
+	e.say("Its app %s was destroyed %s, and by what the app says it is deleted %s. flocker volumes undelete keeps it.", r.App, e.ago(r.Since), when)
 }
 
 // kept reports whether a lease keeps it mounted on its holder.

@@ -109,6 +109,16 @@ func TestFixKeepsTheFormOfWhatItDoesNotMend(t *testing.T) {
 			dvdi(`"size": 5, "options": {"dvdi/driver": "flocker"}`),
 		},
 		{
+			"options of external volumes",
+			dvdi(`"options": {"dvdi/driver": "flocker", "dvdi/reclam": "delete"}`),
+			dvdi(`"options": {"dvdi/driver": "flocker", "dvdi/reclaim": "delete"}`),
+		},
+		{
+			"a context of a CSI volume",
+			csi(access + `, "volumeContext": {"profil": "gold"}`),
+			csi(access + `, "volumeContext": {"profile": "gold"}`),
+		},
+		{
 			"one app of a group",
 			`{"id": "/prod", "apps": [{"id": "web"}], "groups": [{"id": "shop", "apps": [{"id": "db", "labels": {` + single + onVolume + `}}]}]}`,
 			`{"id": "/prod", "apps": [{"id": "web"}], "groups": [{"id": "shop", "apps": [{"id": "db", "labels": {` + single + onVolume + `}, "upgradeStrategy": ` + zero + `}]}]}`,

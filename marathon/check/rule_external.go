@@ -155,7 +155,11 @@ func (p *probe) lookOption(at []string, name string, v marathon.ContainerVolume)
 	}
 	value, isText := v.External.Options[name].(string)
 	understood := func(option string) error {
-		_, _, err := api.ParseDVDOptions(name, v.External.Name, []string{option + "=" + strings.TrimSpace(value)})
+		options := []string{option + "=" + strings.TrimSpace(value)}
+		if _, beside := v.External.Options["dvdi/"+reclaim]; strings.EqualFold(option, grace) && beside {
+			options = append(options, besideGrace(textOption(v, "dvdi/"+reclaim)))
+		}
+		_, _, err := api.ParseDVDOptions(name, v.External.Name, options)
 		return err
 	}
 	r := remedy{}
@@ -175,9 +179,28 @@ func (p *probe) lookOption(at []string, name string, v marathon.ContainerVolume)
 			"dvdi/size has no effect: external.size, %d, is what counts", *v.External.Size)
 	default:
 		if err := understood(rest); err != nil {
-			p.find(pointer(at...), remedy{}, "%v", err)
+			if meant := meantKey(rest, api.DVDOptions()); meant != "" {
+				r = remedy{text: "write dvdi/" + meant, patch: p.rename("dvdi/"+meant, at...)}
+			}
+			p.find(pointer(at...), r, "%v", err)
 		}
 	}
+}
+
+// Settings that go together.
+const (
+	reclaim = "reclaim"
+	grace   = "grace"
+)
+
+// besideGrace returns what a grace goes with: what is said of reclaim, or if that is a
+// mistake, which is told by itself, what will have been meant.
+func besideGrace(said string) string {
+	option := reclaim + "=" + strings.TrimSpace(said)
+	if _, _, err := api.ParseDVDOptions(reclaim, "x", []string{option}); err != nil {
+		return reclaim + "=" + string(api.ReclaimDelete)
+	}
+	return option
 }
 
 func lookCSIAccess(p *probe) {
@@ -217,4 +240,55 @@ func lookCSISecrets(p *probe) {
 			}
 		}
 	})
+}
+
+func lookCSIContext(p *probe) {
+	p.eachOf(marathon.FormCSI, func(at []string, v marathon.ContainerVolume) {
+		options := append(slices.Clone(at), "external", "options")
+		capability, _ := v.External.Options["capability"].(map[string]any)
+		fs, _ := capability["fsType"].(string)
+		given, _ := v.External.Options["volumeContext"].(map[string]any)
+		context := map[string]string{}
+		for _, name := range slices.Sorted(maps.Keys(given)) {
+			if value, isText := given[name].(string); isText {
+				context[name] = value
+			} else {
+				p.find(pointer(append(options, "volumeContext", name)...), remedy{text: "write a text"}, "the value of %s is no text", name)
+			}
+		}
+		_, err := api.ParseCSIVolume(v.External.Name, fs, context)
+		mistakes, _ := err.(api.Mistakes) //nolint:errorlint // ParseCSIVolume says that it is one
+		for _, m := range mistakes {
+			p.csiMistake(options, m)
+		}
+	})
+}
+
+// csiMistake notes a mistake that the plugin will find, where it stands in the app.
+func (p *probe) csiMistake(options []string, m *api.Error) {
+	at, r := options, remedy{}
+	name, inContext := strings.CutPrefix(m.Field, "volume_context.")
+	switch {
+	case inContext:
+		at = append(slices.Clone(options), "volumeContext", name)
+		if meant := meantKey(name, api.CSISettings()); meant != "" {
+			r = remedy{text: "write " + meant, patch: p.rename(meant, at...)}
+		}
+	case strings.HasSuffix(m.Field, "fs_type"):
+		at = append(slices.Clone(options), "capability", "fsType")
+	default:
+		at = append(slices.Clone(options[:len(options)-1]), "name")
+	}
+	p.find(pointer(at...), r, "%s", m.Message)
+}
+
+func lookReclaim(p *probe) {
+	if !p.context.Unfollowed {
+		return
+	}
+	for _, v := range p.volumes {
+		if v.Reclaim == api.ReclaimDelete {
+			p.find(p.setting(v, reclaim), remedy{}, "%s is to be deleted with the app, and nobody hears when that is destroyed", v.Name)
+		}
+	}
 }

@@ -183,13 +183,19 @@ func Rules() []*Rule {
 			Finds: "an option of a dvdi volume that is refused, or that is dropped on its way",
 			Why: "Marathon passes on options that begin with dvdi/ alone, and refuses names without a slash; dvdcli refuses what it does " +
 				"not know.",
-			Fix: "write dvdi/size, dvdi/fs, dvdi/profile or dvdi/preempt",
+			Fix: "write dvdi/size, dvdi/fs, dvdi/profile, dvdi/preempt, dvdi/reclaim or dvdi/grace",
 		},
 		{
 			ID: "csi-access", Severity: Error, Mends: true, look: lookCSIAccess,
 			Finds: "a CSI volume that asks for what Flocker does not give: several machines, a raw device, writing in a mode to read",
 			Why:   "The plugin, or Marathon, refuses the volume, and the app never starts.",
 			Fix:   `write "accessMode": "SINGLE_NODE_WRITER" and "accessType": "mount"`,
+		},
+		{
+			ID: "csi-context", Severity: Error, Mends: true, look: lookCSIContext,
+			Finds: "a setting in a CSI volume's volumeContext, or a file system, that is refused",
+			Why:   "The plugin refuses the volume, and the app never starts.",
+			Fix:   "write size, profile, fs, reclaim or grace, with values as in labels",
 		},
 		{
 			ID: "csi-secrets", Severity: Note, look: lookCSISecrets,
@@ -208,6 +214,12 @@ func Rules() []*Rule {
 			Finds: "another size than the dataset has",
 			Why:   "The size in an app is for a volume that is made. One that exists stays as it is, and never becomes smaller.",
 			Fix:   "write the size that it has, or make it larger: flocker volumes grow NAME SIZE",
+		},
+		{
+			ID: "reclaim-unheard", Severity: Note, look: lookReclaim,
+			Finds: "a volume that is to be deleted with its app, and a control service that does not follow Marathon",
+			Why:   "Only who follows Marathon hears that an app was destroyed: the volume stays.",
+			Fix:   "have the control service follow Marathon (flocker control --marathon URL)",
 		},
 		{
 			ID: "kill-grace", Severity: Warning, Mends: true, look: lookGrace,

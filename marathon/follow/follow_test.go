@@ -221,6 +221,47 @@ func TestDestroyedAppsKeepTheirVolumesUnlessTheirLabelsSayOtherwise(t *testing.T
 	}
 }
 
+// putExternal deploys an app with an external volume.
+func (w *world) putExternal(id, name, provider string, options map[string]any) {
+	w.t.Helper()
+	definition := map[string]any{
+		"id": id, "cmd": "run", "instances": 1, "upgradeStrategy": map[string]any{"minimumHealthCapacity": 0, "maximumOverCapacity": 0},
+		"container": map[string]any{"type": "MESOS", "volumes": []any{map[string]any{
+			"containerPath": "data", "mode": "RW", "external": map[string]any{"provider": provider, "name": name, "options": options},
+		}}},
+	}
+	if _, err := w.client.PutApp(w.t.Context(), id, definition, true); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestExternalVolumesAreDeletedWithTheirAppsWhereTheseSaySo(t *testing.T) {
+	w := newWorld(t, double.Options{Auto: true})
+	w.follow(quick(), w.memory)
+	mount := map[string]any{"accessMode": "SINGLE_NODE_WRITER", "accessType": "mount"}
+	w.putExternal("/dvdi", "by-dvdi", "dvdi", map[string]any{"dvdi/driver": "flocker", "dvdi/reclaim": "delete", "dvdi/grace": "2h"})
+	w.putExternal("/csi", "by-csi", "csi", map[string]any{
+		"pluginName": "csi.flocker.mesos", "capability": mount, "volumeContext": map[string]any{"reclaim": "delete", "grace": "2h"},
+	})
+	w.putExternal("/keeps", "kept", "dvdi", map[string]any{"dvdi/driver": "flocker"})
+	ids := map[string]api.DatasetID{}
+	for app, name := range map[string]string{"/dvdi": "by-dvdi", "/csi": "by-csi", "/keeps": "kept"} {
+		ids[name] = w.awaitDataset(name).ID
+		w.destroy(app)
+	}
+	w.await(t, "they are gone", func(s *cluster.State) bool { return s.CountApps() == 0 })
+	for _, name := range []string{"by-dvdi", "by-csi"} {
+		if r := w.state().Dataset(ids[name]).Reclaim; r == nil || r.At.Sub(r.Since) != 2*time.Hour {
+			t.Errorf("%s: got the mark %+v, want one for in two hours", name, r)
+		}
+	}
+	w.leap(2*time.Hour + time.Second)
+	w.await(t, "they are deleted", func(s *cluster.State) bool { return s.Dataset(ids["by-dvdi"]).Deleted && s.Dataset(ids["by-csi"]).Deleted })
+	if d := w.state().Dataset(ids["kept"]); d.Deleted || d.Reclaim != nil {
+		t.Errorf("got %+v, want what says nothing to stay", d)
+	}
+}
+
 func TestWhatIsAskedForAgainOrTakenBackIsNotDeleted(t *testing.T) {
 	w := newWorld(t, double.Options{Auto: true})
 	w.follow(quick(), w.memory)

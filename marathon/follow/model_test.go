@@ -104,6 +104,16 @@ func (w *model) put(t *rapid.T) {
 	w.tell(client.Event{Type: "api_post_event", Apps: []string{id}, Puts: []string{id}})
 }
 
+func (w *model) destroy(t *rapid.T) {
+	id := rapid.SampledFrom(modelApps).Draw(t, "app")
+	if w.marathon.apps[id] == nil {
+		t.Skip("there is none")
+	}
+	delete(w.marathon.apps, id)
+	w.destroys[id] = true
+	w.tell(client.Event{Type: "app_terminated_event", Apps: []string{id}, Stops: []string{id}})
+}
+
 func (w *model) tasks(t *rapid.T, id string) []marathon.Task {
 	state := rapid.SampledFrom([]string{"", api.TaskStaging, api.TaskRunning, api.TaskUnreachable, api.TaskKilling}).Draw(t, "state")
 	if state == "" {
@@ -213,14 +223,15 @@ func (w *model) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"user puts an app":  w.put,
 		"user puts an app2": w.put,
-		"user destroys an app": func(t *rapid.T) {
-			id := rapid.SampledFrom(modelApps).Draw(t, "app")
-			if w.marathon.apps[id] == nil {
-				t.Skip("there is none")
+		"user destroys an app": w.destroy,
+		"user destroys an app, and everything goes well": func(t *rapid.T) { // for a while: else that is rare
+			w.destroy(t)
+			w.marathon.down, w.marathon.blind = false, false
+			for range 4 {
+				w.read(t, false)
+				w.leap(40 * time.Second)
+				w.read(t, true)
 			}
-			delete(w.marathon.apps, id)
-			w.destroys[id] = true
-			w.tell(client.Event{Type: "app_terminated_event", Apps: []string{id}, Stops: []string{id}})
 		},
 		"a task is another": func(t *rapid.T) {
 			id := rapid.SampledFrom(modelApps).Draw(t, "app")

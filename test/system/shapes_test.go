@@ -278,7 +278,7 @@ func TestDvdcliMountsOnceForAllContainers(t *testing.T) {
 	w := newWorld(t, cluster.Options{})
 	one, two := w.Nodes[0], w.Nodes[1]
 	flags := "--volumedriver=flocker --volumename=pgdata"
-	path := strings.TrimSpace(w.inside(one, "dvdcli mount "+flags+" --volumeopts=size=1"))
+	path := strings.TrimSpace(w.inside(one, "dvdcli mount "+flags+" --volumeopts=grace=72h --volumeopts=reclaim=delete --volumeopts=size=1"))
 	w.inside(one, "echo stored >"+path+"/MARK; mountpoint -q "+path)
 	if again := strings.TrimSpace(w.inside(one, "dvdcli mount "+flags)); again != path {
 		t.Errorf("mounted at %q and at %q", path, again)
