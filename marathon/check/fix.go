@@ -33,10 +33,13 @@ func (d *Definition) fix(c *Context) ([]Finding, error) {
 		if !found {
 			break
 		}
+		readable := d.unread == nil
 		if err := d.doc.apply(next.Patch); err != nil {
 			return nil, fmt.Errorf("mend %s of %s: %w", next.Rule, d.ID, err)
 		}
-		d.decode()
+		if d.decode(); readable && d.unread != nil { // rather nothing mended than something broken
+			return nil, fmt.Errorf("mend %s of %s: it could not be read then: %w", next.Rule, d.ID, d.unread)
+		}
 		mended = append(mended, next)
 	}
 	return mended, nil

@@ -33,16 +33,25 @@ func fixedIn(t *testing.T, c *check.Context, text string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	readable := !unreadable(check.Check([]*check.Document{parse(t, text)}, c))
 	for _, f := range left {
 		if len(f.Patch) > 0 {
 			t.Errorf("left %s: %s", f.Rule, f.What)
 		}
+	}
+	if readable && unreadable(left) {
+		t.Errorf("cannot be read any more: %s", mended)
 	}
 	again, more, _, err := check.Fix(parse(t, string(mended)), c)
 	if err != nil || len(more) > 0 || string(again) != string(mended) {
 		t.Errorf("mended again: %v, %v\n%s", err, more, again)
 	}
 	return string(mended)
+}
+
+// unreadable reports whether a definition cannot be read.
+func unreadable(findings []check.Finding) bool {
+	return slices.ContainsFunc(findings, func(f check.Finding) bool { return f.Rule == "unreadable" })
 }
 
 func TestFixKeepsTheFormOfWhatItDoesNotMend(t *testing.T) {
@@ -107,6 +116,21 @@ func TestFixKeepsTheFormOfWhatItDoesNotMend(t *testing.T) {
 			"what is removed first",
 			dvdi(`"size": 5, "options": {"dvdi/size": "5", "dvdi/driver": "flocker"}`),
 			dvdi(`"size": 5, "options": {"dvdi/driver": "flocker"}`),
+		},
+		{
+			"a setting of one container of a pod",
+			`{"id": "/p", "containers": [{"name": "web"}, {"name": "redis", "labels": {` + onVolume + `}, "lifecycle": {"killGracePeriodSeconds": 0}}], "scheduling": {"upgrade": ` + zero + `}}`,
+			`{"id": "/p", "containers": [{"name": "web"}, {"name": "redis", "labels": {` + onVolume + `}, "lifecycle": {"killGracePeriodSeconds": 30}}], "scheduling": {"upgrade": ` + zero + `}}`,
+		},
+		{
+			"a label of one container of a pod",
+			`{"id": "/p", "containers": [{"name": "a", "labels": {` + onVolume + `, "flocker.volume.data.preempt": true}}], "scheduling": {"upgrade": ` + zero + `}}`,
+			`{"id": "/p", "containers": [{"name": "a", "labels": {` + onVolume + `, "flocker.volume.data.preempt": "true"}}], "scheduling": {"upgrade": ` + zero + `}}`,
+		},
+		{
+			"what an external volume does without",
+			csi(``),
+			csi(`, "capability": {"accessMode": "SINGLE_NODE_WRITER", "accessType": "mount"}`),
 		},
 		{
 			"options of external volumes",
@@ -303,7 +327,7 @@ func FuzzCheckAndFix(f *testing.F) {
 		for _, name := range check.Names([]*check.Document{d}) {
 			known[name] = check.Dataset{Zone: "a", Size: 1 << 30, FS: "ext4"}
 		}
-		check.Check([]*check.Document{d}, &check.Context{Running: d.Definitions, Datasets: known})
+		before := check.Check([]*check.Document{d}, &check.Context{Running: d.Definitions, Datasets: known})
 		mended, done, left, err := check.Fix(d, &check.Context{Datasets: known})
 		if err != nil {
 			t.Fatal(err)
@@ -318,6 +342,9 @@ func FuzzCheckAndFix(f *testing.F) {
 			if len(finding.Patch) > 0 {
 				t.Errorf("left %+v of %q", finding, mended)
 			}
+		}
+		if unreadable(left) && !unreadable(before) {
+			t.Errorf("cannot be read any more: %q, mended to %q", text, mended)
 		}
 	})
 }

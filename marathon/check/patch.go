@@ -12,7 +12,7 @@ import (
 func (d *Definition) set(value json.RawMessage, tokens ...string) Patch {
 	n := 0
 	for n < len(tokens)-1 {
-		if v, found := find(d.value, tokens[:n+1]); !found || v.Value.Kind() != '{' {
+		if v, found := find(d.value, tokens[:n+1]); !found || v.Value.Kind() != '{' && v.Value.Kind() != '[' {
 			break
 		}
 		n++
