@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -23,6 +24,7 @@ type App struct {
 	BackoffFactor       *float64             `json:"backoffFactor"`
 	MaxLaunchDelay      *float64             `json:"maxLaunchDelaySeconds"`
 	KillGrace           *float64             `json:"taskKillGracePeriodSeconds"`
+	HealthChecks        []HealthCheck        `json:"healthChecks"`
 	Cmd                 string               `json:"cmd"`
 	Args                []string             `json:"args"`
 	Tasks               []Task               `json:"tasks"`
@@ -37,6 +39,19 @@ func (a *App) Count() int {
 		return 1
 	}
 	return *a.Instances
+}
+
+// Resident reports whether the app has a volume on the disk of one machine, to which
+// Marathon then keeps it.
+func (a *App) Resident() bool {
+	return a.Container != nil && slices.ContainsFunc(a.Container.Volumes, func(v ContainerVolume) bool { return v.Persistent != nil })
+}
+
+// HealthCheck is a test of whether an instance is well.
+type HealthCheck struct {
+	// MaxFailures is how many failures in a row have the instance killed, 0 for
+	// never; nil for Marathon's default, 3.
+	MaxFailures *float64 `json:"maxConsecutiveFailures"`
 }
 
 // Container is the container of an app, or of a pod none.
@@ -60,6 +75,7 @@ type ContainerVolume struct {
 	ContainerPath string    `json:"containerPath"`
 	Mode          string    `json:"mode"` // RW or RO
 	External      *External `json:"external"`
+	Persistent    *struct{} `json:"persistent"` // on the machine's own disk
 }
 
 // External is a volume of a provider that is not Marathon's own.
@@ -183,4 +199,11 @@ type PodContainer struct {
 	Lifecycle *struct {
 		KillGrace *float64 `json:"killGracePeriodSeconds"`
 	} `json:"lifecycle"`
+	HealthCheck *HealthCheck  `json:"healthCheck"`
+	Mounts      []VolumeMount `json:"volumeMounts"`
+}
+
+// VolumeMount is where a container of a pod has one of the pod's volumes.
+type VolumeMount struct {
+	Path string `json:"mountPath"`
 }

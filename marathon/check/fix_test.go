@@ -128,6 +128,16 @@ func TestFixKeepsTheFormOfWhatItDoesNotMend(t *testing.T) {
 			`{"id": "/p", "containers": [{"name": "a", "labels": {` + onVolume + `, "flocker.volume.data.preempt": "true"}}], "scheduling": {"upgrade": ` + zero + `}}`,
 		},
 		{
+			"an app's strategy in a pod",
+			`{"id": "/p", "upgradeStrategy": ` + zero + `, "containers": [{"labels": {` + onVolume + `}}]}`,
+			`{"id": "/p", "containers": [{"labels": {` + onVolume + `}}], "scheduling": {"upgrade": ` + zero + `}}`,
+		},
+		{
+			"Docker's containerizer, with what Marathon adds",
+			strings.Replace(withMount("/log"), `"MESOS", "docker": {"image": "x"}`, `"DOCKER", "docker": {"image": "x", "parameters": [], "privileged": false}`, 1),
+			strings.Replace(withMount("/log"), `"MESOS", "docker": {"image": "x"}`, `"MESOS", "docker": {"image": "x", "parameters": [], "privileged": false}`, 1),
+		},
+		{
 			"what an external volume does without",
 			csi(``),
 			csi(`, "capability": {"accessMode": "SINGLE_NODE_WRITER", "accessType": "mount"}`),

@@ -23,6 +23,7 @@ var names = slices.Concat(appKeys, podKeys, []string{
 	"minimumHealthCapacity", "maximumOverCapacity", "inactiveAfterSeconds", "expungeAfterSeconds",
 	"kind", "upgrade", "backoff", "maxLaunchDelay", "placement", "fieldName", "operator",
 	"exec", "command", "shell", "argv", "lifecycle", "killGracePeriodSeconds",
+	"healthChecks", "healthCheck", "maxConsecutiveFailures", "volumeMounts", "mountPath", "persistent",
 })
 
 // onlyLike reports whether a name is like one that is read in all but capital letters:

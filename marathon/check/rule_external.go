@@ -7,33 +7,59 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tailscale/hujson"
+
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/marathon"
 )
 
 func lookDocker(p *probe) {
-	if p.Pod || len(p.volumes) == 0 || p.app.Container == nil || p.app.Container.Docker == nil {
+	if p.Pod || len(p.volumes) == 0 || p.app.Container == nil {
 		return
 	}
 	kind := p.app.Container.Type
-	if kind != "DOCKER" && kind != "" {
+	at := []string{"container", "type"}
+	if kind != "" && kind != "MESOS" && kind != "DOCKER" {
+		r := remedy{text: `write "MESOS"`}
+		if near(strings.ToUpper(kind), "MESOS") {
+			r.patch = p.set(text("MESOS"), at...)
+		}
+		p.find(pointer(at...), r, "container.type is %s, which Marathon refuses", strconv.Quote(kind))
 		return
 	}
-	at := []string{"container", "type"}
-	says := "container.type is DOCKER"
+	if kind == "MESOS" || p.app.Container.Docker == nil {
+		return
+	}
+	what := "container.type is DOCKER"
 	if kind == "" {
-		says = "container.type is missing, and Marathon's default is DOCKER"
+		what = "container.type is missing, and Marathon's default is DOCKER"
 	}
 	r := remedy{patch: p.set(text("MESOS"), at...)}
 	if docker, found := find(p.value, []string{"container", "docker"}); found {
 		for _, name := range []string{"parameters", "privileged", "network", "portMappings"} {
-			if child(docker, name) != nil {
+			if says(child(docker, name)) {
 				r = remedy{text: `set container.type to "MESOS", and do without container.docker.` + name + ", which it does not know"}
 				break
 			}
 		}
 	}
-	p.find(pointer(at...), r, "%s", says)
+	p.find(pointer(at...), r, "%s", what)
+}
+
+// says reports whether a setting is there and more than nothing: Marathon itself answers
+// with empty ones.
+func says(v *hujson.Value) bool {
+	if v == nil {
+		return false
+	}
+	switch value := v.Value.(type) {
+	case *hujson.Array:
+		return len(value.Elements) > 0
+	case *hujson.Object:
+		return len(value.Members) > 0
+	default:
+		return v.Value.Kind() != 'n' && v.Value.Kind() != 'f'
+	}
 }
 
 func lookPodVolume(p *probe) {

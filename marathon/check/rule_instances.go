@@ -74,8 +74,7 @@ func lookUnfollowed(p *probe) {
 // strategy returns what holds: what is given, or Marathon's default.
 func (w *workload) strategy() (least, over float64, given bool) {
 	least, over = 1, 1
-	if w.app != nil && w.app.Container != nil &&
-		slices.ContainsFunc(w.app.Container.Volumes, func(v marathon.ContainerVolume) bool { return v.External != nil }) {
+	if w.hasExternal() || w.resident() {
 		least, over = 0.5, 0
 	}
 	if w.upgrade == nil {
@@ -89,6 +88,15 @@ func (w *workload) strategy() (least, over float64, given bool) {
 	}
 	return least, over, true
 }
+
+// hasExternal reports whether the app has an external volume, ours or another.
+func (w *workload) hasExternal() bool {
+	return w.app != nil && w.app.Container != nil &&
+		slices.ContainsFunc(w.app.Container.Volumes, func(v marathon.ContainerVolume) bool { return v.External != nil })
+}
+
+// resident reports whether the app is bound to a machine by a volume on its disk.
+func (w *workload) resident() bool { return w.app != nil && w.app.Resident() }
 
 // capacities returns how many instances Marathon keeps at least, and has at most,
 // during a deployment. Where both are the same it starts one more.
@@ -124,7 +132,7 @@ func lookUpgrade(p *probe) {
 	least, over, given := p.strategy()
 	says := fmt.Sprintf("minimumHealthCapacity is %v and maximumOverCapacity is %v", least, over)
 	if !given {
-		says = fmt.Sprintf("there is no %s, and by Marathon's default %s", last(p.at.upgrade), says)
+		says = fmt.Sprintf("there is no %s, and by Marathon's default %s", strings.Join(p.at.upgrade, "."), says)
 	}
 	at := pointer(p.at.upgrade...)
 	if p.isSet() && p.instances > 1 {
@@ -137,6 +145,10 @@ func lookUpgrade(p *probe) {
 	r := remedy{text: "set both to 0", patch: p.set([]byte(`{"minimumHealthCapacity":0,"maximumOverCapacity":0}`), p.at.upgrade...)}
 	switch {
 	case least == 0 && over == 0:
+	case over == 0 && p.resident() && p.app.Labels[singleInstance] != "true":
+		// Of apps that are bound to a machine Marathon kills the old instance first.
+	case over > 0 && p.hasExternal():
+		p.find(at, r, "%s, and Marathon refuses a maximumOverCapacity above 0 with an external volume", says)
 	case least == 0:
 		p.as(Warning).find(at, r, "%s: Marathon may start the new instance before the old one has ended, and it waits for the volume", says)
 	default:
@@ -160,6 +172,11 @@ func (p *probe) upgradeSet(at, says string, least, over float64) {
 	r := remedy{
 		text:  fmt.Sprintf("set minimumHealthCapacity to %v and maximumOverCapacity to 0", mended),
 		patch: p.set([]byte(value), p.at.upgrade...),
+	}
+	if maximum <= members {
+		p.as(Warning).find(at, r, "%s: Marathon starts up to %d instances during a deployment, and none of the old ones ends before: "+
+			"so the new ones get other members of the %d than those had, with other data or none", says, maximum, members)
+		return
 	}
 	p.find(at, r, "%s: Marathon starts up to %d instances during a deployment, and there are %d members, of which the old ones "+
 		"have all", says, max(maximum, p.instances), members)

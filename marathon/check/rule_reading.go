@@ -40,6 +40,7 @@ func lookUnreadable(p *probe) {
 
 func lookKeys(p *probe) {
 	p.lookNames(p.object, p.keys())
+	p.lookMisplaced()
 	containers := member(p.object, "containers")
 	if !p.Pod {
 		return
@@ -122,7 +123,13 @@ func (w *workload) eachOwnLabels(f func(tokens []string, key, value string)) {
 func lookIgnored(p *probe) {
 	p.eachOwnLabels(func(tokens []string, key, _ string) {
 		near, ok := api.NearestLabel(key)
-		if !ok || strings.HasPrefix(key, api.LabelPrefix) {
+		switch {
+		case strings.HasPrefix(key, api.LabelPrefix):
+			return
+		case !ok && strings.HasPrefix(bareKey(key), "flockervolume"):
+			p.find(pointer(tokens...), remedy{}, "the label %s is none of Flocker's, which all begin with %s", key, api.LabelPrefix)
+			return
+		case !ok:
 			return
 		}
 		p.find(pointer(tokens...), remedy{text: "write " + near, patch: p.rename(near, tokens...)},

@@ -24,7 +24,7 @@ func Rules() []*Rule {
 		},
 		{
 			ID: "misspelt-setting", Severity: Error, always: true, Mends: true, look: lookKeys,
-			Finds: "a name is almost that of a setting, such as upgradestrategy",
+			Finds: "a name is almost that of a setting, such as upgradestrategy, or one of an app's in a pod",
 			Why:   "Marathon ignores names that it does not know without a word, and takes its default.",
 			Fix:   "write the name as Marathon has it",
 		},
@@ -109,6 +109,20 @@ func Rules() []*Rule {
 			Fix: "set inactiveAfterSeconds and expungeAfterSeconds to 0, Marathon's default",
 		},
 		{
+			ID: "unhealthy-stays", Severity: Warning, Mends: true, look: lookHealth,
+			Finds: "a health check whose maxConsecutiveFailures is 0, with both capacities 0",
+			Why: "Such a deployment kills instances that are well to make room for new ones. One that is not well has to end by itself, or by its health " +
+				"check: else the deployment that is to mend it waits for ever.",
+			Fix: "set maxConsecutiveFailures to 3, Marathon's default, or end the instance by hand when a deployment waits",
+		},
+		{
+			ID: "resident", Severity: Warning, look: lookResident,
+			Finds: "a persistent volume of Marathon's own beside one of Flocker's",
+			Why: "It is on the disk of one machine, and Marathon keeps the app there: when the machine is lost the app starts nowhere else, " +
+				"and Flocker's volume does not help. Its unreachableStrategy is then disabled by default.",
+			Fix: "keep all that matters on volumes of Flocker's",
+		},
+		{
 			ID: "backoff", Severity: Warning, Mends: true, look: lookBackoff,
 			Finds: "a back-off that is more than a minute when a volume has been waited for during five",
 			Why: "An instance that waits too long for its volume counts as failed, and Marathon delays the next one. " +
@@ -140,6 +154,12 @@ func Rules() []*Rule {
 			Why: "Such a container sees the machine's own files, so the volume is put below its sandbox instead: a program that writes " +
 				"to the absolute path writes to the machine's disk, and leaves that behind when it moves.",
 			Fix: "write a relative path, and use it from the program's working directory, or give the container an image",
+		},
+		{
+			ID: "path-taken", Severity: Error, look: lookTaken,
+			Finds: "a volume at the path of another volume, of Marathon's, or within one",
+			Why:   "One of them hides the other: the app may write to the one that does not follow it.",
+			Fix:   "give one of them another path",
 		},
 		{
 			ID: "pod-volume", Severity: Error, look: lookPodVolume,

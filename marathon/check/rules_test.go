@@ -70,6 +70,17 @@ type ruleCase struct {
 	want       string // severity, path and a part of the text; "" for no finding
 }
 
+// resident is an app that is bound to a machine by a volume of Marathon's own.
+func resident(rest string) string {
+	return `{"id": "/db", "container": {"type": "MESOS", "volumes": [{"containerPath": "local", "mode": "RW", "persistent": {"size": 100}}]}, ` + rest + `}`
+}
+
+// withMount is an app with a volume at /data and one of Marathon's at a path.
+func withMount(path string) string {
+	return `{"id": "/db", "labels": {` + single + `"flocker.volume.data": "/data"}, "container": {"type": "MESOS", "docker": {"image": "x"},
+		"volumes": [{"containerPath": "` + path + `", "hostPath": "/srv", "mode": "RW"}]}, "upgradeStrategy": ` + zero + `}`
+}
+
 func ruleCases(t *testing.T) map[string][]ruleCase {
 	running := func(text string) check.Context {
 		d, err := check.Parse("running", []byte(text))
@@ -101,6 +112,10 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"labels that are none", `{"id": "/db", "lables": {` + onVolume + `}}`, none, `error /lables labels is`},
 			{"of no volume", `{"id": "/db", "lables": {"team": "x"}}`, none, ""},
 			{"of a pod", `{"id": "/db", "containers": [{"name": "a", "labels": {` + onVolume + `}}], "schedulin": {}}`, none, `error /schedulin scheduling is`},
+			{"an app's in a pod", `{"id": "/db", "containers": [{"name": "a", "labels": {` + onVolume + `}}], "upgradeStrategy": ` + zero + `}`, none, `error /upgradeStrategy an app's, and a pod has scheduling.upgrade`},
+			{"an app's number in a pod", `{"id": "/db", "containers": [{"name": "a", "labels": {` + onVolume + `}}], "instances": 2}`, none, `error /instances scaling.instances`},
+			{"a pod's in an app", app(`"environment": {"X": "y"}, `), none, `error /environment a pod's, and an app has env`},
+			{"an app's in a pod without volumes", `{"id": "/db", "containers": [{"name": "a"}], "instances": 2}`, none, ""},
 			{"of a pod's container", `{"id": "/db", "containers": [{"name": "a", "Labels": {` + onVolume + `}}]}`, none, `error /containers/0/Labels labels is`},
 		},
 		"set-twice": {
@@ -120,6 +135,7 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 		},
 		"label-ignored": {
 			{"others'", labelled(single + onVolume + `, "docker.volume.x": "y", "flocker": "z", "team": "x"`), none, ""},
+			{"without a dot", labelled(single + onVolume + `, "flocker.volumedata": "/data"`), none, `error /labels/flocker.volumedata none of Flocker's, which all begin with flocker.volume.`},
 			{"volumes", labelled(`"flocker.volumes.data": "/data"`), none, `error /labels/flocker.volumes.data almost flocker.volume.data`},
 			{"a capital letter", labelled(`"Flocker.volume.data": "/data"`), none, `error /labels/Flocker.volume.data almost flocker.volume.data`},
 			{"in a pod", pod(`"flocker-volume-data-size": "1G"`, onVolume, ``), none, `error /labels/flocker-volume-data-size almost flocker.volume.data.size`},
@@ -137,6 +153,10 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"by default", app(`"container": {"docker": {"image": "x"}}, `), none, `error /container/type default is DOCKER`},
 			{"without a volume", `{"id": "/web", "container": {"type": "DOCKER", "docker": {"image": "x"}}}`, none, ""},
 			{"without an image", app(`"container": {"volumes": []}, `), none, ""},
+			{"small letters", app(`"container": {"type": "mesos", "docker": {"image": "x"}}, `), none, `error /container/type "mesos", which Marathon refuses`},
+			{"another", app(`"container": {"type": "APPC"}, `), none, `error /container/type "APPC"`},
+			{"as Marathon answers", app(`"container": {"type": "DOCKER", "docker": {"image": "x", "parameters": [], "privileged": false, "portMappings": null}}, `), none, `error /container/type is DOCKER`},
+			{"with parameters", app(`"container": {"type": "DOCKER", "docker": {"image": "x", "parameters": [{"key": "a", "value": "b"}]}}, `), none, `error /container/type is DOCKER`},
 		},
 		"instances": {
 			{"one", app(`"instances": 1, `), none, ""},
@@ -169,7 +189,11 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"0 and 1", `{"id": "/db", "labels": {` + onVolume + `}, "upgradeStrategy": {"minimumHealthCapacity": 0, "maximumOverCapacity": 1}}`, none, `warning /upgradeStrategy may start the new instance before`},
 			{"suspended", `{"id": "/db", "instances": 0, "labels": {` + onVolume + `}}`, none, `error /upgradeStrategy`},
 			{"of an app without volumes", `{"id": "/web"}`, none, ""},
-			{"of a pod", `{"id": "/db", "containers": [{"labels": {` + onVolume + `}}]}`, none, `error /scheduling/upgrade there is no upgrade`},
+			{"of a pod", `{"id": "/db", "containers": [{"labels": {` + onVolume + `}}]}`, none, `error /scheduling/upgrade there is no scheduling.upgrade`},
+			{"external, over capacity", strings.Replace(dvdi(driver), `"maximumOverCapacity": 0`, `"maximumOverCapacity": 1`, 1), none, `error /upgradeStrategy Marathon refuses a maximumOverCapacity above 0`},
+			{"none, of an app that is bound to a machine", resident(`"labels": {` + onVolume + `}`), none, ""},
+			{"none, of one that is bound to a machine and alone", resident(`"labels": {` + single + onVolume + `}`), none, `error /upgradeStrategy default minimumHealthCapacity is 0.5 and maximumOverCapacity is 0`},
+			{"of a set with members to spare, all healthy", set(`, "flocker.volume.data.each": "5"`, `, "upgradeStrategy": {"minimumHealthCapacity": 1, "maximumOverCapacity": 0.34}`), none, `warning /upgradeStrategy get other members of the 5 than those had`},
 			{"of a set", set(each, rolling), none, ""},
 			{"of a set, none", set(each, ""), none, `error /upgradeStrategy up to 6 instances`},
 			{"of a set, all healthy", set(each, `, "upgradeStrategy": {"minimumHealthCapacity": 0.9, "maximumOverCapacity": 0}`), none, `error /upgradeStrategy there are 3 members`},
@@ -201,6 +225,26 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"the wrong way round", app(`"unreachableStrategy": {"inactiveAfterSeconds": 300, "expungeAfterSeconds": 60}, `), none, `error /unreachableStrategy Marathon refuses`},
 			{"of a pod", `{"id": "/db", "containers": [{"labels": {` + onVolume + `}}], "scheduling": {"unreachableStrategy": "disabled"}}`, none, `warning /scheduling/unreachableStrategy is disabled`},
 			{"of an app without volumes", `{"id": "/web", "unreachableStrategy": "disabled"}`, none, ""},
+		},
+		"unhealthy-stays": {
+			{"Marathon's default", app(`"healthChecks": [{"protocol": "TCP"}], `), none, ""},
+			{"never killed", app(`"healthChecks": [{"protocol": "TCP"}, {"protocol": "HTTP", "maxConsecutiveFailures": 0}], `), none, `warning /healthChecks/1/maxConsecutiveFailures is never killed`},
+			{"of a set", set(each, rolling+`, "healthChecks": [{"maxConsecutiveFailures": 0}]`), none, ""},
+			{"of a pod", `{"id": "/db", "containers": [{"labels": {` + onVolume + `}}, {"healthCheck": {"maxConsecutiveFailures": 0}}], "scheduling": {"upgrade": ` + zero + `}}`, none, `warning /containers/1/healthCheck/maxConsecutiveFailures is never killed`},
+			{"without a volume", `{"id": "/web", "healthChecks": [{"maxConsecutiveFailures": 0}], "upgradeStrategy": ` + zero + `}`, none, ""},
+		},
+		"resident": {
+			{"of the sandbox", external(`{"containerPath": "x", "mode": "RW"}`), none, ""},
+			{"beside a volume", resident(`"labels": {` + onVolume + `}`), none, `warning /container/volumes/0 local is on the disk of one machine`},
+			{"without a volume of ours", resident(`"cmd": "x"`), none, ""},
+		},
+		"path-taken": {
+			{"others' beside it", withMount("/log"), none, ""},
+			{"others' with a longer name", withMount("/data2"), none, ""},
+			{"the same", withMount("/data/"), none, `error /labels/flocker.volume.data the volume is at /data, and so is that of /container/volumes/0`},
+			{"within it", withMount("/data/log"), none, `warning /labels/flocker.volume.data that of /container/volumes/0 within it`},
+			{"around it", strings.Replace(withMount("/data"), `"/data"`, `"/data/base"`, 1), none, `warning /labels/flocker.volume.data within that of`},
+			{"in a pod", `{"id": "/db", "containers": [{"image": {"id": "x"}, "labels": {"flocker.volume.data": "/data"}, "volumeMounts": [{"name": "v", "mountPath": "/data"}]}]}`, none, `error /containers/0/labels/flocker.volume.data /containers/0/volumeMounts/0`},
 		},
 		"backoff": {
 			{"Marathon's default", app(""), none, ""},

@@ -256,7 +256,9 @@ func TestExternalVolumesAreDeletedWithTheirAppsWhereTheseSaySo(t *testing.T) {
 		}
 	}
 	w.leap(2*time.Hour + time.Second)
-	w.await(t, "they are deleted", func(s *cluster.State) bool { return s.Dataset(ids["by-dvdi"]).Deleted && s.Dataset(ids["by-csi"]).Deleted })
+	w.await(t, "they are deleted", func(s *cluster.State) bool {
+		return s.Dataset(ids["by-dvdi"]).Deleted && s.Dataset(ids["by-csi"]).Deleted
+	})
 	if d := w.state().Dataset(ids["kept"]); d.Deleted || d.Reclaim != nil {
 		t.Errorf("got %+v, want what says nothing to stay", d)
 	}

@@ -221,8 +221,8 @@ func (w *model) skipUnlessSeen(t *rapid.T) {
 func (w *model) actions() map[string]func(*rapid.T) {
 	full := func(t *rapid.T) { w.read(t, true) }
 	return map[string]func(*rapid.T){
-		"user puts an app":  w.put,
-		"user puts an app2": w.put,
+		"user puts an app":     w.put,
+		"user puts an app2":    w.put,
 		"user destroys an app": w.destroy,
 		"user destroys an app, and everything goes well": func(t *rapid.T) { // for a while: else that is rare
 			w.destroy(t)
