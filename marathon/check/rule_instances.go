@@ -145,7 +145,9 @@ func lookUpgrade(p *probe) {
 	r := remedy{text: "set both to 0", patch: p.set([]byte(`{"minimumHealthCapacity":0,"maximumOverCapacity":0}`), p.at.upgrade...)}
 	switch {
 	case least == 0 && over == 0:
-	case over == 0 && p.resident() && p.app.Labels[singleInstance] != "true":
+	case (given || p.resident()) && !p.Pod && p.app.Labels[singleInstance] == "true":
+		p.find(at, r, "%s, and with %s Marathon takes 0 and 0 alone", says, singleInstance)
+	case over == 0 && p.resident():
 		// Of apps that are bound to a machine Marathon kills the old instance first.
 	case over > 0 && p.hasExternal():
 		p.find(at, r, "%s, and Marathon refuses a maximumOverCapacity above 0 with an external volume", says)
