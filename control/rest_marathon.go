@@ -70,6 +70,9 @@ func appDetail(s *cluster.State, app *api.App, mesos evidence, now time.Time) *a
 			}
 			whole := detail(s, d, mesos, now)
 			shown.Status, shown.Why = whole.Status, joined(v.Failure, whole.Why)
+			if places := s.ExplainPlaces(app, d); places != "" {
+				shown.Why += " " + places
+			}
 			if whole.Holder != nil {
 				shown.Node, shown.Host = whole.Holder.ID, whole.Holder.Name()
 			}

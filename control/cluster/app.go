@@ -133,12 +133,16 @@ func (f *following) make(v *api.AppVolume, spec *api.DatasetSpec) {
 }
 
 // hints puts the hints in the place of what was hinted for the app's datasets
-// before. A node that is not there, or is being emptied, gets none.
+// before. A node that is not there, is being emptied, or cannot have the volume in its
+// zone gets none.
 func (f *following) hints() {
 	wanted := map[api.DatasetID]*api.Hint{}
 	for _, v := range f.app.Volumes {
 		h, ok := f.Hints[v.Name]
 		if n := f.s.Node(h.Node); !ok || v.Dataset == "" || n == nil || n.Lost() || !n.Draining.IsZero() || !h.Until.After(f.At) {
+			continue
+		}
+		if d := f.s.Dataset(v.Dataset); d != nil && f.s.apart(d, h.Node) {
 			continue
 		}
 		h.Dataset, h.App, h.Instance, h.Revision = v.Dataset, f.app.ID, clipped(h.Instance, maxText), f.s.revision+1

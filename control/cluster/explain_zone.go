@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -71,4 +72,17 @@ func (e *explanation) otherZones(s *State, set string, w api.SetWaiter) {
 	}
 	e.say("%s%s: free, but in zone %s, and %s is in zone %s: an instance in their zone can have them.",
 		strings.Join(free, ", "), rest, strings.Join(zones, ", "), e.nodeName(w.Node), e.node(w.Node).Zone)
+}
+
+// ExplainPlaces says where Marathon has put instances of an app that can never have its
+// dataset there, "" where that is nowhere.
+func (s *State) ExplainPlaces(a *api.App, d *api.Dataset) string {
+	var said []string
+	for _, i := range a.Instances {
+		if n := s.Node(i.Node); n != nil && s.apart(d, n.ID) && d.Member == nil {
+			said = append(said, fmt.Sprintf("Marathon has put the instance %s on %s, which is in zone %s, where the volume, which is in zone %s, can never be attached: "+
+				"keep the app in the volume's zone, by the constraint %s.", i.ID, n.Name(), n.Zone, d.Volume.Zone, api.ZoneConstraint(d.Volume.Zone)))
+		}
+	}
+	return strings.Join(said, " ")
 }

@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/control/cluster"
@@ -293,5 +294,29 @@ func TestInstanceIsNotGivenAMemberOfAnotherZone(t *testing.T) {
 	}
 	if out, err := member("a", "4", nil); err != nil || out.Dataset == nil {
 		t.Errorf("got %+v, %v, want who came later and is in its zone to have it", out, err)
+	}
+}
+
+func TestAppInAnotherZoneGetsNoHintAndIsExplained(t *testing.T) {
+	m := newMarathonState(t)
+	for node, zone := range map[api.NodeID]string{"n1": "east", "n2": "west"} {
+		m.must(cluster.NodeDisconnect{At: m.now, Node: node, Stream: m.s.Node(node).Stream})
+		m.must(cluster.NodeConnect{At: m.now, Node: node, Hello: api.Hello{Agent: "a" + string(node), Era: "e" + string(node), Hostname: string(node), Zone: zone}})
+	}
+	d := m.must(cluster.Claim{At: m.now, Node: "n1", Stream: m.s.Node("n1").Stream, Find: &api.DatasetSpec{Name: "db"}, NewID: "d", DefaultSize: api.MinSize}).Dataset
+	m.must(cluster.Report{At: m.now, Node: "n1", Stream: m.s.Node("n1").Stream, Datasets: []api.DatasetReport{{
+		State: api.DatasetState{ID: "d", Epoch: d.Epoch, Phase: api.PhaseMounted}, Volume: &api.Volume{ID: "v", Backend: "model", Size: api.MinSize, Zone: "east"},
+	}}})
+	for node, want := range map[api.NodeID]bool{"n1": true, "n2": false} {
+		m.follow("/db", map[string]api.Hint{"db": {Node: node, Instance: "i", Until: m.now.Add(time.Minute)}}, api.VolumeRequest{Key: "data", Name: "db"})
+		if got := m.s.Hint("d").For(node); got != want {
+			t.Errorf("%s: got a hint: %v, want %v", node, got, want)
+		}
+	}
+	a := &api.App{ID: "/db", Instances: []api.AppInstance{{ID: "i1", Node: "n1"}, {ID: "i2", Node: "n2"}}}
+	const want = `Marathon has put the instance i2 on n2, which is in zone west, where the volume, which is in zone east, can never be attached: ` +
+		`keep the app in the volume's zone, by the constraint ["@zone", "IS", "east"].`
+	if got := m.s.ExplainPlaces(a, m.s.Dataset("d")); got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
