@@ -139,10 +139,7 @@ func (f *following) hints() {
 	wanted := map[api.DatasetID]*api.Hint{}
 	for _, v := range f.app.Volumes {
 		h, ok := f.Hints[v.Name]
-		if n := f.s.Node(h.Node); !ok || v.Dataset == "" || n == nil || n.Lost() || !n.Draining.IsZero() || !h.Until.After(f.At) {
-			continue
-		}
-		if d := f.s.Dataset(v.Dataset); d != nil && f.s.apart(d, h.Node) {
+		if !ok || v.Dataset == "" || !f.takes(h.Node, v.Dataset) || !h.Until.After(f.At) {
 			continue
 		}
 		h.Dataset, h.App, h.Instance, h.Revision = v.Dataset, f.app.ID, clipped(h.Instance, maxText), f.s.revision+1
@@ -169,6 +166,16 @@ func (f *following) hints() {
 			f.changes = append(f.changes, putHint(h))
 		}
 	}
+}
+
+// takes reports whether a node takes a dataset, for all that is known of it.
+func (f *following) takes(node api.NodeID, dataset api.DatasetID) bool {
+	n := f.s.Node(node)
+	if n == nil || n.Lost() || !n.Draining.IsZero() {
+		return false
+	}
+	d := f.s.Dataset(dataset)
+	return d == nil || !f.s.apart(d, node)
 }
 
 // keep puts the app's record, if it says something new.

@@ -23,7 +23,7 @@ func (s *State) apart(d *api.Dataset, node api.NodeID) bool {
 // given the zone another name. The node finds the volume and tells where it is, or
 // it does not find it.
 func (s *State) shutOut(d *api.Dataset, node api.NodeID) bool {
-	return s.apart(d, node) && !(s.free(d) && s.deserted(d.Volume.Zone))
+	return s.apart(d, node) && (!s.free(d) || !s.deserted(d.Volume.Zone))
 }
 
 // deserted reports whether no node was in a zone when it was last there.

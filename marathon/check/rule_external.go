@@ -292,7 +292,8 @@ func lookCSIContext(p *probe) {
 
 // csiMistake notes a mistake that the plugin will find, where it stands in the app.
 func (p *probe) csiMistake(options []string, m *api.Error) {
-	at, r := options, remedy{}
+	var at []string
+	r := remedy{}
 	name, inContext := strings.CutPrefix(m.Field, "volume_context.")
 	switch {
 	case inContext:

@@ -23,7 +23,7 @@ func Rules() []*Rule {
 			Fix:   "give it a value of the right kind",
 		},
 		{
-			ID: "misspelt-setting", Severity: Error, always: true, Mends: true, look: lookKeys,
+			ID: ruleNames, Severity: Error, always: true, Mends: true, look: lookKeys,
 			Finds: "a name is almost that of a setting, such as upgradestrategy, or one of an app's in a pod",
 			Why:   "Marathon ignores names that it does not know without a word, and takes its default.",
 			Fix:   "write the name as Marathon has it",
