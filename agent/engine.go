@@ -358,6 +358,9 @@ func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 		return t.seen, e.stepper.bindViews(d.id, t.seen, t.views)
 	case actClaim:
 		record, err := e.claim(ctx, d)
+		if e.overtaken(d, err) {
+			return t.seen, nil
+		}
 		if err != nil {
 			return t.seen, err
 		}

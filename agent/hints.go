@@ -14,6 +14,10 @@ import (
 // waits for the volume. It is kept in memory alone: the control service tells it
 // anew on every stream, before which nothing is given back. Where an earlier
 // container of the app is still there, it bridges the time between the two.
+//
+// A hint to make a volume expects nobody: the control service has the volume made
+// when its app is deployed. It ends when the volume is registered, which is when it
+// has been formatted, and it never waits for a dataset that another node has.
 
 // maxHint bounds for how long a container is expected, whatever the clock of
 // who said so is.
@@ -33,7 +37,22 @@ func (h *hint) live() bool { return h != nil && !h.over }
 
 // same reports whether two hints are about the same container.
 func (h *hint) same(other *api.Hint) bool {
-	return h != nil && h.Node == other.Node && h.App == other.App && h.Instance == other.Instance
+	return h != nil && h.Node == other.Node && h.App == other.App && h.Instance == other.Instance && h.Make == other.Make && h.Attempt == other.Attempt
+}
+
+// news says what a hint is about, missed what it is when its time is over.
+func (h *hint) news() string {
+	if h.Make {
+		return "the volume is to be made ahead of its first use"
+	}
+	return "a container is expected that will use the dataset"
+}
+
+func (h *hint) missed() string {
+	if h.Make {
+		return "the volume could not be made ahead of its first use"
+	}
+	return "the container that was expected has not come"
 }
 
 // hintLives reports whether a container is expected that will use the dataset.
@@ -67,12 +86,12 @@ func (e *engine) takeHint(h *api.Hint) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		if d.hint == mine && mine.live() {
-			e.log.Info("the container that was expected has not come", "dataset", d.id, "name", nameOf(d.record), "app", mine.App, "instance", mine.Instance)
+			e.log.Info(mine.missed(), "dataset", d.id, "name", nameOf(d.record), "app", mine.App, "instance", mine.Instance)
 			e.endHint(d)
 			e.wake(d)
 		}
 	})
-	e.log.Info("a container is expected that will use the dataset", "dataset", d.id, "app", h.App, "instance", h.Instance, "until", h.Until)
+	e.log.Info(d.hint.news(), "dataset", d.id, "app", h.App, "instance", h.Instance, "until", h.Until)
 	e.wake(d)
 }
 
@@ -117,14 +136,42 @@ func (e *engine) syncHints(hints []*api.Hint) {
 }
 
 // yieldHint ends a hint where somebody else waits for the dataset, which nobody
-// uses here yet. The caller has the mutex.
+// uses here yet, and one to make a volume where that is made. The caller has the
+// mutex.
 func (e *engine) yieldHint(d *dataset) {
-	if d.hintLives() && len(d.consumers) == 0 && d.record != nil && d.record.HeldBy(e.node) && len(d.record.Waiting) > 0 {
+	if !d.hintLives() {
+		return
+	}
+	awaited := len(d.consumers) == 0 && d.record != nil && d.record.HeldBy(e.node) && len(d.record.Waiting) > 0
+	if awaited || d.hint.Make && d.registered() {
 		e.endHint(d)
 	}
 }
 
+// overtaken ends a hint where the control service says by err that the dataset is
+// not to be had because of it, and reports whether it did. Who comes meanwhile asks
+// for himself.
+func (e *engine) overtaken(d *dataset, err error) bool {
+	switch api.CodeOf(err) {
+	case api.CodeConflict, api.CodeNotFound, api.CodeDeleted:
+	default:
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !d.hintLives() || len(d.consumers) > 0 {
+		return false
+	}
+	e.log.Info("a hint has no effect any more", "dataset", d.id, "app", d.hint.App, "instance", d.hint.Instance, "cause", err)
+	e.endHint(d)
+	return true
+}
+
 // expected is the consumer that a hint stands for, as it is reported.
 func (d *dataset) expected() api.Consumer {
-	return api.Consumer{ID: d.hint.Instance, Kind: api.ConsumerHint, App: d.hint.App, Since: d.hint.since}
+	kind := api.ConsumerHint
+	if d.hint.Make {
+		kind = api.ConsumerMake
+	}
+	return api.Consumer{ID: d.hint.Instance, Kind: kind, App: d.hint.App, Since: d.hint.since}
 }

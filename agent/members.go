@@ -391,11 +391,13 @@ func (e *engine) wakeMembers(root string) {
 	}
 }
 
-// claim asks for the token of a dataset, and where it is a member of a set, that it
+// claim asks for the token of a dataset, because of a hint where nobody uses it here,
+// and where it is a member of a set, that it
 // belongs to who uses it here.
 func (e *engine) claim(ctx context.Context, d *dataset) (*api.Dataset, error) {
 	e.mu.Lock()
 	var req *api.MemberRequest
+	ahead := len(d.consumers) == 0 // there is a hint
 	for id, v := range d.consumers {
 		if v.Member != nil && (req == nil || e.owns(d, id)) {
 			r := v.request(id, nil)
@@ -404,7 +406,7 @@ func (e *engine) claim(ctx context.Context, d *dataset) (*api.Dataset, error) {
 	}
 	e.mu.Unlock()
 	if req == nil {
-		return e.control.Claim(ctx, api.ClaimRequest{ID: d.id})
+		return e.control.Claim(ctx, api.ClaimRequest{ID: d.id, Ahead: ahead})
 	}
 	reply, err := e.control.Member(ctx, *req)
 	if err != nil {

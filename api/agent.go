@@ -74,6 +74,9 @@ type ClaimRequest struct {
 	Find   *DatasetSpec `json:"find,omitempty"`
 	// Preempt asks a living holder to let go.
 	Preempt bool `json:"preempt,omitempty"`
+	// Ahead says that nobody on the node uses the dataset yet: it is claimed because
+	// of a hint, and with ID. It is refused where the hint has ended.
+	Ahead bool `json:"ahead,omitempty"`
 }
 
 // DatasetSpec is what a front door asks of a dataset.

@@ -236,4 +236,5 @@ const (
 	ConsumerMesos  = "mesos"  // a Mesos container, through the isolator
 	ConsumerDVDCLI = "dvdcli" // Mesos' docker/volume isolator, one for all its containers
 	ConsumerHint   = "hint"   // nobody yet: a container that is expected; it yields to whoever else wants the dataset
+	ConsumerMake   = "make"   // likewise: the volume is made for an app ahead of its first container
 )

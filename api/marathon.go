@@ -101,13 +101,21 @@ type Hint struct {
 	Dataset  DatasetID `json:"dataset_id"`
 	Node     NodeID    `json:"node"`
 	App      string    `json:"app"`
-	Instance string    `json:"instance"`
+	Instance string    `json:"instance"` // "" for Make
 	Until    time.Time `json:"until"`
 	Revision uint64    `json:"revision"` // of the log, at the hint's last change
+	// Make says that no container is expected yet: the node is to make the volume
+	// ahead of the first one, and to give it back once it is registered.
+	Make bool `json:"make,omitempty"`
+	// Attempt counts the hints to make a volume that ended without one, from 0 on.
+	Attempt int `json:"attempt,omitempty"`
 }
 
 // For reports whether h is a hint for node; nil is for nobody.
 func (h *Hint) For(node NodeID) bool { return h != nil && h.Node == node }
+
+// Live reports whether h has not ended at a time.
+func (h *Hint) Live(at time.Time) bool { return h != nil && h.Until.After(at) }
 
 // Job is something that one replica at a time does.
 type Job struct {

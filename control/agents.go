@@ -53,7 +53,7 @@ func (a *agents) claim(w http.ResponseWriter, r *http.Request, who caller) error
 	node := api.NodeID(who.name)
 	res, err := a.replica.Do(r.Context(), cluster.Claim{
 		At: a.now(), Node: node, Stream: req.Stream, ID: req.ID, Find: req.Find,
-		NewID: api.DatasetID(uuid.NewString()), DefaultSize: a.defaultSize, Preempt: req.Preempt,
+		NewID: api.DatasetID(uuid.NewString()), DefaultSize: a.defaultSize, Preempt: req.Preempt, Ahead: req.Ahead,
 	})
 	if err != nil {
 		return err

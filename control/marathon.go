@@ -80,7 +80,7 @@ func (m *Marathon) logApp(res *Result, at time.Time) {
 			m.log.Info("dataset was made known ahead of its app", "dataset", d.ID, "name", d.Name(), "app", res.App.ID, "size", d.Size)
 		case d != nil:
 			m.log.Info("dataset is not to be deleted any more, since an app asks for it", "dataset", d.ID, "name", d.Name(), "app", res.App.ID)
-		case h != nil:
+		case h != nil && !h.Make:
 			m.log.Info("an instance was staged: its node is told which dataset it will need", "dataset", h.Dataset, "node", nodeName(res.State, h.Node),
 				"app", h.App, "instance", h.Instance, "until", h.Until.Format(time.RFC3339))
 		}

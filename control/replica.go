@@ -29,6 +29,7 @@ type Replica struct {
 	watchers watchers
 	history  history
 	due      chan struct{} // holds one token while there is upkeep to do
+	unmade   chan struct{} // holds one token while there may be volumes to make ahead
 	expiring chan struct{} // holds one token when another lease is the next one to end
 	commands chan *pending
 	updates  chan follow
@@ -62,6 +63,7 @@ func openReplica(ctx context.Context, log store.Log, clusterID string, now time.
 		commands: make(chan *pending, queueLength),
 		updates:  make(chan follow),
 		due:      make(chan struct{}, 1),
+		unmade:   make(chan struct{}, 1),
 		expiring: make(chan struct{}, 1),
 		stopped:  make(chan struct{}),
 	}

@@ -279,6 +279,7 @@ func (r *Replica) publish(next *cluster.State, changes []cluster.Change) {
 	r.history.add(next.Revision(), changes)
 	r.metrics.observe(next)
 	r.wakeUpkeep(next)
+	r.wakeAhead(old, next, changes)
 	r.wakeExpiry(old, next)
 }
 

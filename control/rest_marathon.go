@@ -2,6 +2,7 @@ package control
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -62,6 +63,9 @@ func marathonStatus(s *cluster.State) *api.MarathonStatus {
 // appDetail returns an app with how its volumes are.
 func appDetail(s *cluster.State, app *api.App, mesos evidence, now time.Time) *api.AppDetail {
 	full := &api.AppDetail{App: app, VolumeDetails: []api.AppVolumeDetail{}, Why: cluster.ExplainApp(app, now)}
+	if why := s.ExplainAhead(app); why != "" {
+		full.Why = strings.TrimSpace(full.Why + " " + why)
+	}
 	for _, v := range app.Volumes {
 		shown := api.AppVolumeDetail{Key: v.Key, Name: v.Name, Dataset: v.Dataset, Status: "refused", Why: v.Failure}
 		if d := s.Dataset(v.Dataset); d != nil {

@@ -179,11 +179,21 @@ func (c *Control) Make(name string) api.DatasetID {
 // Hint tells a node for some time that a container is about to start there that
 // will use a dataset. What was hinted about it before is over.
 func (c *Control) Hint(id api.DatasetID, node api.NodeID, instance string, lasts time.Duration) {
+	c.hint(&api.Hint{Dataset: id, Node: node, Instance: instance, Until: time.Now().Add(lasts)})
+}
+
+// MakeAhead tells a node for some time to make a dataset's volume ahead.
+func (c *Control) MakeAhead(id api.DatasetID, node api.NodeID, attempt int, lasts time.Duration) {
+	c.hint(&api.Hint{Dataset: id, Node: node, Make: true, Attempt: attempt, Until: time.Now().Add(lasts)})
+}
+
+func (c *Control) hint(h *api.Hint) {
+	id, node := h.Dataset, h.Node
 	c.Unhint(id)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.revision++
-	h := &api.Hint{Dataset: id, Node: node, App: "/test", Instance: instance, Until: time.Now().Add(lasts), Revision: c.revision}
+	h.App, h.Revision = "/test", c.revision
 	c.hints[id] = h
 	for s := range c.streams {
 		if s.node == node {
@@ -357,6 +367,8 @@ func (s *session) Claim(_ context.Context, req api.ClaimRequest) (*api.Dataset, 
 		return nil, api.Errorf(api.CodeDeleted, "dataset %s has been deleted", d.ID)
 	case d.HeldBy(s.node) || d.AwaitedBy(s.node):
 		return d, nil
+	case req.Ahead && (!c.hints[d.ID].For(s.node) || c.hints[d.ID].Make && d.Holder != nil || d.Member != nil && d.Member.User != nil):
+		return nil, api.Errorf(api.CodeConflict, "dataset %s is not to be had ahead", d.ID)
 	case d.Holder == nil:
 		return c.put(d.ID, func(d *api.Dataset) { grant(d, s.node) }), nil
 	default:

@@ -20,7 +20,7 @@ type controlSettings struct {
 
 func defaultControlSettings() *controlSettings {
 	return &controlSettings{
-		Control: control.DefaultConfig(), Register: "flocker-control", Marathon: marathonSettings{Grace: follow.DefaultGrace},
+		Control: control.DefaultConfig(), Register: "flocker-control", Marathon: marathonSettings{Grace: follow.DefaultGrace, MakeAhead: true},
 		Masters: defaultMastersSettings(), Log: logSettings{Format: logText},
 	}
 }

@@ -54,7 +54,9 @@ var controlHelp = map[string]string{
 	"marathon-token-file":           "file with a token of DC/OS that somebody else keeps fresh",
 	"marathon-service-account-file": "file with the secret of a service account of DC/OS, as `dcos security secrets` makes it",
 	"marathon-login":                "URL where DC/OS gives out tokens; by default /acs/api/v1/auth/login at the first of Marathon's hosts",
-	"reclaim-grace":                 "how long the datasets of a destroyed app are kept where it has them deleted, and does not say when",
+	"marathon-make-ahead": "whether volumes are made when their apps are deployed, so that it shows then what cannot be had; " +
+		"else each is made when it is first used",
+	"reclaim-grace": "how long the datasets of a destroyed app are kept where it has them deleted, and does not say when",
 	"mesos-masters": "URLs of the Mesos masters, with commas between them, such as `http://10.0.0.1:5050`; with them it is shown what Mesos says of lost nodes. " +
 		"Any of them leads to the one that leads",
 	"mesos-user":          "user of Mesos' --http_credentials, where its masters want one",

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/control"
 	"github.com/flocker-mesos/flocker/marathon/client"
@@ -22,6 +24,7 @@ type marathonSettings struct {
 	TokenFile      string        `yaml:"marathon-token-file"`
 	ServiceAccount string        `yaml:"marathon-service-account-file"`
 	Login          string        `yaml:"marathon-login"`
+	MakeAhead      bool          `yaml:"marathon-make-ahead"`
 	Grace          time.Duration `yaml:"reclaim-grace"`
 }
 
@@ -61,6 +64,11 @@ func (s *marathonSettings) following(service *control.Service, log *slog.Logger)
 	}
 	return func(ctx context.Context) error {
 		defer c.Close()
-		return f.Run(ctx)
+		group, ctx := errgroup.WithContext(ctx)
+		group.Go(func() error { return f.Run(ctx) })
+		if s.MakeAhead {
+			group.Go(func() error { return service.Marathon().MakeAhead(ctx) })
+		}
+		return group.Wait()
 	}, nil
 }

@@ -160,7 +160,7 @@ func (f *following) hints() {
 		done[v.Dataset] = true
 		old, h := f.s.Hint(v.Dataset), wanted[v.Dataset]
 		switch {
-		case h == nil && old != nil && old.App == f.app.ID:
+		case h == nil && old != nil && old.App == f.app.ID && !f.makes(old):
 			f.changes = append(f.changes, Change{Key: HintKey(v.Dataset)})
 		case h != nil && (old == nil || old.Node != h.Node || old.Instance != h.Instance || old.App != h.App):
 			f.changes = append(f.changes, putHint(h))
@@ -386,19 +386,20 @@ func (s *State) askedBesides(name, app string) bool {
 }
 
 func (s *State) putApp(id string, a *api.App) {
-	if old, ok := s.apps.Get(id); ok {
+	old, known := s.apps.Get(id)
+	if known {
 		for _, v := range old.Volumes {
 			s.asked.Delete(asker{v.Name, old.ID})
 		}
 		s.apps.Delete(id)
 	}
-	if a == nil {
-		return
+	if a != nil {
+		s.apps.Set(id, a)
+		for _, v := range a.Volumes {
+			s.asked.Set(asker{v.Name, a.ID})
+		}
 	}
-	s.apps.Set(id, a)
-	for _, v := range a.Volumes {
-		s.asked.Set(asker{v.Name, a.ID})
-	}
+	s.reconsiderAsked(old, a)
 }
 
 func (s *State) putHint(id api.DatasetID, h *api.Hint) {

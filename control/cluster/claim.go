@@ -20,6 +20,7 @@ type Claim struct {
 	NewID       api.DatasetID
 	DefaultSize int64 // bytes
 	Preempt     bool  // ask a living holder to let go
+	Ahead       bool  // because of a hint; nobody on the node uses it yet
 }
 
 // Apply decides the command.
@@ -85,7 +86,11 @@ func newDataset(id api.DatasetID, spec api.DatasetSpec, defaultSize int64) *api.
 }
 
 func (c Claim) claim(s *State, d *api.Dataset) (Outcome, error) {
-	if m := d.Member; m != nil && (c.ID == "" || d.UserOn(c.Node) == nil) {
+	if c.Ahead {
+		if err := c.checkAhead(s, d); err != nil {
+			return Outcome{}, err
+		}
+	} else if m := d.Member; m != nil && (c.ID == "" || d.UserOn(c.Node) == nil) {
 		return Outcome{}, api.Errorf(api.CodeConflict, "dataset %s is %s, whose instances have their volumes to themselves: "+
 			"ask for a volume of another name, or for %s with each", nameOf(d), m, m.Set)
 	}

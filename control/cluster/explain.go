@@ -106,7 +106,7 @@ func (e *explanation) unheld() Status {
 	}
 	switch {
 	case e.d.Volume == nil:
-		e.say("%s is not in use and has no volume yet: one of %s is made when it is first used.", e.name(), api.FormatSize(e.d.Size))
+		e.say("%s is not in use and has no volume yet: one of %s is made when it is first used at the latest.", e.name(), api.FormatSize(e.d.Size))
 	case e.st != nil:
 		e.say("%s is not in use: its volume %s is attached nowhere. %s used it last and gave it up %s.",
 			e.name(), e.volume(), e.nodeName(e.st.Node), e.ago(e.st.Since))
@@ -516,6 +516,8 @@ func (e *explanation) ago(t time.Time) string {
 func consumerText(c api.Consumer) string {
 	kind := c.Kind
 	switch kind {
+	case api.ConsumerMake:
+		return "app " + c.App + ", for which its volume is made ahead of the first instance,"
 	case api.ConsumerMesos:
 		kind = "container"
 	case api.ConsumerHint:

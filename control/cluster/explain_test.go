@@ -189,7 +189,7 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 			"Dataset db is not in use: its volume vol-1 is attached nowhere. node-a used it last and gave it up at 2026-03-01T09:56:50Z (3m10s ago). " +
 				"The first node that asks for it gets it."},
 		{"never used", dataset(unheld, func(d *api.Dataset) { d.Volume = nil }), nil, cluster.StatusDetached,
-			"Dataset db is not in use and has no volume yet: one of 10GiB is made when it is first used. The first node that asks for it gets it."},
+			"Dataset db is not in use and has no volume yet: one of 10GiB is made when it is first used at the latest. The first node that asks for it gets it."},
 		{"deleted while used", dataset(deleted), state(api.PhaseMounted, used), cluster.StatusDeleting,
 			"Dataset db was deleted. It is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
 				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +

@@ -102,7 +102,27 @@ func checkState(s *cluster.State) error {
 	if err := checkSets(s); err != nil {
 		return err
 	}
+	if err := checkUnmade(s); err != nil {
+		return err
+	}
 	return checkTag(s)
+}
+
+// checkUnmade compares the index of what may be made ahead with the datasets.
+func checkUnmade(s *cluster.State) error {
+	asked := map[string]bool{}
+	for a := range s.Apps() {
+		for _, v := range a.Volumes {
+			asked[v.Name] = true
+		}
+	}
+	for d := range s.Datasets() {
+		want := asked[d.Name()] && !d.Deleted && d.Volume == nil && d.Holder == nil && len(d.Waiting) == 0 && !d.Pinned && (d.Member == nil || d.Member.User == nil)
+		if got := s.Unmade(d.ID); got != want {
+			return fmt.Errorf("dataset %s may be made ahead: got %v, want %v: %+v", d.ID, got, want, *d)
+		}
+	}
+	return nil
 }
 
 // checkLeases compares the indexes of leases with the leases.

@@ -51,6 +51,7 @@ type modelAgent struct {
 	view     map[api.DatasetID]*api.Dataset
 	spent    map[api.DatasetID]uint64 // epochs whose release has been sent
 	leased   map[api.DatasetID]bool   // of which it has been told that it has a lease
+	hints    map[api.DatasetID]*modelHint
 	wants    map[api.DatasetID]bool
 	claiming map[string]*modelConsumer // members of sets are being claimed for them
 	disk     map[string]*modelConsumer // is not lost
@@ -106,6 +107,7 @@ func (w *world) apply(cmd cluster.Command) (cluster.Outcome, error) {
 	}
 	w.changes++
 	w.checkUsers(old, cmd)
+	w.checkWord(old, cmd)
 	if err := checkState(w.s); err != nil {
 		w.t.Fatalf("after %T: %v", cmd, err)
 	}
@@ -138,6 +140,9 @@ func (w *world) count(old, s *cluster.State) {
 		}
 		if was.Volume == nil && d.Volume != nil {
 			w.seen["registered"]++
+			if h := old.Hint(d.ID); h.For(d.Holder.Node) && h.Make {
+				w.seen["made ahead"]++
+			}
 		}
 		if was.Volume != nil && d.Volume != nil && was.Volume.Size < d.Volume.Size {
 			w.seen["grown"]++
@@ -167,6 +172,11 @@ func (w *world) count(old, s *cluster.State) {
 	for l := range s.Leases() {
 		if old.Lease(l.Dataset) == nil {
 			w.seen["leased"]++
+		}
+	}
+	for d := range s.Datasets() {
+		if h := s.Hint(d.ID); h != nil && old.Hint(d.ID) == nil {
+			w.seen["hinted"]++
 		}
 	}
 	if s.Tag() != old.Tag() && s.CountLeases() != old.CountLeases() {
@@ -268,6 +278,9 @@ func (w *world) connect(a *modelAgent, answered bool) {
 	for d := range w.s.Concerning(a.node) {
 		a.view[d.ID] = d
 	}
+	for d := range w.s.Datasets() {
+		w.hear(a, d.ID)
+	}
 }
 
 // see brings an agent's view of a dataset up to date, as its stream does.
@@ -282,6 +295,7 @@ func (w *world) see(a *modelAgent, id api.DatasetID) {
 		delete(a.view, id)
 	}
 	a.leased[id] = w.s.Lease(id).HeldBy(a.node)
+	w.hear(a, id)
 }
 
 // step has an agent take its next step with a dataset, by what it knows.
@@ -311,8 +325,9 @@ func (w *world) step(a *modelAgent, id api.DatasetID) {
 		w.keep(a, d)
 		return
 	}
+	wanted := a.wants[id] || w.expects(a, id)
 	switch {
-	case usable && !d.Deleted && (a.wants[id] && !yields || stays):
+	case usable && !d.Deleted && (wanted && !yields || stays):
 		if !w.attach(a, id, d.Epoch) {
 			return
 		}
@@ -322,16 +337,16 @@ func (w *world) step(a *modelAgent, id api.DatasetID) {
 			Volume: w.volume(a, id)})
 	case attached && w.inUse(a.node, id): // it cannot be unmounted
 		w.reclaim(a, id)
-	case attached && (d == nil || !a.wants[id] || !usable || d.Deleted || yields):
+	case attached && (d == nil || !wanted || !usable || d.Deleted || yields):
 		delete(w.attached, id)
 	case holder && !attached:
 		a.spent[id] = d.Epoch
 		w.report(a, d, api.DatasetReport{State: api.DatasetState{Phase: api.PhaseDetached}, Release: true, Destroyed: d.Deleted})
-	case d != nil && d.AwaitedBy(a.node) && !a.wants[id]:
+	case d != nil && d.AwaitedBy(a.node) && !wanted:
 		w.report(a, d, api.DatasetReport{Withdraw: true})
 	case w.reclaim(a, id):
-	case a.wants[id]:
-		w.send(a, cluster.Claim{At: w.now, Node: a.node, Stream: a.stream, ID: id})
+	case wanted:
+		w.send(a, cluster.Claim{At: w.now, Node: a.node, Stream: a.stream, ID: id, Ahead: !a.wants[id]})
 	}
 }
 
@@ -381,8 +396,12 @@ func (w *world) deliver(m message, answered bool) {
 	out, err := w.apply(m.cmd)
 	a := w.agents[m.from]
 	w.answered(a, m, out, err, answered)
-	if _, claim := m.cmd.(cluster.Claim); claim && err == nil && answered && a.stream == m.stream {
-		a.wants[out.Dataset.ID] = true
+	if claim, ok := m.cmd.(cluster.Claim); ok && claim.Ahead && err != nil && answered && a.stream == m.stream && a.hints[claim.ID] != nil {
+		a.hints[claim.ID].over = true
+		w.seen["refused to a hint"]++
+	}
+	if claim, ok := m.cmd.(cluster.Claim); ok && err == nil && answered && a.stream == m.stream {
+		a.wants[out.Dataset.ID] = a.wants[out.Dataset.ID] || !claim.Ahead
 		w.see(a, out.Dataset.ID)
 	}
 }
@@ -626,6 +645,9 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		"upkeep": func(t *rapid.T) {
 			_, _ = w.apply(cluster.Upkeep{At: w.now, Limit: rapid.IntRange(1, 5).Draw(t, "limit")})
 		},
+		"Marathon is read":       w.readMarathon,
+		"Marathon is read2":      w.readMarathon,
+		"volumes are made ahead": w.makeAhead,
 		"log is restored":        w.restore,
 		"silent node acts late":  late,
 		"silent node acts late2": late,
@@ -654,6 +676,7 @@ func (w *world) settle() {
 		w.deliver(m, false)
 	}
 	w.net = nil
+	w.now = w.now.Add(cluster.MaxHint) // nothing is expected any more
 	for _, l := range slices.Collect(w.s.Leases()) {
 		_, _ = w.apply(cluster.ReleaseLease{At: w.now, Dataset: l.Dataset})
 	}
@@ -728,6 +751,7 @@ func TestNoTwoAgentsThatFollowTheProtocolAttachADatasetAtOnce(t *testing.T) {
 	liveThroughAll(t, (*world).actions, []string{
 		"attached", "waited", "handed over", "registered", "destroyed", "revoked", "taken from a lost node", "preempted",
 		"refused by the storage", "grown", "told to grow no more", "renamed",
+		"made ahead", "hinted", "claimed because of a hint", "refused to a hint",
 		"leased", "kept from moving by a lease", "kept from being destroyed by a lease", "taken from a lost node that has a lease",
 	})
 }

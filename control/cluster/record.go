@@ -114,6 +114,18 @@ func (k Key) Hint() (id api.DatasetID, ok bool) {
 	return api.DatasetID(rest), kind == kindHint
 }
 
+// App reports whether k names the record of an app or pod of Marathon's.
+func (k Key) App() bool {
+	kind, _ := k.split()
+	return kind == kindApp
+}
+
+// Job returns which job's record k names, if it names one.
+func (k Key) Job() (name string, ok bool) {
+	kind, rest := k.split()
+	return rest, kind == kindJob
+}
+
 func (k Key) split() (kind, id string) {
 	kind, id, _ = strings.Cut(string(k), "/")
 	return kind, id

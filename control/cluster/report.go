@@ -151,6 +151,9 @@ func (c Report) accept(s *State, d *api.Dataset, r api.DatasetReport) []Change {
 			s.passOn(d, c.Node, c.At)
 		}
 		changes = append(changes, putDataset(d))
+		if h := s.Hint(d.ID); h != nil && h.Make && d.Volume != nil {
+			changes = append(changes, Change{Key: HintKey(d.ID)})
+		}
 	}
 	switch old := s.DatasetState(d.ID); {
 	case d.Destroyed && old != nil:

@@ -36,6 +36,7 @@ type modelContainer struct {
 func newModelAgent(node api.NodeID) *modelAgent {
 	return &modelAgent{
 		node: node, identity: "agent-" + string(node), wants: map[api.DatasetID]bool{},
+		hints:    map[api.DatasetID]*modelHint{},
 		claiming: map[string]*modelConsumer{}, disk: map[string]*modelConsumer{},
 	}
 }

@@ -46,6 +46,7 @@ type State struct {
 	reclaimed *btree.BTreeG[expiry]     // datasets that are to be deleted at a time, the next one first
 	members   *btree.BTreeG[member]     // live datasets by the sets they are of
 	marked    *btree.Map[string, int]   // how many live members of a set are marked as sought
+	unmade    *btree.Set[api.DatasetID] // that apps ask for, that have no volume and that nobody has
 	tag       Tag
 
 	waitingSets *btree.Set[string] // sets that somebody waits for, or with marked members
@@ -90,6 +91,7 @@ func New() *State {
 		reclaimed: btree.NewBTreeGOptions(expiry.before, btree.Options{NoLocks: true}),
 		members:   btree.NewBTreeGOptions(member.before, btree.Options{NoLocks: true}),
 		marked:    btree.NewMap[string, int](0),
+		unmade:    &btree.Set[api.DatasetID]{},
 
 		waitingSets: &btree.Set[string]{},
 		dueSets:     &btree.Set[string]{},
@@ -122,6 +124,7 @@ func (s *State) Clone() *State {
 	c.reclaimed = s.reclaimed.Copy()
 	c.members = s.members.Copy()
 	c.marked = s.marked.Copy()
+	c.unmade = s.unmade.Copy()
 	c.waitingSets = s.waitingSets.Copy()
 	c.dueSets = s.dueSets.Copy()
 	return &c
@@ -324,9 +327,11 @@ func (s *State) putDataset(id api.DatasetID, d *api.Dataset) {
 		s.datasets.Delete(id)
 		s.due.Delete(id)
 		s.orphans.Delete(id)
+		s.unmade.Delete(id)
 	} else {
 		s.datasets.Set(id, d)
 		s.reconsider(d)
+		s.reconsiderUnmade(d)
 	}
 	s.reconsiderMember(old, d)
 }

@@ -301,6 +301,25 @@ func (w *model) actions() map[string]func(*rapid.T) {
 			}
 			_, _ = w.do(cluster.Report{At: w.Now(), Node: "node-host1", Stream: 1, Datasets: []api.DatasetReport{{State: st, Release: release}}})
 		},
+		"volumes are made ahead": func(*rapid.T) {
+			before := w.state()
+			_, _ = w.do(cluster.MakeAhead{At: w.Now(), Replica: w.self, Limit: 10})
+			w.check(before)
+		},
+		"an agent claims ahead": func(t *rapid.T) {
+			d := w.state().DatasetByName(rapid.SampledFrom([]string{"x", "y"}).Draw(t, "name"))
+			if d == nil || !w.state().Hint(d.ID).For("node-host1") {
+				t.Skip("there is no hint for it")
+			}
+			_, err := w.do(cluster.Claim{At: w.Now(), Node: "node-host1", Stream: 1, ID: d.ID, Ahead: true})
+			now := w.state().Dataset(d.ID)
+			if err == nil {
+				w.seen["claimed ahead"]++
+			}
+			if d.Holder != nil && *now.Holder != *d.Holder {
+				w.t.Fatalf("%s was taken from %+v ahead of a container", d.Name(), d.Holder)
+			}
+		},
 		"a user takes it back": func(t *rapid.T) {
 			if d := w.state().DatasetByName(rapid.SampledFrom([]string{"x", "y"}).Draw(t, "name")); d != nil {
 				_, _ = w.do(cluster.Undelete{At: w.Now(), ID: d.ID})
@@ -312,9 +331,9 @@ func (w *model) actions() map[string]func(*rapid.T) {
 func TestNothingIsDeletedThatAnAppAsksForAndNoTokenMoves(t *testing.T) {
 	seen := map[string]int{}
 	missing := func() []string {
-		return slices.DeleteFunc([]string{"marked", "deleted", "hinted", "kept after all"}, func(e string) bool { return seen[e] > 0 })
+		return slices.DeleteFunc([]string{"marked", "deleted", "hinted", "kept after all", "claimed ahead"}, func(e string) bool { return seen[e] > 0 })
 	}
-	for rounds := 0; rounds == 0 || rounds < 20 && len(missing()) > 0; rounds++ {
+	for rounds := 0; rounds == 0 || rounds < 100 && len(missing()) > 0; rounds++ {
 		rapid.Check(t, func(rt *rapid.T) {
 			w := &model{
 				memory: newMemory(t, host("host1", "10.0.0.1"), host("host2", "10.0.0.2")), t: rt, seen: seen,

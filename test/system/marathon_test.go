@@ -31,10 +31,11 @@ type deployed struct {
 const marathonAddress = "127.0.0.1:8080" // on the control service's host
 
 // newDeployed starts a cluster that follows a Marathon, whose tasks run on it.
-func newDeployed(t *testing.T) *deployed {
+func newDeployed(t *testing.T, opts cluster.Options) *deployed {
 	t.Helper()
 	w := &deployed{runs: map[string]*mesos.Run{}}
-	w.world = prepareWorld(t, cluster.Options{Control: map[string]string{"marathon": "http://" + marathonAddress, "reclaim-grace": "1h"}})
+	opts.Control = map[string]string{"marathon": "http://" + marathonAddress, "reclaim-grace": "1h"}
+	w.world = prepareWorld(t, opts)
 	var hosts []string
 	for _, n := range w.Nodes {
 		hosts = append(hosts, n.Name)
@@ -118,12 +119,19 @@ func (w *deployed) ask(method, path string, body any) {
 // put deploys the ledger on a node.
 func (w *deployed) put(on *cluster.Node, changes map[string]any) {
 	w.t.Helper()
+	w.putOn(on.Name, changes)
+}
+
+// putOn deploys the ledger where Marathon gets offers of a host alone: none, where
+// there is no such host.
+func (w *deployed) putOn(host string, changes map[string]any) {
+	w.t.Helper()
 	definition := map[string]any{
 		"id": "/prod/ledger", "cmd": ledgerCommand, "cpus": 0.1, "mem": 32, "instances": 1,
 		"labels": map[string]string{"flocker.volume.data": "data", "flocker.volume.data.name": "ledger", "flocker.volume.data.size": "64MiB",
 			"flocker.volume.data.reclaim": "delete"},
 		"upgradeStrategy": map[string]any{"minimumHealthCapacity": 0, "maximumOverCapacity": 0},
-		"constraints":     [][]string{{"hostname", "IS", on.Name}},
+		"constraints":     [][]string{{"hostname", "IS", host}},
 	}
 	maps.Copy(definition, changes)
 	w.ask(http.MethodPut, "/v2/apps/prod/ledger?force=true", definition)
@@ -173,7 +181,7 @@ func (w *deployed) volume(name string) *api.DatasetDetail {
 // resumed, destroyed and taken back, and destroyed for good.
 func TestAnAppsVolumeFollowsItFromDeployToGoodbye(t *testing.T) {
 	t.Parallel()
-	w := newDeployed(t)
+	w := newDeployed(t, cluster.Options{})
 	one, two := w.Nodes[0], w.Nodes[1]
 	w.put(one, nil)
 	w.verified(one, 0)
