@@ -122,3 +122,40 @@ func TestAHintOutlivesTheAgent(t *testing.T) {
 	s.control.Unhint(id)
 	s.released(id)
 }
+
+func TestAMemberOfASetIsBroughtAheadOfItsInstanceAndIsNobodysUntilThen(t *testing.T) {
+	s := newSAN(t)
+	n := s.node("node-a")
+	n.start()
+	id := s.control.Make("kafka.0")
+	s.control.Change(id, func(d *api.Dataset) { d.Member = &api.Member{Set: "kafka", Index: 0} })
+	s.control.Hint(id, "node-a", "kafka.instance-1._app.1", time.Hour)
+	s.mounted(id, "node-a")
+	if u := s.control.Get(id).Member.User; u != nil {
+		t.Fatalf("it is in use by %+v before the instance has come", u)
+	}
+	epoch := s.control.Get(id).Epoch
+	if m := n.use("c1", each("kafka", 3))[0]; m.DatasetID != id {
+		t.Errorf("the instance has %+v, want what was brought for it", m)
+	}
+	if d := s.control.Get(id); d.Epoch != epoch || d.UserOn("node-a") == nil {
+		t.Errorf("got %+v, want that it stayed where it was", d)
+	}
+	n.release("c1")
+	s.free("kafka.0")
+	s.released(id)
+}
+
+func TestAMemberThatAnotherInstanceTookIsNotBroughtAhead(t *testing.T) {
+	s := newSAN(t)
+	a, b := s.node("node-a"), s.node("node-b")
+	a.start()
+	b.start()
+	a.use("c1", each("kafka", 1))
+	id := s.control.Dataset("kafka.0").ID
+	s.control.Hint(id, "node-b", "kafka.instance-2._app.1", time.Hour)
+	b.hears()
+	if d := s.control.Get(id); len(d.Waiting) > 0 || !d.HeldBy("node-a") {
+		t.Errorf("got %+v, want that node-b does not wait for it", d)
+	}
+}

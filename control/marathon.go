@@ -56,9 +56,12 @@ func (m *Marathon) Nodes() []*api.Node { return slices.Collect(m.replica.State()
 // FollowApp makes known how Marathon has an app: its datasets are made where
 // there are none of their names, and the hints, by these names, are told to the
 // agents. It returns the app's record.
-func (m *Marathon) FollowApp(ctx context.Context, app api.App, hints map[string]api.Hint) (*api.App, error) {
+//
+// For each instance that is coming and takes members of volume sets, these are
+// chosen, and hinted at.
+func (m *Marathon) FollowApp(ctx context.Context, app api.App, hints map[string]api.Hint, coming []api.Hint) (*api.App, error) {
 	c := cluster.FollowApp{
-		At: m.now(), Replica: m.self, App: app, Hints: hints, DefaultSize: m.defaultSize,
+		At: m.now(), Replica: m.self, App: app, Hints: hints, Coming: coming, DefaultSize: m.defaultSize,
 		NewID: func() api.DatasetID { return api.DatasetID(uuid.NewString()) },
 	}
 	for { // an app with very many volumes takes several commits
@@ -67,7 +70,7 @@ func (m *Marathon) FollowApp(ctx context.Context, app api.App, hints map[string]
 			return nil, err
 		}
 		m.logApp(&res, c.At)
-		if len(res.Changes) == 0 || !slices.ContainsFunc(res.App.Volumes, func(v api.AppVolume) bool { return v.Dataset == "" && v.Failure == "" }) {
+		if len(res.Changes) == 0 || !res.More {
 			return res.App, nil
 		}
 	}

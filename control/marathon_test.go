@@ -16,13 +16,13 @@ func app(id, name string) api.App {
 
 func TestWhoDoesNotFollowMarathonChangesNothing(t *testing.T) {
 	w := newWorld(t)
-	if _, err := w.service.Marathon().FollowApp(t.Context(), app("/db", "db"), nil); api.CodeOf(err) != api.CodeStale {
+	if _, err := w.service.Marathon().FollowApp(t.Context(), app("/db", "db"), nil, nil); api.CodeOf(err) != api.CodeStale {
 		t.Errorf("before the job was taken: got %v, want a refusal", err)
 	}
 	if mine, err := w.service.Marathon().Take(t.Context()); err != nil || !mine {
 		t.Fatalf("take the job: got %t, %v", mine, err)
 	}
-	if _, err := w.service.Marathon().FollowApp(t.Context(), app("/db", "db"), nil); err != nil {
+	if _, err := w.service.Marathon().FollowApp(t.Context(), app("/db", "db"), nil, nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -41,7 +41,7 @@ func TestAgentsAreToldOfHintsForThem(t *testing.T) {
 		if node != "" {
 			hints["db"] = api.Hint{Node: node, Instance: "i", Until: m.Now().Add(time.Minute)}
 		}
-		if _, err := m.FollowApp(t.Context(), app("/db", "db"), hints); err != nil {
+		if _, err := m.FollowApp(t.Context(), app("/db", "db"), hints, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -73,7 +73,7 @@ func TestAppsAreShownAndTheirVolumesTakenBack(t *testing.T) {
 	if _, err := m.Take(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	seen, err := m.FollowApp(t.Context(), app("/prod/db", "db"), nil)
+	seen, err := m.FollowApp(t.Context(), app("/prod/db", "db"), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestAppsAreShownAndTheirVolumesTakenBack(t *testing.T) {
 	}
 	gone := *seen
 	gone.Missing = m.Now()
-	if _, err := m.FollowApp(t.Context(), gone, nil); err != nil {
+	if _, err := m.FollowApp(t.Context(), gone, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := user.ForgetMarathonApp(t.Context(), "/prod/db"); err != nil || m.App("/prod/db") != nil {

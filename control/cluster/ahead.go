@@ -207,7 +207,7 @@ func (c Claim) checkAhead(s *State, d *api.Dataset) error {
 	switch {
 	case !h.For(c.Node) || !h.Live(c.At):
 		return api.Errorf(api.CodeConflict, "no container is expected on %s any more that would use dataset %s", s.nodeText(c.Node), nameOf(d))
-	case d.Member != nil && d.Member.User != nil && d.UserOn(c.Node) == nil:
+	case d.Member != nil && d.Member.User != nil && d.UserOn(c.Node) == nil && !s.leaves(d.Member.User, api.InstanceOf(h.Instance)):
 		return api.Errorf(api.CodeConflict, "dataset %s is %s and has a user by now", nameOf(d), d.Member)
 	case !h.Make || d.HeldBy(c.Node):
 		return nil

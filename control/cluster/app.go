@@ -18,6 +18,8 @@ import (
 const (
 	// makeAtOnce is how many datasets go with one command, of what any log can take.
 	makeAtOnce = 24
+	// hintAtOnce is how many hints do.
+	hintAtOnce = 24
 	// MaxHint is for how long a hint can hold.
 	MaxHint = 30 * time.Minute
 )
@@ -25,14 +27,16 @@ const (
 // FollowApp says how Marathon has an app. In one commit with the app's record,
 // the datasets that it asks for are found or made, on no node; what was to be
 // reclaimed of them is not any more; and hints say where its instances are about
-// to start. Where it asks for more datasets than go into a commit the command has
-// to be repeated: those which are missing have neither an id nor a failure. An app
-// that Marathon has not asks for nothing. A volume without a Spec stays as it is.
+// to start. Where that is more than goes into a commit the command has to be
+// repeated, as Outcome.More says: datasets which are missing have neither an id nor a
+// failure. An app that Marathon has not asks for nothing. A volume without a Spec
+// stays as it is.
 type FollowApp struct {
 	At          time.Time
 	Replica     api.ReplicaID
 	App         api.App              // each volume with its Spec
 	Hints       map[string]api.Hint  // by the names of the datasets; a hint says to which node, for which instance and until when
+	Coming      []api.Hint           // likewise, of each instance that will take members of volume sets: which, is chosen here
 	NewID       func() api.DatasetID // a new one at each call
 	DefaultSize int64                // bytes
 }
@@ -58,7 +62,7 @@ func (c FollowApp) Apply(s *State) (Outcome, error) {
 	}
 	f.hints()
 	f.keep()
-	return Outcome{Changes: f.changes, App: &f.app}, nil
+	return Outcome{Changes: f.changes, App: &f.app, More: f.more}, nil
 }
 
 // following is a FollowApp that is being decided.
@@ -69,6 +73,7 @@ type following struct {
 	old     *api.App // nil for none
 	app     api.App
 	made    int
+	more    bool // there is more to do than goes into one commit
 	changes []Change
 }
 
@@ -118,15 +123,24 @@ func (f *following) make(v *api.AppVolume, spec *api.DatasetSpec) {
 			return
 		}
 	}
+	set, index, member := api.ParseMemberName(v.Name)
+	member = member && set == v.Set
+	if member {
+		if d := f.s.memberAt(set, index); d != nil { // somebody has renamed it
+			v.Dataset = d.ID
+			return
+		}
+	}
 	id := f.NewID()
 	if f.made == makeAtOnce || f.s.Dataset(id) != nil {
+		f.more = true
 		return
 	}
 	f.made++
 	v.Dataset = id
 	d := newDataset(id, *spec, f.DefaultSize)
 	d.Created, d.Revision = f.At, f.s.revision+1
-	if set, index, ok := api.ParseMemberName(v.Name); ok && set == v.Set {
+	if member {
 		d.Member = &api.Member{Set: set, Index: index}
 	}
 	f.changes = append(f.changes, putDataset(d))
@@ -137,18 +151,20 @@ func (f *following) make(v *api.AppVolume, spec *api.DatasetSpec) {
 // zone gets none.
 func (f *following) hints() {
 	wanted := map[api.DatasetID]*api.Hint{}
-	for _, v := range f.app.Volumes {
-		h, ok := f.Hints[v.Name]
-		if !ok || v.Dataset == "" || !f.takes(h.Node, v.Dataset) || !h.Until.After(f.At) {
-			continue
-		}
-		h.Dataset, h.App, h.Instance, h.Revision = v.Dataset, f.app.ID, clipped(h.Instance, maxText), f.s.revision+1
+	want := func(id api.DatasetID, h api.Hint) {
+		h.Dataset, h.App, h.Instance, h.Revision = id, f.app.ID, clipped(h.Instance, maxText), f.s.revision+1
 		if last := f.At.Add(MaxHint); h.Until.After(last) {
 			h.Until = last
 		}
-		wanted[v.Dataset] = &h
+		wanted[id] = &h
 	}
-	done := map[api.DatasetID]bool{}
+	for _, v := range f.app.Volumes {
+		if h, ok := f.Hints[v.Name]; ok && v.Dataset != "" && f.hears(&h) && f.canHave(h.Node, v.Dataset) {
+			want(v.Dataset, h)
+		}
+	}
+	f.expectMembers(want)
+	done, hinted := map[api.DatasetID]bool{}, 0
 	datasets := f.app.Volumes
 	if f.old != nil {
 		datasets = slices.Concat(datasets, f.old.Volumes)
@@ -158,6 +174,11 @@ func (f *following) hints() {
 			continue
 		}
 		done[v.Dataset] = true
+		if hinted == hintAtOnce {
+			f.more = true
+			return
+		}
+		before := len(f.changes)
 		old, h := f.s.Hint(v.Dataset), wanted[v.Dataset]
 		switch {
 		case h == nil && old != nil && old.App == f.app.ID && !f.makes(old):
@@ -165,15 +186,19 @@ func (f *following) hints() {
 		case h != nil && (old == nil || old.Node != h.Node || old.Instance != h.Instance || old.App != h.App):
 			f.changes = append(f.changes, putHint(h))
 		}
+		hinted += len(f.changes) - before
 	}
 }
 
-// takes reports whether a node takes a dataset, for all that is known of it.
-func (f *following) takes(node api.NodeID, dataset api.DatasetID) bool {
-	n := f.s.Node(node)
-	if n == nil || n.Lost() || !n.Draining.IsZero() {
-		return false
-	}
+// hears reports whether the node of a hint is there to do something about it.
+func (f *following) hears(h *api.Hint) bool {
+	n := f.s.Node(h.Node)
+	return n != nil && !n.Lost() && n.Draining.IsZero() && h.Live(f.At)
+}
+
+// canHave reports whether a node can have a dataset's volume in its zone, for all
+// that is known.
+func (f *following) canHave(node api.NodeID, dataset api.DatasetID) bool {
 	d := f.s.Dataset(dataset)
 	return d == nil || !f.s.apart(d, node)
 }

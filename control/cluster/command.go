@@ -27,6 +27,7 @@ type Outcome struct {
 	Job     *api.Job     // likewise
 	Set     *api.VolumeSet
 	New     bool // the lease is one that there was not before
+	More    bool // not all goes into one commit: the command has to be repeated
 	Refused map[api.DatasetID]*api.Error
 }
 

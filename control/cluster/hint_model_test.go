@@ -1,7 +1,9 @@
 package cluster_test
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
 
 	"pgregory.net/rapid"
 
@@ -74,6 +76,79 @@ func (w *world) makeAhead(t *rapid.T) {
 	_, _ = w.apply(cluster.MakeAhead{At: w.now, Replica: "r", Limit: rapid.IntRange(1, 3).Draw(t, "limit")})
 }
 
+// modelInstance is an instance of an app of a volume set, as Marathon calls it.
+func modelInstance(set string, n int) string {
+	return fmt.Sprintf("%s.instance-00000000-0000-0000-0000-%012d", set, n)
+}
+
+// stageInstances has it be seen that instances are about to start which will take
+// members of sets.
+func (w *world) stageInstances(t *rapid.T) {
+	w.following()
+	app := api.App{ID: "/kafka", Framework: "f", Wanted: modelEach}
+	for _, set := range modelSets {
+		for i := range modelEach {
+			app.Volumes = append(app.Volumes, api.AppVolume{Key: set, Name: api.MemberName(set, i), Set: set, Spec: &api.VolumeRequest{Name: set, Each: modelEach}})
+		}
+	}
+	var coming []api.Hint
+	for n := range rapid.IntRange(0, modelEach).Draw(t, "staged") {
+		node := w.anyAgent(t).node
+		in := api.AppInstance{ID: modelInstance(modelSets[0], n) + "._app.1", State: api.TaskStaging, Node: node}
+		app.Instances = append(app.Instances, in)
+		coming = append(coming, api.Hint{Node: node, Instance: in.ID, Until: w.now.Add(cluster.MaxHint)})
+	}
+	out, err := w.apply(cluster.FollowApp{At: w.now, Replica: "r", App: app, Coming: coming, NewID: w.newID, DefaultSize: api.MinSize})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	numbers := map[string]map[int]bool{} // by instances
+	for d := range w.s.Datasets() {
+		h := w.s.Hint(d.ID)
+		if h == nil || h.Make || d.Member == nil || !slices.ContainsFunc(out.App.Instances, func(i api.AppInstance) bool { return i.ID == h.Instance && i.Node == h.Node }) {
+			continue
+		}
+		if numbers[h.Instance] == nil {
+			numbers[h.Instance] = map[int]bool{}
+		}
+		numbers[h.Instance][d.Member.Index] = true
+	}
+	all := map[int]bool{}
+	for instance, n := range numbers {
+		for i := range n {
+			if all[i] || len(n) > 1 {
+				w.t.Fatalf("instance %s is expected to take the members %v, and others are: %v", instance, n, numbers)
+			}
+			all[i] = true
+		}
+	}
+	w.seen["expected"] += len(all)
+}
+
+// followHint has an agent do something about what was hinted to it.
+func (w *world) followHint(t *rapid.T) {
+	var hints []*api.Hint
+	for d := range w.s.Datasets() {
+		if h := w.s.Hint(d.ID); h.Live(w.now) && w.agents[h.Node].stream != 0 {
+			hints = append(hints, h)
+		}
+	}
+	if len(hints) == 0 {
+		t.Skip("there are no hints")
+	}
+	h := rapid.SampledFrom(hints).Draw(t, "hint")
+	a := w.agents[h.Node]
+	for range rapid.IntRange(1, 4).Draw(t, "steps") {
+		w.see(a, h.Dataset)
+		before := len(w.net)
+		w.step(a, h.Dataset)
+		for _, m := range slices.Clone(w.net[before:]) {
+			w.deliver(m, true)
+		}
+		w.net = w.net[:before]
+	}
+}
+
 // checkWord checks that Marathon's word moves no token, and that what is to be made
 // ahead is taken from nobody and waited for by nobody.
 func (w *world) checkWord(old *cluster.State, cmd cluster.Command) {
@@ -96,8 +171,11 @@ func (w *world) checkWord(old *cluster.State, cmd cluster.Command) {
 		if h := old.Hint(cmd.ID); h.Make && was.Holder != nil {
 			w.t.Fatalf("%+v was claimed by %s to have its volume made", was, cmd.Node)
 		}
-		if u := was.Member; u != nil && u.User != nil && !reflect.DeepEqual(u, w.s.Dataset(cmd.ID).Member) {
-			w.t.Fatalf("%+v was claimed by %s because of a hint", was.Member, cmd.Node)
+		if is := w.s.Dataset(cmd.ID); !reflect.DeepEqual(was.Member, is.Member) {
+			w.t.Fatalf("a claim by %s because of a hint has made %+v of the member %+v", cmd.Node, is.Member, was.Member)
+		}
+		if m := was.Member; m != nil && m.User != nil {
+			w.seen["followed what its predecessor leaves"]++
 		}
 	}
 }

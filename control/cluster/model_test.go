@@ -318,6 +318,9 @@ func (w *world) step(a *modelAgent, id api.DatasetID) {
 	yields := d != nil && d.Preempted()
 	if a.used(w, id) {
 		a.wants[id] = true
+		if h := a.hints[id]; h != nil {
+			h.over = true
+		}
 	} else if d != nil && d.Member != nil {
 		delete(a.wants, id)
 	}
@@ -648,6 +651,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		"Marathon is read":       w.readMarathon,
 		"Marathon is read2":      w.readMarathon,
 		"volumes are made ahead": w.makeAhead,
+		"agent follows a hint":   w.followHint,
 		"log is restored":        w.restore,
 		"silent node acts late":  late,
 		"silent node acts late2": late,

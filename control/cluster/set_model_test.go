@@ -131,6 +131,9 @@ func (w *world) serve(a *modelAgent, d *api.Dataset) {
 		if mine.waited {
 			w.seen["served to who waited"]++
 		}
+		if h := w.s.Hint(d.ID); h.For(a.node) && u.Instance != "" && api.InstanceOf(h.Instance) == u.Instance {
+			w.seen["served what was on its way"]++
+		}
 	}
 	mine.member = d.ID
 }
@@ -254,7 +257,7 @@ func (w *world) setActions() map[string]func(*rapid.T) {
 			id = again
 		}
 		// Marathon starts the next attempt of an instance when the last one has ended.
-		instance := fmt.Sprintf("%s-%d", c.set, rapid.IntRange(0, modelEach).Draw(t, "instance"))
+		instance := modelInstance(c.set, rapid.IntRange(0, modelEach).Draw(t, "instance"))
 		taken := false
 		for _, other := range w.containers {
 			taken = taken || other.instance == instance && !other.ended
@@ -297,6 +300,8 @@ func (w *world) setActions() map[string]func(*rapid.T) {
 	actions["Marathon counts"] = func(t *rapid.T) {
 		_, _ = w.apply(cluster.SetMembers{At: w.now, Name: modelSets[0], Count: rapid.IntRange(-1, modelEach).Draw(t, "instances")})
 	}
+	actions["Marathon stages"], actions["Marathon stages2"], actions["Marathon stages3"] = w.stageInstances, w.stageInstances, w.stageInstances
+	actions["volumes are made ahead"], actions["agent follows a hint"] = w.makeAhead, w.followHint
 	actions["log is restored"] = w.restore
 	return actions
 }
@@ -453,5 +458,6 @@ func TestNoTwoLiveInstancesSeeOneMemberOfASet(t *testing.T) {
 	liveThroughAll(t, (*world).setActions, []string{
 		"served", "waited for", "served to who waited", "found again by the next attempt of its instance", "handed over", "taken from a lost node",
 		"restored", "launched again", "freed from a lost node for who waits",
+		"expected", "claimed because of a hint", "refused to a hint", "served what was on its way", "followed what its predecessor leaves", "made ahead",
 	})
 }

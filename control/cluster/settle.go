@@ -57,7 +57,7 @@ func (b *batch) settle(name string, at time.Time, limit int) {
 			if b.state.pointless(w) {
 				continue
 			}
-			if d := b.state.choose(set, w); d != nil {
+			if d := b.state.choose(set, w, at); d != nil {
 				b.put(putDataset(b.state.give(d, w, at)))
 			} else {
 				left = append(left, w)
@@ -110,17 +110,20 @@ type rank int
 
 const (
 	rankPredecessor rank = iota // its instance had it last
+	rankExpected                // it is on its way to the instance, since that was expected
 	rankHere                    // its node has it
 	rankFree                    // nobody has it
 	rankLeaving                 // its holder has no use for it, and lets go
 	rankMissing                 // it has to be made
+	rankOther                   // it is on its way to another instance
 	rankLost                    // its holder is lost, and has to be fenced
 	rankNone                    // not now
 )
 
 // choose returns the member that a waiter gets now, nil if it has to wait. One
-// that has to be made is returned without a revision.
-func (s *State) choose(set *api.VolumeSet, w api.SetWaiter) *api.Dataset {
+// that has to be made is returned without a revision. The time is for hints, which
+// decide only which member it is, never whether there is one.
+func (s *State) choose(set *api.VolumeSet, w api.SetWaiter, at time.Time) *api.Dataset {
 	if w.Index != nil {
 		return s.chooseOnly(set.Name, w)
 	}
@@ -137,7 +140,7 @@ func (s *State) choose(set *api.VolumeSet, w api.SetWaiter) *api.Dataset {
 			}
 			continue
 		}
-		if r := s.rank(d, w, limit); r < bestRank {
+		if r := s.rankExpecting(d, w, limit, at); r < bestRank {
 			best, bestRank = d, r
 		}
 	}
@@ -330,7 +333,7 @@ func (s *State) unsettled(set *api.VolumeSet, name string) bool {
 		waiting = set.Waiting
 	}
 	for _, w := range waiting {
-		if s.pointless(w) || s.choose(set, w) != nil {
+		if s.pointless(w) || s.choose(set, w, time.Time{}) != nil {
 			return true
 		}
 	}

@@ -136,9 +136,9 @@ func (m *memory) App(id string) *api.App { return m.state().App(id) }
 func (m *memory) Apps() []*api.App       { return slices.Collect(m.state().Apps()) }
 func (m *memory) Nodes() []*api.Node     { return slices.Collect(m.state().Nodes()) }
 
-func (m *memory) FollowApp(_ context.Context, app api.App, hints map[string]api.Hint) (*api.App, error) {
+func (m *memory) FollowApp(_ context.Context, app api.App, hints map[string]api.Hint, coming []api.Hint) (*api.App, error) {
 	out, err := m.do(cluster.FollowApp{
-		At: m.Now(), Replica: m.self, App: app, Hints: hints, DefaultSize: api.DefaultSizeBytes,
+		At: m.Now(), Replica: m.self, App: app, Hints: hints, Coming: coming, DefaultSize: api.DefaultSizeBytes,
 		NewID: func() api.DatasetID { return api.DatasetID(uuid.NewString()) },
 	})
 	return out.App, err

@@ -22,7 +22,10 @@ type Rules struct {
 type Follow struct {
 	App   api.App
 	Hints map[string]api.Hint // by the names of datasets
-	Sets  map[string]int      // how many members volume sets may have
+	// Coming are the instances that are about to start, each of which takes members
+	// of volume sets: which ones the cluster knows.
+	Coming []api.Hint
+	Sets   map[string]int // how many members volume sets may have
 }
 
 // Forget is a decision that an app is no more.
@@ -44,7 +47,7 @@ func (r Rules) present(old *api.App, seen *Sighting, framework string, h hosts, 
 	for i := range instances {
 		instances[i].Node = h.node(instances[i].Host)
 	}
-	f.Hints = r.hints(&f.App, instances, now)
+	f.Hints, f.Coming = r.hints(&f.App, instances, now), r.coming(&f.App, instances, now)
 	f.App.Unlisted = max(len(instances)-api.MaxAppInstances, 0)
 	f.App.Instances = instances[:len(instances)-f.App.Unlisted]
 	return f
@@ -116,8 +119,7 @@ func counts(seen *Sighting) map[string]int {
 }
 
 // hints returns where the volumes of an app will be needed next: where an instance
-// was staged, if that is one place. Which member of a set an instance takes is not
-// known before it does.
+// was staged, if that is one place.
 func (r Rules) hints(app *api.App, instances []api.AppInstance, now time.Time) map[string]api.Hint {
 	var staged *api.AppInstance
 	for i := range instances {
@@ -140,6 +142,20 @@ func (r Rules) hints(app *api.App, instances []api.AppInstance, now time.Time) m
 		}
 	}
 	return hints
+}
+
+// coming returns where instances were staged that will take members of volume sets.
+func (r Rules) coming(app *api.App, instances []api.AppInstance, now time.Time) []api.Hint {
+	if !slices.ContainsFunc(app.Volumes, func(v api.AppVolume) bool { return v.Set != "" }) {
+		return nil
+	}
+	var coming []api.Hint
+	for _, in := range instances {
+		if in.Staged() && in.Node != "" && len(coming) < api.MaxAppInstances {
+			coming = append(coming, api.Hint{Node: in.Node, App: app.ID, Instance: in.ID, Until: now.Add(r.Hint).Round(0)})
+		}
+	}
+	return coming
 }
 
 // absent decides about an app that is not in a snapshot. What proves that it was

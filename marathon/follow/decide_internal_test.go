@@ -159,10 +159,27 @@ func TestMembersOfSetsAreNamedAndKept(t *testing.T) {
 	if got := len(many.App.Volumes); got != api.MaxAppVolumes {
 		t.Errorf("very many: got %d, want %d", got, api.MaxAppVolumes)
 	}
-	staged := set(api.EachInstance, 1)
-	staged.Instances = sighting("1 staging host1").Instances
-	if f := rules.present(nil, staged, "f", newHosts([]*api.Node{{ID: "n1", Hostname: "host1", Stream: 1, Connected: true}}), noon); len(f.Hints) > 0 {
-		t.Errorf("got hints %v: nobody knows which member the instance takes", f.Hints)
+}
+
+func TestInstancesThatTakeMembersAreComingWhereTheyWereStaged(t *testing.T) {
+	h := newHosts([]*api.Node{
+		{ID: "n1", Hostname: "host1", Stream: 1, Connected: true}, {ID: "n2", Hostname: "host2", Stream: 1, Connected: true},
+	})
+	seen := sighting("1 running host1", "2 staging host2", "3 starting host1", "4 staging elsewhere", "5 staging", "6 killing host1")
+	if f := rules.present(nil, seen, "f", h, noon); len(f.Coming) > 0 {
+		t.Errorf("without a volume set: got %+v, want none", f.Coming)
+	}
+	seen.Volumes[0].Each = 3
+	f := rules.present(nil, seen, "f", h, noon)
+	var got []string
+	for _, c := range f.Coming {
+		got = append(got, c.Instance+" on "+string(c.Node))
+		if c.App != f.App.ID || !c.Until.Equal(noon.Add(rules.Hint)) {
+			t.Errorf("got %+v, want one that is bounded", c)
+		}
+	}
+	if want := []string{"2 on n2", "3 on n1"}; !slices.Equal(got, want) || len(f.Hints) > 0 {
+		t.Errorf("got %v and hints %v, want %v alone", got, f.Hints, want)
 	}
 }
 

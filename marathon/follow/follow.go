@@ -28,8 +28,9 @@ type Cluster interface {
 	Apps() []*api.App
 	Nodes() []*api.Node
 	// FollowApp makes known how Marathon has an app, in one commit with its
-	// datasets and hints. Doing so again changes nothing.
-	FollowApp(ctx context.Context, app api.App, hints map[string]api.Hint) (*api.App, error)
+	// datasets and hints: by the names of datasets, and for the instances that are
+	// coming, which take members of volume sets. Doing so again changes nothing.
+	FollowApp(ctx context.Context, app api.App, hints map[string]api.Hint, coming []api.Hint) (*api.App, error)
 	// SetMembers says how many members a volume set may have. A count below zero
 	// says that nobody knows any more.
 	SetMembers(ctx context.Context, set string, count int) error
@@ -303,7 +304,7 @@ func (f *Follower) heard(ctx context.Context, words map[string]bool) error {
 		if ends {
 			f.log.Info("Marathon says that it destroys an app", "app", id)
 		}
-		if _, err := f.cluster.FollowApp(ctx, said.App, nil); err != nil {
+		if _, err := f.cluster.FollowApp(ctx, said.App, nil, nil); err != nil {
 			return err
 		}
 	}
@@ -412,7 +413,7 @@ func (f *Follower) carryOut(ctx context.Context, d decisions) error {
 					f.log.Warn("how many members a volume set has cannot be said", "set", set, "members", n, "app", one.App.ID, "cause", err)
 				}
 			}
-			_, err := f.cluster.FollowApp(ctx, one.App, one.Hints)
+			_, err := f.cluster.FollowApp(ctx, one.App, one.Hints, one.Coming)
 			return err
 		})
 	}

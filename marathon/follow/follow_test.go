@@ -437,7 +437,7 @@ func TestOneReplicaFollowsAndAnotherTakesOver(t *testing.T) {
 	w.await(t, "the other one follows", func(s *cluster.State) bool { return s.Job(api.JobMarathon).Owner == "replica-2" })
 	w.put("/new", "new")
 	w.awaitDataset("new")
-	if _, err := w.FollowApp(t.Context(), api.App{ID: "/late"}, nil); api.CodeOf(err) != api.CodeStale {
+	if _, err := w.FollowApp(t.Context(), api.App{ID: "/late"}, nil, nil); api.CodeOf(err) != api.CodeStale {
 		t.Errorf("who had the job before: got %v, want a refusal", err)
 	}
 }

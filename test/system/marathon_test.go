@@ -22,6 +22,9 @@ import (
 type deployed struct {
 	*world
 	marathon *double.Double
+	// before, if it is set before anything is deployed, comes before each launch: the
+	// image of the task is being fetched.
+	before func(double.Launch)
 
 	mu      sync.Mutex
 	runs    map[string]*mesos.Run // by task
@@ -69,6 +72,9 @@ func (w *deployed) Launch(l double.Launch) {
 			if v.Name == "MESOS_TASK_ID" {
 				task.Env[i] = mesos.Var(v.Name, l.Task)
 			}
+		}
+		if w.before != nil {
+			w.before(l)
 		}
 		r, err := w.node(l.Host).Mesos.Launch(task)
 		if err != nil {
@@ -137,20 +143,25 @@ func (w *deployed) putOn(host string, changes map[string]any) {
 	w.ask(http.MethodPut, "/v2/apps/prod/ledger?force=true", definition)
 }
 
-// runs waits until the ledger runs on a node, and says how many lines it found.
+// verified waits until the ledger runs on a node, and says how many lines it found.
 func (w *deployed) verified(on *cluster.Node, n int) {
 	w.t.Helper()
 	w.until(fmt.Sprintf("the ledger runs on %s and has found %d lines", on.Name, n), func() error {
 		for _, task := range w.marathon.Tasks("/prod/ledger") {
-			w.mu.Lock()
-			r := w.runs[task.ID]
-			w.mu.Unlock()
+			r := w.run(task.ID)
 			if task.Host == on.Name && r != nil && r.Printed(fmt.Sprintf("verified %d", n)) && r.Printed("ready") {
 				return nil
 			}
 		}
 		return fmt.Errorf("there is %+v", w.marathon.Tasks("/prod/ledger"))
 	})
+}
+
+// run returns the run of a task, nil for none yet.
+func (w *deployed) run(task string) *mesos.Run {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.runs[task]
 }
 
 // shown waits until the command line shows words about the apps, and not others.
