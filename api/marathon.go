@@ -11,7 +11,9 @@ type App struct {
 	Framework string `json:"framework"` // Mesos' id of the Marathon that had it
 	Version   string `json:"version"`   // of its definition
 	Wanted    int    `json:"wanted"`    // instances
-	Revision  uint64 `json:"revision"`  // of the log, at the record's last change
+	// Zone is the one that its constraints keep it in, "" where they do not.
+	Zone     string `json:"zone,omitempty"`
+	Revision uint64 `json:"revision"` // of the log, at the record's last change
 
 	Volumes []AppVolume `json:"volumes"`
 	// Mistake is why its definition does not tell all volumes, "" where it does.

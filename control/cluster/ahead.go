@@ -83,7 +83,7 @@ func (s *State) Ahead(at time.Time, limit int) (hints []*api.Hint, next time.Tim
 		if len(hints) == limit {
 			break
 		}
-		may, _ := makers(nodes, s.Dataset(h.Dataset))
+		may, _ := makers(nodes, s.App(h.App).Zone)
 		if h.Node = chosen(may, h.Dataset, h.Attempt, busy); h.Node != "" {
 			busy[h.Node]++
 			hints = append(hints, h)
@@ -110,28 +110,37 @@ func (s *State) mayMake(id api.NodeID) bool {
 	return n != nil && n.Connected && n.Draining.IsZero()
 }
 
-// makers returns the nodes any of which may make a dataset's volume ahead, or says
-// why none may. Whoever makes it decides where it is, so it has to be all the same
-// to whoever uses it first: that starts where Marathon will.
-func makers(nodes []*api.Node, _ *api.Dataset) (may []api.NodeID, why string) {
-	var backends []string
+// makers returns the nodes any of which may make a volume ahead for an app that is
+// kept in a zone, "" for one that is not, or says why none may. Whoever makes it
+// decides where it is, so it has to be all the same to whoever uses it first: that
+// starts where Marathon will.
+func makers(nodes []*api.Node, zone string) (may []api.NodeID, why string) {
+	var backends, zones []string
 	for _, n := range nodes {
-		if !n.Connected || !n.Draining.IsZero() {
+		if !n.Connected || !n.Draining.IsZero() || zone != "" && n.Zone != "" && n.Zone != zone {
 			continue
 		}
 		may = append(may, n.ID)
 		if !slices.Contains(backends, n.Backend) {
 			backends = append(backends, n.Backend)
 		}
+		if slices.Contains(n.Capabilities, api.CapabilityZones) && !slices.Contains(zones, n.Zone) {
+			zones = append(zones, n.Zone)
+		}
 	}
-	switch len(backends) {
-	case 0:
+	slices.Sort(backends)
+	slices.Sort(zones)
+	switch {
+	case len(may) == 0 && zone != "":
+		return nil, "no node of zone " + zone + " is connected that could make it"
+	case len(may) == 0:
 		return nil, "no node is connected that could make it"
-	case 1:
-		return may, ""
-	default:
-		slices.Sort(backends)
+	case len(backends) > 1:
 		return nil, "the nodes have different backends (" + strings.Join(backends, ", ") + ")"
+	case len(zones) > 1:
+		return nil, "a volume stays in the zone in which it is made, and no constraint keeps the app in one of them (" + strings.Join(zones, ", ") + ")"
+	default:
+		return may, ""
 	}
 }
 
@@ -259,7 +268,7 @@ func (s *State) ExplainAhead(a *api.App) string {
 		if !s.unmade.Contains(v.Dataset) || s.aheadOf(s.Dataset(v.Dataset)) == nil {
 			continue
 		}
-		if _, why := makers(slices.Collect(s.Nodes()), s.Dataset(v.Dataset)); why != "" {
+		if _, why := makers(slices.Collect(s.Nodes()), a.Zone); why != "" {
 			return fmt.Sprintf("Its volumes are not made ahead, since %s: each is made where the first instance starts that uses it.", why)
 		}
 	}

@@ -289,3 +289,33 @@ func TestNothingIsMadeAheadWhereNodesDifferInTheirBackends(t *testing.T) {
 		t.Errorf("without the other one: got %q, want a hint", why)
 	}
 }
+
+// inZone connects a node that binds volumes to its zone.
+func (m *marathonState) inZone(id api.NodeID, zone string) {
+	m.t.Helper()
+	m.must(cluster.NodeConnect{At: m.now, Node: id, Hello: api.Hello{
+		Agent: "a" + string(id), Era: "e" + string(id), Hostname: string(id), Zone: zone, Capabilities: []string{api.CapabilityZones},
+	}})
+}
+
+func TestAVolumeIsMadeAheadOnlyWhereItsAppIsKeptInAZone(t *testing.T) {
+	m := newMarathonState(t)
+	m.inZone("n1", "a")
+	m.inZone("n2", "b")
+	id := m.deployed("/db", nil)
+	if hints := m.ahead(); len(hints) > 0 {
+		t.Errorf("an app that may run in both: got %+v, want nothing", hints[0])
+	}
+	if why := m.s.ExplainAhead(m.s.App("/db")); !strings.Contains(why, "no constraint keeps the app in one of them (a, b)") {
+		t.Errorf("got %q, want why", why)
+	}
+	in := func(zone string) func(*api.App) { return func(a *api.App) { a.Zone = zone } }
+	m.deployed("/db", in("c"))
+	if why := m.s.ExplainAhead(m.s.App("/db")); !strings.Contains(why, "no node of zone c") || len(m.ahead()) > 0 {
+		t.Errorf("a zone without nodes: got %q, want why there is no hint", why)
+	}
+	m.deployed("/db", in("b"))
+	if hints := m.ahead(); len(hints) != 1 || hints[0].Node != "n2" || hints[0].Dataset != id {
+		t.Errorf("got %+v, want a hint for the node of zone b", hints)
+	}
+}

@@ -8,14 +8,8 @@ import (
 	"slices"
 
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/marathon"
 )
-
-// zoneFields are what constraints call the zone of a machine: Mesos' own, and
-// attributes that operators give agents.
-var zoneFields = []string{domainZone, "zone", "flocker_zone", "availability_zone", "az"}
-
-// domainZone is the zone of an agent's --domain.
-const domainZone = "@zone"
 
 func lookZone(p *probe) {
 	if p.lookApart() {
@@ -92,12 +86,12 @@ func (p *probe) settled(zone string) bool {
 // constrain makes the patch that keeps an app in a zone, nil where it says something
 // about zones already, which may be meant otherwise.
 func (p *probe) constrain(zone string) Patch {
-	if slices.ContainsFunc(p.constraints, func(c constraint) bool { return slices.Contains(zoneFields, c.field) }) {
+	if slices.ContainsFunc(p.constraints, func(c constraint) bool { return marathon.IsZoneField(c.field) }) {
 		return nil
 	}
 	one := json.RawMessage(api.ZoneConstraint(zone))
 	if p.Pod {
-		one = slices.Concat([]byte(`{"fieldName":`), text(domainZone), []byte(`,"operator":"IS","value":`), text(zone), []byte("}"))
+		one = slices.Concat([]byte(`{"fieldName":`), text(marathon.DomainZone), []byte(`,"operator":"IS","value":`), text(zone), []byte("}"))
 	}
 	if len(p.constraints) > 0 {
 		return p.insert(one, p.at.constraints...)
@@ -109,7 +103,7 @@ func (p *probe) constrain(zone string) Patch {
 // does not run there.
 func (w *workload) bound(zone string) (against *constraint, bound bool) {
 	for i, c := range w.constraints {
-		if !slices.Contains(zoneFields, c.field) {
+		if !marathon.IsZoneField(c.field) {
 			continue
 		}
 		switch admits, known := c.admits(zone); {

@@ -37,7 +37,7 @@ type Forget struct {
 // present decides about an app that Marathon has.
 func (r Rules) present(old *api.App, seen *Sighting, framework string, h hosts, now time.Time) Follow {
 	f := Follow{App: api.App{
-		ID: seen.ID, Pod: seen.Pod, Framework: framework, Version: seen.Version, Wanted: seen.Wanted, Mistake: seen.Mistake,
+		ID: seen.ID, Pod: seen.Pod, Framework: framework, Version: seen.Version, Wanted: seen.Wanted, Zone: seen.Zone, Mistake: seen.Mistake,
 	}}
 	f.App.Volumes, f.Sets = volumesOf(old, seen), counts(seen)
 	if old != nil && !seen.AtRest {

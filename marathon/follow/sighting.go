@@ -19,6 +19,7 @@ type Sighting struct {
 	Pod       bool
 	Version   string
 	Wanted    int
+	Zone      string // in which alone it may run, "" for any
 	Volumes   []marathon.Volume
 	Mistake   string // why these are not all
 	Instances []api.AppInstance
@@ -54,7 +55,7 @@ type Snapshot struct {
 
 // seenApp returns an app as it is.
 func seenApp(a *marathon.App) *Sighting {
-	s := &Sighting{ID: a.ID, Version: a.Version, Wanted: a.Count(), AtRest: len(a.Deployments) == 0}
+	s := &Sighting{ID: a.ID, Version: a.Version, Wanted: a.Count(), Zone: a.Zone(), AtRest: len(a.Deployments) == 0}
 	volumes, err := a.Volumes()
 	s.volumes(volumes, err, a.Labels)
 	if !s.asks() {
@@ -73,7 +74,7 @@ func seenApp(a *marathon.App) *Sighting {
 // seenPod returns a pod as it is. Where what deployments there are is not known,
 // it counts as being deployed.
 func seenPod(p *client.PodStatus, atRest bool) *Sighting {
-	s := &Sighting{ID: cmp.Or(p.ID, p.Spec.ID), Pod: true, Version: p.Spec.Version, Wanted: p.Spec.Count(), AtRest: atRest}
+	s := &Sighting{ID: cmp.Or(p.ID, p.Spec.ID), Pod: true, Version: p.Spec.Version, Wanted: p.Spec.Count(), Zone: p.Spec.Zone(), AtRest: atRest}
 	p.Spec.ID = s.ID
 	volumes, err := p.Spec.Volumes()
 	texts := maps.Clone(p.Spec.Labels)
