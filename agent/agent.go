@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/flocker-mesos/flocker/agent/csi"
 	"github.com/flocker-mesos/flocker/agent/local"
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/backend"
@@ -51,6 +53,7 @@ type Agent struct {
 	reports *reporter
 	stepper *stepper
 	volumes *Volumes
+	csi     *csi.Server        // nil where nobody calls it
 	stop    context.CancelFunc // ends the workers
 }
 
@@ -88,6 +91,13 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 	journal, err := openJournal(cfg.consumersDir(), deps.BootID)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.CSISocket != "" {
+		records, err := csi.OpenRecords(cfg.csiDir(), deps.BootID)
+		if err != nil {
+			return nil, err
+		}
+		a.csi = &csi.Server{Records: records, Node: deps.Node, Version: deps.Version, Log: deps.Log}
 	}
 	instance, err := deps.Backend.InstanceID(ctx)
 	if err != nil {
@@ -132,6 +142,9 @@ func (a *Agent) assemble(journal *journal, instance string, where zones) error {
 		waitLimit: a.cfg.WaitLimit, busy: map[string]chan struct{}{}, members: newMembers(),
 	}
 	a.engine.memberCame = a.volumes.members.wake
+	if a.csi != nil {
+		a.csi.Volumes = a.volumes
+	}
 	for _, c := range journal.all() {
 		a.engine.addConsumer(c, time.Time{})
 	}
@@ -160,20 +173,28 @@ func (a *Agent) Volumes() *Volumes { return a.volumes }
 // containers go on, and the next agent finds everything again.
 func (a *Agent) Run(ctx context.Context) error {
 	defer func() { _ = a.Close() }()
-	listener, err := local.Listen(a.cfg.Socket)
+	listeners, err := a.listen()
+	defer func() {
+		for socket, l := range listeners {
+			_ = l.Close()
+			_ = os.Remove(filepath.Clean(socket))
+		}
+	}()
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	context.AfterFunc(ctx, a.stop)
 	if _, err := a.Survey(ctx); err != nil {
-		_ = listener.Close()
 		return err
 	}
 	a.deps.Log.Info("agent runs", "node", a.deps.Node, "version", a.deps.Version, "backend", a.deps.Backend.Properties().Name,
 		"instance", a.stepper.instance, "zone", a.stepper.zones.here, "consumers", len(a.volumes.journal.all()), "config", a.cfg.String())
 	server := &local.Server{Volumes: &frontDoor{a}, Labels: a.deps.Labels, Marathon: a.deps.Marathon, WaitLimit: a.cfg.WaitLimit, Log: a.deps.Log}
-	group.Go(func() error { return server.Serve(ctx, listener) })
+	group.Go(func() error { return server.Serve(ctx, listeners[a.cfg.Socket]) })
+	if a.csi != nil {
+		group.Go(func() error { return a.csi.Serve(ctx, listeners[a.cfg.CSISocket]) })
+	}
 	group.Go(func() error { a.reports.run(ctx); return nil })
 	group.Go(func() error { a.volumes.seek(ctx); return nil })
 	group.Go(func() error { a.engine.times.run(ctx); return nil })
@@ -181,9 +202,25 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.link.run(ctx, a.engine, a.reportAll)
 		return nil
 	})
-	err = group.Wait()
-	_ = os.Remove(filepath.Clean(a.cfg.Socket))
-	return err
+	return group.Wait()
+}
+
+// listen makes the sockets of the front doors. Whoever calls now waits until
+// the agent knows what is on this node.
+func (a *Agent) listen() (map[string]net.Listener, error) {
+	sockets := []string{a.cfg.Socket}
+	if a.csi != nil {
+		sockets = append(sockets, a.cfg.CSISocket)
+	}
+	listeners := map[string]net.Listener{}
+	for _, socket := range sockets {
+		l, err := local.Listen(socket)
+		if err != nil {
+			return listeners, err
+		}
+		listeners[socket] = l
+	}
+	return listeners, nil
 }
 
 // reportAll has the state of everything reported, as on a new stream.

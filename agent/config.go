@@ -11,10 +11,12 @@ import (
 // Config is what a user may set of an agent, apart from its backend and the
 // address of the control service.
 type Config struct {
-	StateDir  string        `yaml:"state-dir" env:"FLOCKER_AGENT_STATE_DIR"`
-	RunDir    string        `yaml:"run-dir" env:"FLOCKER_AGENT_RUN_DIR"`
-	MountRoot string        `yaml:"mount-root" env:"FLOCKER_MOUNT_ROOT"`
-	Socket    string        `yaml:"socket" env:"FLOCKER_AGENT_SOCKET"`
+	StateDir  string `yaml:"state-dir" env:"FLOCKER_AGENT_STATE_DIR"`
+	RunDir    string `yaml:"run-dir" env:"FLOCKER_AGENT_RUN_DIR"`
+	MountRoot string `yaml:"mount-root" env:"FLOCKER_MOUNT_ROOT"`
+	Socket    string `yaml:"socket" env:"FLOCKER_AGENT_SOCKET"`
+	// CSISocket is where orchestrators that speak CSI call the agent, "" for nowhere.
+	CSISocket string        `yaml:"csi-socket" env:"FLOCKER_CSI_SOCKET"`
 	WaitLimit time.Duration `yaml:"wait-limit" env:"FLOCKER_WAIT_LIMIT"`
 	Workers   int           `yaml:"workers" env:"FLOCKER_WORKERS"`
 	// Zone is the one that this machine is in, "" where only the backend may know.
@@ -40,9 +42,13 @@ func DefaultConfig() Config {
 
 // Validate says which setting is wrong, and what would be right.
 func (c Config) Validate() error {
-	for _, p := range []struct{ key, path string }{
-		{"state-dir", c.StateDir}, {"run-dir", c.RunDir}, {"mount-root", c.MountRoot}, {"socket", c.Socket},
-	} {
+	paths := []struct{ key, path string }{
+		{"state-dir", c.StateDir}, {"run-dir", c.RunDir}, {"mount-root", c.MountRoot}, {"socket", c.Socket}, {"csi-socket", c.CSISocket},
+	}
+	if c.CSISocket == "" {
+		paths = paths[:len(paths)-1]
+	}
+	for _, p := range paths {
 		if !filepath.IsAbs(p.path) || filepath.Clean(p.path) == "/" {
 			return api.FieldErrorf(p.key, "%q is not an absolute path below /", p.path)
 		}
@@ -60,8 +66,13 @@ func (c Config) Validate() error {
 	if err := api.CheckZone("zone", c.Zone); err != nil {
 		return err
 	}
-	if len(c.Socket) > 100 {
-		return api.FieldErrorf("socket", "%q is longer than the 100 bytes that a unix socket's path may have", c.Socket)
+	for _, p := range []struct{ key, path string }{{"socket", c.Socket}, {"csi-socket", c.CSISocket}} {
+		if len(p.path) > 100 {
+			return api.FieldErrorf(p.key, "%q is longer than the 100 bytes that a unix socket's path may have", p.path)
+		}
+	}
+	if c.Socket == c.CSISocket {
+		return api.FieldErrorf("csi-socket", "%q is the socket of flocker-isolator, which speaks another language", c.CSISocket)
 	}
 	return nil
 }
@@ -70,12 +81,13 @@ func (c Config) consumersDir() string { return filepath.Join(c.StateDir, "consum
 func (c Config) identityFile() string { return filepath.Join(c.StateDir, "agent-id") }
 func (c Config) timesFile() string    { return filepath.Join(c.StateDir, "times.json") }
 func (c Config) lockFile() string     { return filepath.Join(c.StateDir, "lock") }
+func (c Config) csiDir() string       { return filepath.Join(c.StateDir, "csi") }
 
 // mountPoints is the writable side of the mount root. Below the run directory
 // it is gone after a reboot, as all that was mounted is.
 func (c Config) mountPoints() string { return filepath.Join(c.RunDir, "mnt") }
 
 func (c Config) String() string {
-	return fmt.Sprintf("state-dir=%s mount-root=%s socket=%s wait-limit=%s workers=%d preempt-grace=%s zone=%s", c.StateDir, c.MountRoot, c.Socket,
-		c.WaitLimit, c.Workers, c.PreemptGrace, c.Zone)
+	return fmt.Sprintf("state-dir=%s mount-root=%s socket=%s csi-socket=%s wait-limit=%s workers=%d preempt-grace=%s zone=%s", c.StateDir, c.MountRoot,
+		c.Socket, c.CSISocket, c.WaitLimit, c.Workers, c.PreemptGrace, c.Zone)
 }

@@ -223,7 +223,7 @@ type Failure struct {
 
 // Consumer is who uses a dataset on a node.
 type Consumer struct {
-	ID       string    `json:"id"`   // unique on the node: a container id (parent.child), a Docker mount id, a CSI target
+	ID       string    `json:"id"`   // unique on the node: a container id (parent.child), or which front door and volume
 	Kind     string    `json:"kind"` // ConsumerMesos, ...
 	App      string    `json:"app,omitempty"`
 	Key      string    `json:"key,omitempty"` // of the label
@@ -235,6 +235,7 @@ type Consumer struct {
 const (
 	ConsumerMesos  = "mesos"  // a Mesos container, through the isolator
 	ConsumerDVDCLI = "dvdcli" // Mesos' docker/volume isolator, one for all its containers
+	ConsumerCSI    = "csi"    // who speaks CSI, such as Mesos' volume/csi isolator, one for all its containers
 	ConsumerHint   = "hint"   // nobody yet: a container that is expected; it yields to whoever else wants the dataset
 	ConsumerMake   = "make"   // likewise: the volume is made for an app ahead of its first container
 )

@@ -3,7 +3,7 @@ package api
 import "time"
 
 // VolumeRequest is one volume that a container asks for: by labels, by
-// environment variables, or through dvdcli.
+// environment variables, through dvdcli, or by CSI.
 type VolumeRequest struct {
 	Key      string `json:"key"`            // of the label; names the volume within its app
 	Path     string `json:"path,omitempty"` // in the container; relative = below the sandbox

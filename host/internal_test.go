@@ -39,7 +39,7 @@ func TestMountsOfOldKernels(t *testing.T) {
 	if i < 0 || !table[i].ReadOnly || !table[i].Shared {
 		t.Errorf("mount root: got entry %d of %+v, want it read-only and shared", i, table)
 	}
-	if err := bindThenReadOnly(writable, view); err != nil {
+	if err := bindThenRemount(writable, view, unix.MS_RDONLY); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -50,68 +50,6 @@ func asBusy(err error) error {
 	return err
 }
 
-// Bind makes what is at the directory source visible at target too.
-func Bind(source, target string) error {
-	if err := unix.Mount(source, target, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("bind %s at %s: %w", source, target, asBusy(err))
-	}
-	fault.Point("host.bound")
-	return nil
-}
-
-// BindReadOnly makes what is at the directory source visible at target, for
-// reading only. There is no moment at which target could be written (on Linux
-// 5.12 and newer; before, there is one between two system calls).
-func BindReadOnly(source, target string) error {
-	if err := bindReadOnly(source, target); err != nil {
-		return fmt.Errorf("bind %s read-only at %s: %w", source, target, asBusy(err))
-	}
-	fault.Point("host.bound-read-only")
-	return nil
-}
-
-func bindReadOnly(source, target string) error {
-	tree, err := cloneMount(source, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
-	if errors.Is(err, unix.ENOSYS) {
-		return bindThenReadOnly(source, target)
-	}
-	if err != nil {
-		return err
-	}
-	defer unix.Close(tree)
-	return moveMount(tree, target)
-}
-
-// cloneMount returns a detached bind mount of a directory, after applying
-// attributes to it. Detached means that nobody sees it until moveMount.
-func cloneMount(source string, attributes ...*unix.MountAttr) (int, error) {
-	tree, err := unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-	if err != nil {
-		return -1, err
-	}
-	for _, a := range attributes {
-		if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, a); err != nil {
-			unix.Close(tree)
-			return -1, err
-		}
-	}
-	return tree, nil
-}
-
-func moveMount(tree int, target string) error {
-	return unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)
-}
-
-func bindThenReadOnly(source, target string) error {
-	if err := unix.Mount(source, target, "", unix.MS_BIND, ""); err != nil {
-		return err
-	}
-	if err := unix.Mount("", target, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
-		return errors.Join(err, unix.Unmount(target, unix.UMOUNT_NOFOLLOW))
-	}
-	return nil
-}
-
 // MountPoint is what Mounted found.
 type MountPoint struct {
 	Device   uint64 // number of the mounted file system's device; see DeviceNumber

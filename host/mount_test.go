@@ -184,6 +184,33 @@ func TestReadOnlyViewCannotBeWritten(t *testing.T) {
 	}
 }
 
+func TestBindWithFlagsThatHoldThereAlone(t *testing.T) {
+	source, target := mount(t, formatted(t, "ext4"), "ext4"), t.TempDir()
+	for _, flags := range []uintptr{0, unix.MS_NOATIME, unix.MS_RDONLY | unix.MS_NOEXEC, unix.MS_STRICTATIME | unix.MS_NOSUID | unix.MS_NODEV} {
+		if err := host.BindWith(source, target, flags); err != nil {
+			t.Fatal(err)
+		}
+		var at, below unix.Statfs_t
+		if err := errors.Join(unix.Statfs(target, &at), unix.Statfs(source, &below)); err != nil {
+			t.Error(err)
+		}
+		const all = unix.ST_RDONLY | unix.ST_NOSUID | unix.ST_NODEV | unix.ST_NOEXEC | unix.ST_NOATIME | unix.ST_RELATIME
+		want := int64(flags &^ unix.MS_STRICTATIME)
+		if flags&(unix.MS_NOATIME|unix.MS_STRICTATIME) == 0 {
+			want |= unix.ST_RELATIME
+		}
+		if got := at.Flags & all; got != want {
+			t.Errorf("bound with %#x, has %#x, want %#x", flags, got, want)
+		}
+		if got := below.Flags & all; got != unix.ST_RELATIME {
+			t.Errorf("bound with %#x, the source has %#x", flags, got)
+		}
+		if err := host.Unmount(target); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestDeviceNumberOfNoDevice(t *testing.T) {
 	for _, path := range []string{t.TempDir(), "/dev/null", "/dev/missing"} {
 		if n, err := host.DeviceNumber(path); err == nil {

@@ -188,7 +188,7 @@ func bindShared(writable, path string) error {
 // bindSharedByRemount is bindShared for Linux before 5.12. A crash between its
 // steps leaves a mount that the next bindMountRoot completes.
 func bindSharedByRemount(writable, path string) error {
-	if err := bindThenReadOnly(writable, path); err != nil {
+	if err := bindThenRemount(writable, path, unix.MS_RDONLY); err != nil {
 		return err
 	}
 	if err := unix.Mount("", path, "", unix.MS_PRIVATE, ""); err != nil {

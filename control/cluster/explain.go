@@ -522,6 +522,8 @@ func consumerText(c api.Consumer) string {
 		kind = "container"
 	case api.ConsumerHint:
 		kind = "a container that Marathon is about to start there,"
+	case api.ConsumerCSI:
+		return "containers that have it through CSI (" + c.ID + ")"
 	}
 	text := strings.TrimSpace(kind + " " + c.ID)
 	if c.App != "" {
