@@ -49,7 +49,7 @@ func recovers(now, earlier *record, staging string) bool {
 		return false
 	}
 	_, published := earlier.Targets[path]
-	return published
+	return published || earlier.Recovery == recoveryStaged // which another restart cut short
 }
 
 // mesosTarget returns the target path that Mesos has beside a staging path:

@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/flocker-mesos/flocker/api"
 )
 
 // NodeGetVolumeStats says how full a published volume is.
@@ -16,8 +18,8 @@ func (n *node) NodeGetVolumeStats(_ context.Context, req *spec.NodeGetVolumeStat
 	if err := checkID(volume); err != nil {
 		return nil, err
 	}
-	if err := checkPath("volume_path", path); err != nil {
-		return nil, err
+	if path == "" {
+		return nil, api.FieldErrorf("volume_path", "is missing")
 	}
 	rec, _ := n.Records.get(volume)
 	known, published := rec.Targets[path]
