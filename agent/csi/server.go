@@ -85,6 +85,6 @@ func (s *Server) translate(ctx context.Context, req any, info *grpc.UnaryServerI
 	if r, ok := req.(interface{ GetTargetPath() string }); ok {
 		args = append(args, "target", r.GetTargetPath())
 	}
-	s.Log.Warn("CSI call failed", args...) //nolint:sloglint // which there are depends on the call
+	s.Log.Warn("CSI call failed", args...)
 	return nil, st.Err()
 }

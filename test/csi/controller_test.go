@@ -103,7 +103,9 @@ func (n *node) NodeGetVolumeStats(ctx context.Context, r *spec.NodeGetVolumeStat
 
 // controller calls a volume by the name that it is asked for. Nothing has to be
 // made: staging does that.
-type controller struct{ spec.UnimplementedControllerServer }
+type controller struct {
+	spec.UnimplementedControllerServer
+}
 
 func (*controller) ControllerGetCapabilities(context.Context, *spec.ControllerGetCapabilitiesRequest) (*spec.ControllerGetCapabilitiesResponse, error) {
 	return &spec.ControllerGetCapabilitiesResponse{}, nil

@@ -30,6 +30,7 @@ type Config struct {
 	Linger              time.Duration // from a task's end to its cleanup, 0 for 1.03 s
 	KillGrace           time.Duration // from a task's SIGTERM to its SIGKILL, 0 for 3 s
 	NoCheckpoint        bool          // as frameworks without checkpointing run
+	CSI                 []CSIPlugin   // of the volume/csi isolator; none is without it
 	Observe             func(Call)    // told of every call when it has ended, if set
 }
 
@@ -72,6 +73,7 @@ type Agent struct {
 	containers []*container // that the agent knows, oldest first
 	runs       []*Run
 	calls      []Call
+	csiCalls   []CSICall
 	destroyErr int
 }
 
@@ -79,6 +81,7 @@ type Agent struct {
 type life struct {
 	killed chan struct{}
 	actor  *actor
+	csi    *csiServer
 	server *http.Server
 	served chan struct{}
 }
@@ -100,6 +103,7 @@ func Start(host *lab.Host, config Config) (*Agent, error) {
 	if err := a.begin(); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
+	a.background.Go(a.current().csi.recover)
 	return a, nil
 }
 
@@ -128,6 +132,7 @@ func (a *Agent) begin() error {
 		}
 	}
 	l := &life{killed: make(chan struct{}), actor: newActor()}
+	l.csi = newCSIServer(a, l)
 	if err := a.serve(l); err != nil {
 		l.actor.stop()
 		return fmt.Errorf("start Mesos agent: %w", err)
@@ -152,6 +157,7 @@ func (a *Agent) Kill() {
 		return
 	}
 	l.actor.stop()
+	l.csi.close()
 	_ = l.server.Close()
 	<-l.served
 }
@@ -169,6 +175,7 @@ func (a *Agent) Restart() error {
 	for _, c := range known {
 		a.recover(l, c)
 	}
+	a.background.Go(l.csi.recover)
 	return nil
 }
 

@@ -68,8 +68,35 @@ type volume struct {
 }
 
 type volumeSource struct {
-	DockerVolume dockerVolume `json:"docker_volume"`
-	Type         string       `json:"type"`
+	CSIVolume    *csiVolume    `json:"csi_volume,omitempty"`
+	DockerVolume *dockerVolume `json:"docker_volume,omitempty"`
+	Type         string        `json:"type"`
+}
+
+type csiVolume struct {
+	PluginName         string          `json:"plugin_name"`
+	StaticProvisioning csiProvisioning `json:"static_provisioning"`
+}
+
+type csiProvisioning struct {
+	VolumeCapability csiCapability     `json:"volume_capability"`
+	VolumeContext    map[string]string `json:"volume_context,omitempty"`
+	VolumeID         string            `json:"volume_id"`
+}
+
+type csiCapability struct {
+	AccessMode csiAccessMode `json:"access_mode"`
+	Block      *struct{}     `json:"block,omitempty"`
+	Mount      *csiMount     `json:"mount,omitempty"`
+}
+
+type csiAccessMode struct {
+	Mode string `json:"mode"`
+}
+
+type csiMount struct {
+	FSType     string   `json:"fs_type,omitempty"`
+	MountFlags []string `json:"mount_flags,omitempty"`
 }
 
 type dockerVolume struct {

@@ -73,6 +73,12 @@ var recordedGroup = &Group{Tasks: []*Task{
 	},
 }}
 
+var recordedCSI = CSIVolume{
+	Plugin: "csi.flocker.test", ID: "vol-pgdata", ContainerPath: "data",
+	AccessMode: "SINGLE_NODE_WRITER", FSType: "ext4", MountFlags: []string{"noatime"},
+	Context: map[string]string{"flocker.name": "pgdata", "flocker.size": "1G"},
+}
+
 func TestInputIsWhatMesosWrites(t *testing.T) {
 	image := &Task{
 		ID: "im", Image: "tiny", CPUs: 0.1, Mem: 64,
@@ -96,6 +102,14 @@ func TestInputIsWhatMesosWrites(t *testing.T) {
 		"command-task/03-cleanup.json": {config: func(id identity) *containerConfig { return commandTaskConfig(id, recordedTask) }},
 		"image-command-task/03-prepare.json": {
 			config: func(id identity) *containerConfig { return commandTaskConfig(id, image) },
+		},
+		"csi-volume/01-prepare.json": {
+			config: func(id identity) *containerConfig {
+				return commandTaskConfig(id, &Task{
+					ID: "csi1", CPUs: 0.1, Mem: 32, CSI: []CSIVolume{recordedCSI},
+					Command: "echo START; pwd; ls -la data; cat data/MARK; grep data /proc/self/mountinfo; sleep 3; echo END",
+				})
+			},
 		},
 		"task-group/01-prepare.json": {
 			config: func(id identity) *containerConfig { return groupExecutorConfig(id, group(id)) },

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -20,10 +21,11 @@ type container struct {
 	agent  *Agent
 	id     identity
 	config *containerConfig
-	task   *Task      // nil for the executor of a group
-	run    *Run       // of the task, or a stand-in for an executor's
-	parent *container // of a nested container
-	group  *GroupRun  // of a group's executor
+	task   *Task          // nil for the executor of a group
+	run    *Run           // of the task, or a stand-in for an executor's
+	parent *container     // of a nested container
+	group  *GroupRun      // of a group's executor
+	csi    []launch.Mount // of its CSI volumes
 
 	mu      sync.Mutex
 	process *process
@@ -85,6 +87,12 @@ func (a *Agent) place(executor string, parent *container, withImage bool) (ident
 
 // prepare runs the prepare command and reads its answer.
 func (c *container) prepare(l *life) (*launchInfo, error) {
+	if c.task != nil && len(c.task.CSI) > 0 {
+		var err error
+		if c.csi, err = l.csi.prepare(c); err != nil {
+			return nil, err
+		}
+	}
 	config, err := encode(c.config)
 	if err != nil {
 		return nil, err
@@ -140,7 +148,7 @@ func (c *container) spec(info *launchInfo) launch.Spec {
 	spec := launch.Spec{
 		Directory: c.id.directory,
 		Rootfs:    c.id.rootfs,
-		Mounts:    info.Mounts,
+		Mounts:    append(slices.Clone(c.csi), info.Mounts...),
 		PreExec:   info.PreExec,
 		Executor:  c.task == nil,
 		Grace:     c.agent.config.KillGrace,
@@ -183,27 +191,31 @@ func merge(variables []Variable) []string {
 	return env
 }
 
-// cleanup runs the cleanup command, after which the container is forgotten,
-// however the command ended.
+// cleanup runs the cleanup command and ends the use of CSI volumes, after which
+// the container is forgotten, however that ended.
 func (c *container) cleanup(l *life) error {
 	c.destroyProcesses()
-	if _, err := os.Stat(c.contextFile()); err == nil {
-		if _, err := l.command(c.agent, "cleanup", c.agent.config.Commands.Cleanup, c, 0); errors.Is(err, errKilled) {
-			return err
-		} else if err != nil {
-			c.agent.mu.Lock()
-			c.agent.destroyErr++
-			c.agent.mu.Unlock()
-			_ = os.Remove(c.contextFile())
-			c.agent.forget(c)
-			return err
-		}
+	var err error
+	if _, missing := os.Stat(c.contextFile()); missing == nil {
+		_, err = l.command(c.agent, "cleanup", c.agent.config.Commands.Cleanup, c, 0)
+	}
+	if !errors.Is(err, errKilled) {
+		err = errors.Join(err, l.csi.cleanup(c.key()))
+	}
+	if l.isKilled() {
+		return errKilled
 	}
 	_ = os.Remove(c.contextFile())
+	c.agent.forget(c)
+	if err != nil {
+		c.agent.mu.Lock()
+		c.agent.destroyErr++
+		c.agent.mu.Unlock()
+		return err
+	}
 	if c.id.rootfs != "" {
 		_ = os.RemoveAll(c.agent.host.Path(c.id.rootfs))
 	}
-	c.agent.forget(c)
 	return nil
 }
 

@@ -9,6 +9,7 @@ type Task struct {
 	Labels  []Label
 	Image   string // name of an image, "" to run on the host's files
 	Volumes []DockerVolume
+	CSI     []CSIVolume
 	CPUs    float64 // 0 for 0.1
 	Mem     float64 // MB, 0 for 32
 }
@@ -58,25 +59,33 @@ func (g *Group) executorID() string {
 }
 
 func (t *Task) container() *containerInfo {
-	if t.Image == "" && len(t.Volumes) == 0 {
+	if t.Image == "" && len(t.Volumes) == 0 && len(t.CSI) == 0 {
 		return nil
 	}
 	c := &containerInfo{Type: "MESOS"}
 	if t.Image != "" {
 		c.Mesos = &mesosInfo{Image: &image{Cached: true, Docker: imageName{t.Image}, Type: "DOCKER"}}
 	}
-	for _, v := range t.Volumes {
-		mode := "RW"
-		if v.ReadOnly {
-			mode = "RO"
+	mode := func(readOnly bool) string {
+		if readOnly {
+			return "RO"
 		}
+		return "RW"
+	}
+	for _, v := range t.CSI {
+		source := v.source()
+		c.Volumes = append(c.Volumes, volume{
+			ContainerPath: v.ContainerPath, Mode: mode(v.ReadOnly), Source: volumeSource{CSIVolume: &source, Type: "CSI_VOLUME"},
+		})
+	}
+	for _, v := range t.Volumes {
 		d := dockerVolume{Driver: v.Driver, Name: v.Name}
 		if len(v.Options) > 0 {
 			d.DriverOptions = &parameters{v.Options}
 		}
 		c.Volumes = append(c.Volumes, volume{
-			ContainerPath: v.ContainerPath, Mode: mode,
-			Source: volumeSource{DockerVolume: d, Type: "DOCKER_VOLUME"},
+			ContainerPath: v.ContainerPath, Mode: mode(v.ReadOnly),
+			Source: volumeSource{DockerVolume: &d, Type: "DOCKER_VOLUME"},
 		})
 	}
 	return c
