@@ -18,6 +18,7 @@ import (
 type node struct {
 	spec.UnimplementedNodeServer
 	*Server
+	life context.Context //nolint:containedctx // of the server, which calls do not outlive
 }
 
 func (n *node) NodeGetInfo(context.Context, *spec.NodeGetInfoRequest) (*spec.NodeGetInfoResponse, error) {
@@ -130,6 +131,7 @@ const awaitPause = time.Second
 func (n *node) bring(ctx context.Context, volume api.VolumeRequest) (api.Mount, error) {
 	ctx, cancel := context.WithTimeout(ctx, n.patience(ctx))
 	defer cancel()
+	defer context.AfterFunc(n.life, cancel)()
 	consumer := consumerOf(volume.Name)
 	_, err := n.Volumes.Acquire(ctx, api.AcquireRequest{
 		Consumer: consumer, Kind: api.ConsumerCSI, Volumes: []api.VolumeRequest{volume},

@@ -51,6 +51,11 @@ type Server struct {
 	turns turns
 }
 
+// stopGrace is how long calls that have begun may take when the agent stops.
+// Those that wait for a volume are ended at once; the others take
+// milliseconds, and Mesos does not repeat a call that has failed.
+const stopGrace = 2 * time.Second
+
 // Serve answers clients until ctx ends, and closes the listener. What is
 // mounted then stays so.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
@@ -59,8 +64,12 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		grpc.ConnectionTimeout(connectTimeout), grpc.WaitForHandlers(true), grpc.UnaryInterceptor(s.translate),
 	)
 	spec.RegisterIdentityServer(server, &identity{version: s.Version})
-	spec.RegisterNodeServer(server, &node{Server: s})
-	stop := context.AfterFunc(ctx, server.Stop)
+	spec.RegisterNodeServer(server, &node{Server: s, life: ctx})
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(stopGrace, server.Stop)
+		defer timer.Stop()
+		server.GracefulStop()
+	})
 	defer stop()
 	if err := server.Serve(netutil.LimitListener(l, maxConnections)); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return err

@@ -75,6 +75,28 @@ func (v *Volume) DVDCLI() string {
 	return strings.Join(flags, " ")
 }
 
+// csi returns what Marathon has Mesos' volume/csi isolator serve for a volume of
+// the provider csi.
+func (v *Volume) csi() (mesos.CSIVolume, error) {
+	var options struct {
+		PluginName string
+		Capability struct {
+			AccessMode, AccessType, FSType string
+			MountFlags                     []string
+		}
+		VolumeContext map[string]string
+	}
+	data, err := json.Marshal(v.External.Options)
+	if err == nil {
+		err = json.Unmarshal(data, &options)
+	}
+	return mesos.CSIVolume{
+		Plugin: options.PluginName, ID: v.External.Name, ContainerPath: v.ContainerPath, ReadOnly: v.Mode == "RO",
+		AccessMode: options.Capability.AccessMode, Block: options.Capability.AccessType == "block",
+		FSType: options.Capability.FSType, MountFlags: options.Capability.MountFlags, Context: options.VolumeContext,
+	}, err
+}
+
 // Pod is a pod definition.
 type Pod struct {
 	ID          string            `json:"id"`
@@ -134,6 +156,13 @@ func (a *App) Task() *mesos.Task {
 	if a.Container != nil && a.Container.Docker != nil {
 		t.Image = a.Container.Docker.Image
 		env["MARATHON_APP_DOCKER_IMAGE"] = t.Image
+	}
+	if a.Container != nil {
+		for _, v := range a.Container.Volumes {
+			if csi, err := v.csi(); err == nil && v.External.Provider == "csi" {
+				t.CSI = append(t.CSI, csi)
+			}
+		}
 	}
 	env["MARATHON_APP_ID"] = a.ID
 	env["MESOS_TASK_ID"] = id

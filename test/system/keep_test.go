@@ -34,10 +34,7 @@ func (w *world) keep(env ...string) *keeper {
 	})
 	for _, n := range w.Nodes {
 		w.must(n.Start(w.ctx(), env...))
-		k.watch(n.Agent, func() (*lab.Process, error) {
-			err := n.Start(context.Background())
-			return n.Agent, err
-		})
+		k.watchAgent(n)
 		w.must(n.StartMesos())
 		n.Mesos.SetEnv(env...)
 	}
@@ -45,6 +42,21 @@ func (w *world) keep(env ...string) *keeper {
 		w.connected(n)
 	}
 	return k
+}
+
+// keepAgent does the same for a node's agent that runs.
+func (w *world) keepAgent(n *cluster.Node) *keeper {
+	k := &keeper{w: w, quit: make(chan struct{})}
+	w.t.Cleanup(k.stop)
+	k.watchAgent(n)
+	return k
+}
+
+func (k *keeper) watchAgent(n *cluster.Node) {
+	k.watch(n.Agent, func() (*lab.Process, error) {
+		err := n.Start(context.Background())
+		return n.Agent, err
+	})
 }
 
 // connected waits until a node's agent follows the control service, though
