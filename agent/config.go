@@ -81,11 +81,14 @@ func (c Config) consumersDir() string { return filepath.Join(c.StateDir, "consum
 func (c Config) identityFile() string { return filepath.Join(c.StateDir, "agent-id") }
 func (c Config) timesFile() string    { return filepath.Join(c.StateDir, "times.json") }
 func (c Config) lockFile() string     { return filepath.Join(c.StateDir, "lock") }
-func (c Config) csiDir() string       { return filepath.Join(c.StateDir, "csi") }
 
 // mountPoints is the writable side of the mount root. Below the run directory
 // it is gone after a reboot, as all that was mounted is.
 func (c Config) mountPoints() string { return filepath.Join(c.RunDir, "mnt") }
+
+// csiDir has the records of what is mounted for who speaks CSI. They are of no
+// use after a reboot, and in memory they cost nothing.
+func (c Config) csiDir() string { return filepath.Join(c.RunDir, "csi") }
 
 func (c Config) String() string {
 	return fmt.Sprintf("state-dir=%s mount-root=%s socket=%s csi-socket=%s wait-limit=%s workers=%d preempt-grace=%s zone=%s", c.StateDir, c.MountRoot,

@@ -30,6 +30,7 @@ var benchmarks = []benchmark{
 	{"grow", "a volume in use becomes larger, against the programs by hand", benchGrow},
 	{"look", "P6: a look at one volume beside many", benchLook},
 	{"restart", "P7: an agent finds everything again", benchRestart},
+	{"csi", "P15: publishing a volume by CSI, against a call that does nothing", benchCSI},
 	{"hook", "the isolator's prepare against /bin/true", benchHook},
 	{"p5", "P5: what a change costs beside many datasets, with a log in Consul", benchBeside},
 	{"p9", "P9: a change beside many agents and volumes; what they cost at rest and after a restart", benchScale},

@@ -31,6 +31,11 @@ type machine struct {
 const nodeID = api.NodeID("b0000000-0000-4000-8000-000000000001")
 
 func newMachine(dir string, workers int) (*machine, error) {
+	return newMachineWith(dir, workers, func(*agent.Config) {})
+}
+
+// newMachineWith is newMachine with further settings.
+func newMachineWith(dir string, workers int, further func(*agent.Config)) (*machine, error) {
 	m := &machine{dir: dir, control: agenttest.NewControl(), config: agent.Config{
 		StateDir:  filepath.Join(dir, "state"),
 		RunDir:    filepath.Join(dir, "run"),
@@ -39,6 +44,7 @@ func newMachine(dir string, workers int) (*machine, error) {
 		WaitLimit: patience,
 		Workers:   workers,
 	}}
+	further(&m.config)
 	return m, m.start()
 }
 

@@ -58,8 +58,8 @@ func (n *node) NodeStageVolume(ctx context.Context, req *spec.NodeStageVolumeReq
 		return nil, err
 	}
 	defer done()
-	rec, earlier := n.Records.get(want.Name)
-	if recovers(rec, earlier, staging) {
+	rec := n.Records.get(want.Name)
+	if recovers(rec, staging) {
 		return &spec.NodeStageVolumeResponse{}, n.stageRecovery(rec, staging)
 	}
 	known := slices.Contains(rec.Staging, staging)
@@ -94,7 +94,7 @@ func (n *node) NodeUnstageVolume(ctx context.Context, req *spec.NodeUnstageVolum
 		return nil, err
 	}
 	defer done()
-	rec, _ := n.Records.get(volume)
+	rec := n.Records.get(volume)
 	for path, t := range rec.Targets {
 		if t.Staging != staging || t.Placeholder {
 			continue

@@ -62,7 +62,7 @@ func TestAllContainersShareAVolumeThatIsTakenDownOnce(t *testing.T) {
 	if p.v.used() != "" {
 		t.Errorf("in use are %q", p.v.used())
 	}
-	if left, err := os.ReadDir(filepath.Join(p.dir, "records")); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(filepath.Join(p.dir, "records", p.boot)); err != nil || len(left) > 0 {
 		t.Errorf("records are left: %v, %v", left, err)
 	}
 	if log := p.log.String(); strings.Contains(log, "s3cret") || !strings.Contains(log, `msg="volume published" volume=db dataset=d-db target=`+target) {
@@ -319,12 +319,19 @@ func TestStatsAreOfThePublishedVolume(t *testing.T) {
 func TestDamagedRecordStopsTheAgent(t *testing.T) {
 	for name, text := range map[string]string{"cut short": `{"volume":"db","boo`, "empty": "", "another": "{}"} {
 		dir := t.TempDir()
-		path := filepath.Join(dir, "volume-db.json")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		path := filepath.Join(dir, "boot", "volume-db.json")
+		if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := csi.OpenRecords(dir, "boot"); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove the file") {
 			t.Errorf("%s: got %v", name, err)
+		}
+		// A power cut may leave it so, and then it says nothing any more.
+		if _, err := csi.OpenRecords(dir, "next boot"); err != nil {
+			t.Errorf("%s, of an earlier boot: got %v", name, err)
+		}
+		if _, err := os.Stat(filepath.Dir(path)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: what the earlier boot left is still there: %v", name, err)
 		}
 	}
 }
@@ -341,7 +348,7 @@ func TestRecordsOfAnyVolumeAreFiles(t *testing.T) {
 		_, err := p.node.NodeStageVolume(p.ctx(), request)
 		wantRefused(t, err, codes.Aborted, "-")
 		p.restart()
-		if left, err := os.ReadDir(filepath.Join(p.dir, "records")); err != nil || len(left) != 1 {
+		if left, err := os.ReadDir(filepath.Join(p.dir, "records", p.boot)); err != nil || len(left) != 1 {
 			t.Errorf("%q: records are %v, %v", volume, left, err)
 		}
 		if _, err := p.node.NodeUnstageVolume(p.ctx(), &spec.NodeUnstageVolumeRequest{VolumeId: volume, StagingTargetPath: staging}); err != nil {

@@ -34,7 +34,7 @@ func (n *node) NodePublishVolume(ctx context.Context, req *spec.NodePublishVolum
 		return nil, err
 	}
 	defer done()
-	rec, _ := n.Records.get(want.Name)
+	rec := n.Records.get(want.Name)
 	if !slices.Contains(rec.Staging, staging) {
 		return nil, status.Errorf(codes.FailedPrecondition, "volume %s is not staged at %q since this machine was started: stage it first", want.Name, staging)
 	}
@@ -143,12 +143,9 @@ func (n *node) NodeUnpublishVolume(ctx context.Context, req *spec.NodeUnpublishV
 		return nil, err
 	}
 	defer done()
-	rec, earlier := n.Records.get(volume)
+	rec := n.Records.get(volume)
 	if err := n.unpublish(rec, path); err != nil {
 		return nil, err
-	}
-	if earlier != nil {
-		rec = earlier.clone()
 	}
 	if _, published := rec.Targets[path]; !published {
 		return &spec.NodeUnpublishVolumeResponse{}, nil

@@ -18,12 +18,10 @@ import (
 	"github.com/flocker-mesos/flocker/fault"
 )
 
-// record is what has been staged and published of a volume on this node.
+// record is what has been staged and published of a volume on this node since
+// the machine was started.
 type record struct {
-	Volume string `json:"volume"`
-	// Boot is the boot id of the kernel under which it was written. What an
-	// earlier kernel had mounted is gone.
-	Boot    string            `json:"boot"`
+	Volume  string            `json:"volume"`
 	Staging []string          `json:"staging,omitempty"` // paths at which it is staged
 	Targets map[string]target `json:"targets,omitempty"` // paths at which it is published
 	// Recovery is set while Mesos takes up what it had published before the
@@ -39,12 +37,14 @@ type target struct {
 	Placeholder bool     `json:"placeholder,omitempty"`
 }
 
-// Records are what the front door must not forget, neither when the agent is
-// restarted nor when the machine is: a file for each volume, written before
-// anything is mounted.
+// Records are what the front door must not forget when the agent is restarted: a
+// file for each volume, written before anything is mounted.
+//
+// They lie in a directory named after the kernel's boot id. No mount outlives its
+// kernel, so what an earlier boot left behind is dropped unread, and nothing has
+// to be flushed.
 type Records struct {
-	dir  string
-	boot string
+	dir string
 
 	mu  sync.Mutex
 	all map[string]*record // by volume; values are never changed, only replaced
@@ -56,20 +56,20 @@ const (
 	maxRecord       = 1 << 20 // bytes
 )
 
-// OpenRecords reads the records in a directory, which is made where there is
-// none. A file that cannot be read is an error: it says where a volume may be
-// mounted.
+// OpenRecords reads the records of this boot below a directory, which is made
+// where there is none, and drops those of earlier ones. A file that cannot be read
+// is an error: it says where a volume may be mounted.
 func OpenRecords(dir, boot string) (*Records, error) {
-	r := &Records{dir: dir, boot: boot, all: map[string]*record{}}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	r := &Records{dir: filepath.Join(dir, boot), all: map[string]*record{}}
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory of CSI records: %w", err)
 	}
-	entries, err := os.ReadDir(dir)
+	entries, err := os.ReadDir(r.dir)
 	if err != nil {
 		return nil, fmt.Errorf("list CSI records: %w", err)
 	}
 	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
+		path := filepath.Join(r.dir, e.Name())
 		if strings.HasSuffix(e.Name(), temporarySuffix) {
 			if err := os.Remove(path); err != nil { // of a write that a crash cut short: never took effect
 				return nil, fmt.Errorf("remove unfinished CSI record: %w", err)
@@ -83,7 +83,23 @@ func OpenRecords(dir, boot string) (*Records, error) {
 		}
 		r.all[found.Volume] = found
 	}
-	return r, nil
+	return r, dropOtherBoots(dir, boot)
+}
+
+func dropOtherBoots(dir, boot string) error {
+	boots, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("list boots: %w", err)
+	}
+	for _, b := range boots {
+		if b.Name() == boot {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, b.Name())); err != nil {
+			return fmt.Errorf("drop CSI records of an earlier boot: %w", err)
+		}
+	}
+	return nil
 }
 
 func readRecord(path string) (*record, error) {
@@ -102,39 +118,30 @@ func readRecord(path string) (*record, error) {
 	if err := json.Unmarshal(data, found); err != nil {
 		return nil, err
 	}
-	if found.Volume == "" || found.Boot == "" {
+	if found.Volume == "" {
 		return nil, errors.New("it names no volume")
 	}
 	return found, nil
 }
 
-// get returns the record of a volume as of this boot. Where there is only one
-// of an earlier boot, that is earlier.
-func (r *Records) get(volume string) (now, earlier *record) {
+// get returns the record of a volume, to be changed: an empty one where there is none.
+func (r *Records) get(volume string) *record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	found, ok := r.all[volume]
-	switch {
-	case !ok:
-		return &record{Volume: volume, Boot: r.boot}, nil
-	case found.Boot != r.boot:
-		return &record{Volume: volume, Boot: r.boot}, found
+	if !ok {
+		return &record{Volume: volume}
 	}
-	return found.clone(), nil
-}
-
-func (c *record) clone() *record {
-	copied := *c
-	copied.Staging = slices.Clone(c.Staging)
-	copied.Targets = maps.Clone(c.Targets)
+	copied := *found
+	copied.Staging = slices.Clone(found.Staging)
+	copied.Targets = maps.Clone(found.Targets)
 	return &copied
 }
 
 // empty reports whether there is nothing to remember.
 func (c *record) empty() bool { return len(c.Staging) == 0 && len(c.Targets) == 0 }
 
-// put writes a record, so that it survives a power cut, too: Mesos remembers
-// as well, and after a restart asks for what it has published.
+// put writes a record, or removes that of which nothing is left.
 func (r *Records) put(c *record) error {
 	if c.empty() {
 		return r.remove(c.Volume)
@@ -145,34 +152,16 @@ func (r *Records) put(c *record) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.write(r.path(c.Volume), data); err != nil {
+	path := r.path(c.Volume)
+	if err := os.WriteFile(path+temporarySuffix, data, 0o600); err != nil {
+		return fmt.Errorf("write CSI record of volume %s: %w", c.Volume, err)
+	}
+	if err := os.Rename(path+temporarySuffix, path); err != nil {
 		return fmt.Errorf("write CSI record of volume %s: %w", c.Volume, err)
 	}
 	r.all[c.Volume] = c
 	fault.Point("csi.recorded")
 	return nil
-}
-
-func (r *Records) write(path string, data []byte) (err error) {
-	f, err := os.OpenFile(path+temporarySuffix, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+temporarySuffix, path); err != nil {
-		return err
-	}
-	dir, err := os.Open(r.dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // remove forgets a volume.

@@ -19,15 +19,19 @@ import (
 // then, as it should be, or gone for good.
 //
 // So these calls are answered without the volume. They are told from those for
-// a container by what was published at that path under an earlier boot and was
-// never unpublished: Mesos, which knows the same, has to take it up before it
-// launches anything. This is for paths as Mesos makes them, and for no others:
-// Kubernetes stages after a restart what it will use.
+// a container by the directory at the target path: whoever unpublishes removes it,
+// so where it is still there, and nobody has staged the volume since the machine was
+// started, it was published when the machine went down. Mesos, which knows the same,
+// has to take it up before it launches anything. The directory is a better memory
+// than any of ours: it was made before Mesos could write down that the volume is
+// published, so a power cut does not take the one without the other. This is for
+// paths as Mesos makes them, and for no others: Kubernetes stages after a restart
+// what it will use.
 //
 // What is published then is a placeholder, a symbolic link that leads nowhere.
 // Nobody can write into it, nobody can take it for an empty volume, and no
 // container can have it: to bind it fails. That is the worst that can happen
-// where Mesos has forgotten what we remember, since its directory was removed
+// where Mesos has forgotten what the directory tells, since its own ones were removed
 // while the machine was down: the first launch fails, which takes the
 // placeholder away, and the next one has the volume.
 
@@ -40,16 +44,16 @@ const (
 )
 
 // recovers reports whether a volume is being staged for Mesos' recovery.
-func recovers(now, earlier *record, staging string) bool {
-	if earlier == nil {
-		return now.Recovery == recoveryStaged && slices.Contains(now.Staging, staging)
+func recovers(rec *record, staging string) bool {
+	if !rec.empty() {
+		return rec.Recovery == recoveryStaged && slices.Contains(rec.Staging, staging)
 	}
-	path, ok := mesosTarget(earlier.Volume, staging)
+	path, ok := mesosTarget(rec.Volume, staging)
 	if !ok {
 		return false
 	}
-	_, published := earlier.Targets[path]
-	return published || earlier.Recovery == recoveryStaged // which another restart cut short
+	at, err := lookAt(path)
+	return err == nil && (at.directory || at.placeholder)
 }
 
 // mesosTarget returns the target path that Mesos has beside a staging path:

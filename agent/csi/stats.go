@@ -21,7 +21,7 @@ func (n *node) NodeGetVolumeStats(_ context.Context, req *spec.NodeGetVolumeStat
 	if path == "" {
 		return nil, api.FieldErrorf("volume_path", "is missing")
 	}
-	rec, _ := n.Records.get(volume)
+	rec := n.Records.get(volume)
 	known, published := rec.Targets[path]
 	if !published {
 		return nil, status.Errorf(codes.NotFound, "volume %s is not published at %s", volume, path)

@@ -14,7 +14,7 @@ var agentHelp = map[string]string{
 	"logging":      "accepted from Flocker's own files and ignored; log is ours",
 	"certificates": "directory of cluster.crt, node.crt and node.key; by default the one that this file is in",
 	"state-dir":    "what the agent must not forget: who uses which dataset",
-	"run-dir":      "what may be gone after a reboot: the writable side of the mount points",
+	"run-dir":      "what may be gone after a reboot: the writable side of the mount points, and what is published by CSI",
 	"mount-root":   "where volumes are mounted, each as its dataset's id",
 	"socket":       "where flocker-isolator and dvdcli call the agent",
 	"csi-socket": "where Mesos' volume/csi isolator, or whoever else speaks CSI, calls the agent, such as `/run/flocker/csi.sock`; " +

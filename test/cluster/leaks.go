@@ -77,7 +77,7 @@ func (n *Node) leaks() ([]string, error) {
 	}
 	for _, place := range []struct{ pattern, what string }{
 		{"/var/lib/flocker/agent/consumers/*/*", "consumer"},
-		{"/var/lib/flocker/agent/csi/*", "record of a CSI volume"},
+		{"/run/flocker/csi/*/*", "record of a CSI volume"},
 		{"/var/lib/flocker/csi/*/target", "target path of a CSI volume"},
 		{"/tmp/criteo-mesos-*", "file of the Mesos module"},
 		{"/run/mesos/isolators/command/*/*", "context of a container"},

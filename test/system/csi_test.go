@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,9 +53,7 @@ func withCSI(t *testing.T, opts cluster.Options, deadline time.Duration) cluster
 	if opts.Agent == nil {
 		opts.Agent = map[string]string{}
 	}
-	for key, value := range settings {
-		opts.Agent[key] = value
-	}
+	maps.Copy(opts.Agent, settings)
 	return opts
 }
 
