@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -67,19 +68,29 @@ func onDevice(path string, device uint64) bool {
 }
 
 // Mounters returns up to limit processes that have a file system mounted in a
-// mount namespace of their own, as a container has its volumes, anywhere but
-// below root: what is there they only inherited. They keep its device in use
-// though they may have no file open. Like Users it walks through /proc.
+// mount namespace of their own, as a container has its volumes. They keep its
+// device in use though they may have no file open. What they only inherited does
+// not count: whatever is below root, and where this process has it mounted, too.
+// Like Users it walks through /proc.
 func Mounters(device uint64, root string, limit int) []Process {
 	mine, err := os.Readlink("/proc/self/ns/mnt")
 	if err != nil {
 		return nil
 	}
+	table, err := MountTable()
+	if err != nil {
+		return nil
+	}
+	inherited := map[string]bool{}
+	for _, m := range table {
+		if m.Device == device {
+			inherited[m.Target] = true
+		}
+	}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
 	}
-	number := fmt.Sprintf("%d:%d", unix.Major(device), unix.Minor(device))
 	var users []Process
 	for _, e := range entries {
 		id, err := strconv.Atoi(e.Name())
@@ -87,7 +98,8 @@ func Mounters(device uint64, root string, limit int) []Process {
 			continue
 		}
 		dir := filepath.Join("/proc", e.Name())
-		if ns, err := os.Readlink(filepath.Join(dir, "ns/mnt")); err != nil || ns == mine || !mounts(dir, number, root) {
+		own := func(target string) bool { return !inherited[target] && !strings.HasPrefix(target, root+"/") }
+		if ns, err := os.Readlink(filepath.Join(dir, "ns/mnt")); err != nil || ns == mine || !mounts(dir, device, own) {
 			continue
 		}
 		name, _ := os.ReadFile(filepath.Join(dir, "comm"))
@@ -99,14 +111,16 @@ func Mounters(device uint64, root string, limit int) []Process {
 	return users
 }
 
-// mounts reports whether a process has a device mounted outside of root.
-func mounts(dir, number, root string) bool {
-	table, _ := os.ReadFile(filepath.Join(dir, "mountinfo"))
-	for line := range strings.Lines(string(table)) {
-		fields := strings.Fields(line)
-		if len(fields) > 4 && fields[2] == number && !strings.HasPrefix(fields[4], root+"/") {
-			return true
-		}
+// mounts reports whether a process has a device mounted somewhere of its own.
+func mounts(dir string, device uint64, own func(target string) bool) bool {
+	table, err := os.Open(filepath.Join(dir, "mountinfo"))
+	if err != nil {
+		return false // it has ended
 	}
-	return false
+	defer table.Close()
+	found, _ := mountinfo.GetMountsFromReader(table, func(m *mountinfo.Info) (skip, stop bool) {
+		is := unix.Mkdev(uint32(m.Major), uint32(m.Minor)) == device && own(m.Mountpoint)
+		return !is, is
+	})
+	return len(found) > 0
 }

@@ -187,6 +187,33 @@ func TestCSIPluginWorksAfterARebootThoughItsVolumeIsElsewhere(t *testing.T) {
 	w.idle()
 }
 
+func TestPreemptedCSIVolumeIsTakenFromItsContainersAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withCSI(t, patient(nil, "preempt-grace", "500ms"), 0))
+	one, two := w.Nodes[0], w.Nodes[1]
+	task := csiLedger("first", "db")
+	task.Command = "cd data; trap '' TERM; exec 3<>lines; echo ready; while :; do sleep 0.1; done"
+	first := w.launch(one, task)
+	w.says(first, "ready")
+	// Whatever has a mount namespace of its own, as every container, has a copy of what
+	// is mounted at the target.
+	bystander := w.launch(one, &mesos.Task{ID: "bystander", Command: "echo ready; sleep infinity"})
+	w.says(bystander, "ready")
+	second := w.launch(two, &mesos.Task{
+		ID: "second", Command: "echo ready; sleep infinity", Labels: labels("flocker.volume.data", "path=data,name=db,preempt=true"),
+	})
+	w.says(second, "ready")
+	if u := w.ended(first); u.State != mesos.StateFailed && u.State != mesos.StateKilled {
+		t.Errorf("the first task is %+v", u)
+	}
+	if u := bystander.Last(); u.State != mesos.StateRunning {
+		t.Errorf("a container without the volume is %+v", u)
+	}
+	w.end(bystander)
+	w.end(second)
+	w.idle()
+}
+
 // TestCSICrashAtEveryFaultPoint has the agent die once at each point of the CSI front
 // door, while a volume is shared, moved, and taken up after the machine was started
 // again. Marathon starts what fails again, and an operator the Mesos agent that
