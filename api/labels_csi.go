@@ -14,6 +14,19 @@ var csiSettings = []string{settingSize, settingProfile, settingFS, settingReclai
 // made the volume.
 var csiForeign = []string{"csi.storage.k8s.io/", "storage.kubernetes.io/"}
 
+// CSIMountFlags are the mount flags that a CSI volume can have: those that can
+// differ between the places at which one file system is seen.
+var CSIMountFlags = []string{"ro", "rw", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "strictatime"}
+
+// CheckCSIMountFlag refuses any other one.
+func CheckCSIMountFlag(flag string) error {
+	if slices.Contains(CSIMountFlags, flag) {
+		return nil
+	}
+	return FieldErrorf("volume_capability.mount.mount_flags", "%q is not possible: a volume is mounted once for all who have it on a machine, so %s",
+		brief(flag), suggest(flag, CSIMountFlags))
+}
+
 // ParseCSIVolume returns the volume that a CSI call asks for: by its volume id,
 // which is the dataset's name, the file system of its capability, "" for none,
 // and its volume context. A plain number as the size is of GiB, as in the other

@@ -66,12 +66,10 @@ func parseVolume(id string, capability *spec.VolumeCapability, context map[strin
 	volume.Key = "csi"
 	w := wanted{VolumeRequest: volume}
 	for _, option := range mount.GetMountFlags() {
-		flag, ok := mountOptions[option]
-		if !ok {
-			return wanted{}, api.FieldErrorf("volume_capability.mount.mount_flags", "%.100q is not possible: a volume is mounted once for all "+
-				"who have it, so only what can differ between them can be asked for, %s", option, strings.Join(sortedOptions, ", "))
+		if err := api.CheckCSIMountFlag(option); err != nil {
+			return wanted{}, err
 		}
-		w.add(option, flag)
+		w.add(option, mountOptions[option])
 	}
 	return w, w.addMode(capability.GetAccessMode().GetMode())
 }
@@ -99,14 +97,11 @@ func (w *wanted) add(option string, flag uintptr) {
 	slices.Sort(w.options)
 }
 
-// mountOptions are those that can differ between the places at which one file
-// system is seen.
+// mountOptions are api.CSIMountFlags for mount(2).
 var mountOptions = map[string]uintptr{
 	"rw": 0, "ro": unix.MS_RDONLY, "nosuid": unix.MS_NOSUID, "nodev": unix.MS_NODEV, "noexec": unix.MS_NOEXEC,
 	"noatime": unix.MS_NOATIME, "nodiratime": unix.MS_NODIRATIME, "relatime": unix.MS_RELATIME, "strictatime": unix.MS_STRICTATIME,
 }
-
-var sortedOptions = []string{"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "strictatime"}
 
 // consumerOf is the consumer for all who have a volume on this node.
 func consumerOf(volume string) string { return "csi:" + volume }

@@ -268,7 +268,7 @@ func lookCSISecrets(p *probe) {
 	})
 }
 
-func lookCSIContext(p *probe) {
+func lookCSIOptions(p *probe) {
 	p.eachOf(marathon.FormCSI, func(at []string, v marathon.ContainerVolume) {
 		options := append(slices.Clone(at), "external", "options")
 		capability, _ := v.External.Options["capability"].(map[string]any)
@@ -286,6 +286,13 @@ func lookCSIContext(p *probe) {
 		mistakes, _ := err.(api.Mistakes) //nolint:errorlint // ParseCSIVolume says that it is one
 		for _, m := range mistakes {
 			p.csiMistake(options, m)
+		}
+		flags, _ := capability["mountFlags"].([]any)
+		for i, flag := range flags {
+			text, _ := flag.(string)
+			if err := api.CheckCSIMountFlag(text); err != nil {
+				p.find(pointer(append(slices.Clone(options), "capability", "mountFlags", strconv.Itoa(i))...), remedy{}, "%v", err)
+			}
 		}
 	})
 }

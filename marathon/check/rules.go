@@ -212,10 +212,10 @@ func Rules() []*Rule {
 			Fix:   `write "accessMode": "SINGLE_NODE_WRITER" and "accessType": "mount"`,
 		},
 		{
-			ID: "csi-context", Severity: Error, Mends: true, look: lookCSIContext,
-			Finds: "a setting in a CSI volume's volumeContext, or a file system, that is refused",
-			Why:   "The plugin refuses the volume, and the app never starts.",
-			Fix:   "write size, profile, fs, reclaim or grace, with values as in labels",
+			ID: "csi-options", Severity: Error, Mends: true, look: lookCSIOptions,
+			Finds: "a setting of a CSI volume that is refused: in volumeContext, a file system, a mount flag",
+			Why:   "The plugin refuses the volume: the task fails before it starts, and every one that Marathon starts after it.",
+			Fix:   "write size, profile, fs, reclaim or grace in volumeContext, with values as in labels; everything else needs labels",
 		},
 		{
 			ID: "csi-secrets", Severity: Note, look: lookCSISecrets,

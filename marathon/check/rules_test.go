@@ -350,7 +350,7 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"a raw device", csi(`, "capability": {"accessMode": "SINGLE_NODE_WRITER", "accessType": "block"}`), none, `error /container/volumes/0/external/options/capability/accessType is block`},
 			{"nothing", csi(``), none, `error /container/volumes/0/external/options/capability/accessMode is missing`},
 		},
-		"csi-context": {
+		"csi-options": {
 			{"none", csi(access), none, ""},
 			{"all that there are", csi(access + `, "volumeContext": {"size": "20GiB", "profile": "gold", "fs": "xfs", "grace": "72h", "reclaim": "delete"}`), none, ""},
 			{"misspelt", csi(access + `, "volumeContext": {"reclam": "delete"}`), none, `error /container/volumes/0/external/options/volumeContext/reclam did you mean reclaim?`},
@@ -359,6 +359,8 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"a number", csi(access + `, "volumeContext": {"size": 20}`), none, `error /container/volumes/0/external/options/volumeContext/size is no text`},
 			{"a strange file system", csi(strings.Replace(access, `"mount"`, `"mount", "fsType": "btrfs"`, 1)), none, `error /container/volumes/0/external/options/capability/fsType "btrfs" is not possible`},
 			{"no name", strings.Replace(csi(access), `"name": "db"`, `"name": ""`, 1), none, `error /container/volumes/0/external/name is empty`},
+			{"mount flags", csi(`, "capability": {"accessMode": "SINGLE_NODE_WRITER", "accessType": "mount", "fsType": "xfs", "mountFlags": ["noatime"]}, "volumeContext": {"size": "20", "profile": "gold"}`), none, ""},
+			{"a mount flag", csi(`, "capability": {"accessMode": "SINGLE_NODE_WRITER", "accessType": "mount", "mountFlags": ["noatime", "discard"]}`), none, `error /container/volumes/0/external/options/capability/mountFlags/1 "discard" is not possible`},
 		},
 		"reclaim-unheard": {
 			{"followed", labelled(single + onVolume + `, "flocker.volume.data.reclaim": "delete"`), none, ""},
