@@ -96,7 +96,7 @@ func checkZones(old, s *cluster.State) error {
 	for is := range s.Datasets() {
 		was := old.Dataset(is.ID)
 		if is.Holder != nil && (was == nil || was.Holder == nil || was.Epoch < is.Epoch) && inOtherZone(s, is, is.Holder.Node) &&
-			(!deserted(s, is.Volume.Zone) || was != nil && was.Holder != nil) {
+			(!deserted(s, is.Volume.Zone) || was != nil && was.Holder != nil && s.Node(was.Holder.Node) != nil) {
 			return fmt.Errorf("dataset %s is in zone %s and given to %s", is.ID, is.Volume.Zone, is.Holder.Node)
 		}
 		for _, w := range is.Waiting {

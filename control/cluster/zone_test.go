@@ -125,11 +125,30 @@ func TestNodeWhoseZoneBecomesKnownLaterGetsNothingOfAnotherZone(t *testing.T) {
 	if d := st.claim("b", false); !d.AwaitedBy("b") {
 		t.Fatalf("got %+v, want b to wait: its zone is not known", d)
 	}
-	st.lose("b")
-	st.connectIn("west", "b")
+	st.connectIn("west", "b") // as its agent is updated, before anybody has missed it
+	released := *st
+	released.release("a")
+	if d := released.dataset(); d.Holder != nil {
+		t.Errorf("got %+v, want nobody to have it", d.Holder)
+	}
 	st.do(cluster.Upkeep{At: fenceTime, Limit: 10})
 	if d := st.dataset(); d.AwaitedBy("b") {
 		t.Errorf("got %v, want nobody to wait", d.Waiting)
+	}
+}
+
+func TestLastUserInAnotherZoneDoesNotDestroy(t *testing.T) {
+	st := newStory(t, "b")
+	st.connectIn("east", "a")
+	st.claim("a", false)
+	st.register("a", "east")
+	st.release("a")
+	st.claim("b", false)
+	st.release("b")
+	st.connectIn("west", "b")
+	st.do(cluster.Delete{At: fenceTime, ID: "d"})
+	if d := st.dataset(); !d.HeldBy("a") {
+		t.Errorf("got %+v, want a node of the zone to destroy it", d.Holder)
 	}
 }
 
@@ -254,6 +273,65 @@ func TestHolderInAnotherZoneIsExplained(t *testing.T) {
 	st.connectIn("west", "b")
 	if why := st.why(); !strings.Contains(why, `but its volume v is in zone east and b in zone west, where it can never be attached: keep its app in the volume's zone, by the constraint ["@zone", "IS", "east"].`) {
 		t.Errorf("got %s", why)
+	}
+}
+
+// member has a container of a set with two members ask for one.
+func (st *story) member(node api.NodeID, consumer, instance string) cluster.Outcome {
+	st.Helper()
+	return st.do(cluster.ClaimMember{
+		At: fenceTime, Node: node, Stream: st.s.Node(node).Stream, Consumer: consumer, Instance: instance, Find: api.DatasetSpec{Name: "kafka"}, Each: 2,
+		NewID: api.DatasetID("d" + consumer), DefaultSize: api.MinSize,
+	})
+}
+
+func (st *story) registerMember(d *api.Dataset, zone string) {
+	st.Helper()
+	node := d.Holder.Node
+	out := st.do(cluster.Report{At: fenceTime, Node: node, Stream: st.s.Node(node).Stream, Datasets: []api.DatasetReport{{
+		State:  api.DatasetState{ID: d.ID, Epoch: d.Epoch, Phase: api.PhaseMounted},
+		Volume: &api.Volume{ID: "v" + string(d.ID), Backend: "model", Size: api.MinSize, Zone: zone},
+	}}})
+	if len(out.Refused) > 0 {
+		st.Fatal(out.Refused)
+	}
+}
+
+func TestInstanceDoesNotWaitForItsPredecessorInAnotherZone(t *testing.T) {
+	st := newStory(t)
+	st.connectIn("east", "a")
+	st.connectIn("west", "b")
+	st.registerMember(st.member("a", "1", "i").Dataset, "east")
+	if d := st.member("b", "2", "i").Dataset; d == nil || d.Member.Index != 1 {
+		t.Errorf("got %+v, want another member at once", d)
+	}
+}
+
+func TestLostMemberIsSoughtForWhoCanHaveIt(t *testing.T) {
+	st := newStory(t)
+	st.connectIn("east", "a", "a2")
+	st.connectIn("west", "b")
+	for i, consumer := range []string{"1", "2"} {
+		d := st.member("a", consumer, "").Dataset
+		st.registerMember(d, "east")
+		if d.Member.Index != i {
+			t.Fatalf("got %s, want member %d", d.Member, i)
+		}
+	}
+	st.lose("a")
+	sought := func() (n int) {
+		for d := range st.s.Members("kafka") {
+			if d.Member.Sought {
+				n++
+			}
+		}
+		return n
+	}
+	if out := st.member("b", "3", ""); out.Dataset != nil || sought() != 0 {
+		t.Errorf("got %+v, %d sought, want none for who could not have it", out.Dataset, sought())
+	}
+	if out := st.member("a2", "4", ""); out.Dataset != nil || sought() != 1 {
+		t.Errorf("got %+v, %d sought, want one for who can have it", out.Dataset, sought())
 	}
 }
 
