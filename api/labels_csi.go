@@ -37,6 +37,9 @@ func ParseCSIVolume(id, fsType string, context map[string]string) (VolumeRequest
 	p := parser{}
 	d := p.draft("", idField)
 	p.set(d, settingName, idField, id)
+	if id != strings.TrimSpace(id) {
+		p.mistake(idField, "%q begins or ends with a space, which a dataset's name does not", brief(id))
+	}
 	if fsType != "" {
 		p.set(d, settingFS, fsField, fsType)
 	}

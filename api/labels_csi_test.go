@@ -30,6 +30,7 @@ func TestCSIVolume(t *testing.T) {
 		},
 		"no name":           {wrong: []string{`volume_id: name "" is empty`}},
 		"a name with lines": {id: "d\nb", wrong: []string{"volume_id:", "control character"}},
+		"a name with space": {id: "db ", wrong: []string{`volume_id: "db " begins or ends with a space`}},
 		"a long name":       {id: strings.Repeat("x", 300), wrong: []string{"volume_id:", "too long"}},
 		"a typo":            {id: "db", context: map[string]string{"sise": "1G"}, wrong: []string{`volume_context.sise: "sise" is not a setting of a CSI volume: did you mean size?`}},
 		"a strange setting": {id: "db", context: map[string]string{"password": "s3cret"}, wrong: []string{"volume_context.password:", "it can be size, profile, fs, reclaim or grace"}},
@@ -61,4 +62,20 @@ func TestCSIVolume(t *testing.T) {
 			}
 		})
 	}
+}
+
+func FuzzCSIVolume(f *testing.F) {
+	f.Add("db", "ext4", "size", "5GiB", "profile", "gold")
+	f.Add("", "", "each", "true", "csi.storage.k8s.io/pod.name", "x")
+	f.Fuzz(func(t *testing.T, id, fs, key, value, otherKey, otherValue string) {
+		v, err := api.ParseCSIVolume(id, fs, map[string]string{key: value, otherKey: otherValue})
+		switch {
+		case err != nil && api.CodeOf(err) != api.CodeInvalid:
+			t.Errorf("refused with %v", err)
+		case err != nil && len(err.Error()) > 1<<14:
+			t.Errorf("refused with %d bytes", len(err.Error()))
+		case err == nil && (v.Name != id || v.Size < 0 || v.Each != 0 || v.Preempt):
+			t.Errorf("%q asks for %+v", id, v)
+		}
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +132,53 @@ func TestVolumeThatDoesNotComeInTimeIsExplainedAndStaysWanted(t *testing.T) {
 	if p.v.used() != "" {
 		t.Error("it is still wanted")
 	}
+	p.v.keepAway("db", "")
+	p.calls("db", "stage publish unpublish unstage")
+}
+
+func TestCallsAboutAVolumeWaitForEachOther(t *testing.T) {
+	p := newPlugin(t)
+	staging, _ := p.paths("db")
+	p.v.keepAway("db", "Dataset db is mounted on node2")
+	ctx, cancel := context.WithCancel(p.ctx())
+	staged := make(chan error, 1)
+	go func() {
+		_, err := p.node.NodeStageVolume(ctx, &spec.NodeStageVolumeRequest{VolumeId: "db", StagingTargetPath: staging, VolumeCapability: writer})
+		staged <- err
+	}()
+	for p.v.used() != "db" {
+		runtime.Gosched()
+	}
+	short, end := context.WithTimeout(p.ctx(), 100*time.Millisecond)
+	defer end()
+	if _, err := p.node.NodeUnstageVolume(short, &spec.NodeUnstageVolumeRequest{VolumeId: "db", StagingTargetPath: staging}); err == nil {
+		t.Error("unstaged while it is being staged")
+	}
+	p.calls("other", "stage publish unpublish unstage")
+	// Mesos gives up, and takes back what it has begun.
+	cancel()
+	<-staged
+	p.calls("db", "unstage")
+	if p.v.used() != "" {
+		t.Errorf("in use are %q", p.v.used())
+	}
+}
+
+func TestAgentThatStopsEndsWhatWaits(t *testing.T) {
+	p := newPlugin(t)
+	p.v.keepAway("db", "Dataset db is mounted on node2")
+	staged := make(chan error, 1)
+	go func() { staged <- p.stage("db") }()
+	for p.v.used() != "db" {
+		runtime.Gosched()
+	}
+	begin := time.Now()
+	p.stop()
+	wantRefused(t, <-staged, codes.Aborted, "Dataset db is mounted on node2")
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("it took %s to stop", took)
+	}
+	p.start()
 	p.v.keepAway("db", "")
 	p.calls("db", "stage publish unpublish unstage")
 }
