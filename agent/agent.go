@@ -40,6 +40,10 @@ type Deps struct {
 	Metrics  prometheus.Registerer // nil for none
 	Now      func() time.Time
 	BootID   string // "" for the kernel's
+	// Ending is told that a container has ended here, or is about to, for all that
+	// Marathon knows: whoever asks Mesos had better do so now. It must not block;
+	// nil where nobody asks.
+	Ending func()
 }
 
 // Agent is the agent of one node.
@@ -133,6 +137,9 @@ func (a *Agent) assemble(journal *journal, instance string, where zones) error {
 		inContact: a.link.inContact, grace: a.cfg.PreemptGrace, times: m.times, waitLimit: a.cfg.WaitLimit,
 		slots:    semaphore.NewWeighted(int64(a.cfg.Workers)),
 		datasets: map[api.DatasetID]*dataset{}, leases: map[api.DatasetID]*api.Lease{}, names: map[string]int{}, roots: map[string]int{}, metrics: m,
+	}
+	if a.engine.ending = a.deps.Ending; a.engine.ending == nil {
+		a.engine.ending = func() {}
 	}
 	m.engine = a.engine
 	a.engine.ctx, a.stop = context.WithCancel(context.Background())

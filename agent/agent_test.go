@@ -47,6 +47,7 @@ type node struct {
 	dir    string
 	config agent.Config
 	agent  *agent.Agent
+	ending func() // is told of ends
 	stop   func()
 }
 
@@ -74,7 +75,7 @@ func (n *node) start() *agent.Volumes {
 	}
 	log := slog.New(slog.NewTextHandler(n.t.Output(), nil)).With("node", n.id)
 	n.agent, err = agent.New(n.t.Context(), n.config, agent.Deps{
-		Node: n.id, Backend: storage, Dial: n.san.control.Dialer(n.id), Version: "test", Log: log,
+		Node: n.id, Backend: storage, Dial: n.san.control.Dialer(n.id), Version: "test", Log: log, Ending: n.ending,
 	})
 	if err != nil {
 		n.t.Fatal(err)

@@ -101,6 +101,7 @@ type engine struct {
 	// memberCame tells who looks after them that a member of a set has come for a
 	// consumer that waits for one, or that it may.
 	memberCame func()
+	ending     func() // tells that a container has ended, by Marathon's word alone
 	times      *times
 	// waitLimit is how long containers wait for their volumes.
 	waitLimit time.Duration
@@ -206,6 +207,10 @@ func (e *engine) apply(ev api.StreamEvent) {
 	}
 	for _, h := range ev.Hints {
 		e.takeHint(h)
+	}
+	if end := ev.Ending; end != nil {
+		e.log.Debug("an instance has ended here, for all that Marathon knows", "app", end.App, "instance", end.Instance)
+		e.ending()
 	}
 	for _, r := range ev.Datasets {
 		e.update(r)

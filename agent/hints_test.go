@@ -159,3 +159,27 @@ func TestAMemberThatAnotherInstanceTookIsNotBroughtAhead(t *testing.T) {
 		t.Errorf("got %+v, want that node-b does not wait for it", d)
 	}
 }
+
+func TestWhoAsksMesosIsToldOfEnds(t *testing.T) {
+	s := newSAN(t)
+	n := s.node("node-a")
+	told := make(chan struct{}, 1)
+	n.ending = func() {
+		select {
+		case told <- struct{}{}:
+		default:
+		}
+	}
+	n.start()
+	n.use("c1", volume("db"))
+	s.control.End("node-a", "db.instance-1._app.1")
+	select {
+	case <-told:
+	case <-time.After(patience):
+		t.Fatal("nobody is told")
+	}
+	n.hears()
+	if d := s.control.Dataset("db"); !d.HeldBy("node-a") || len(n.agent.Volumes().Consumers()) != 1 {
+		t.Errorf("got %+v, want that nothing is released because of that", d)
+	}
+}

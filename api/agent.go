@@ -47,6 +47,7 @@ type StreamEvent struct {
 	Unleased []DatasetID `json:"unleased,omitempty"` // whose leases are no longer this node's
 	Hints    []*Hint     `json:"hints,omitempty"`    // for this node, new or changed
 	Unhinted []DatasetID `json:"unhinted,omitempty"` // whose hints are no longer for this node
+	Ending   *Ending     `json:"ending,omitempty"`   // the newest on this node, once
 	Beat     uint64      `json:"beat,omitempty"`     // the newest that was heard of the agent
 }
 

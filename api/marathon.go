@@ -69,6 +69,9 @@ const (
 // Staged reports whether the instance is on its way to running.
 func (i *AppInstance) Staged() bool { return i.State == TaskStaging || i.State == TaskStarting }
 
+// Ending reports whether the instance has ended, or is on its way there.
+func (i *AppInstance) Ending() bool { return i.State == TaskKilling || i.Ended() }
+
 // Ended reports whether the instance runs no more, for all that Mesos knows. One
 // on a machine that cannot be reached has not.
 func (i *AppInstance) Ended() bool {
@@ -118,6 +121,16 @@ func (h *Hint) For(node NodeID) bool { return h != nil && h.Node == node }
 
 // Live reports whether h has not ended at a time.
 func (h *Hint) Live(at time.Time) bool { return h != nil && h.Until.After(at) }
+
+// Ending tells a node's agent that an instance of an app has ended on the node, or
+// is being killed there. It is Marathon's word and releases nothing: the agent asks
+// Mesos at once which containers there are, since nobody may tell it.
+type Ending struct {
+	Node     NodeID `json:"node"`
+	App      string `json:"app"`
+	Instance string `json:"instance"`
+	Revision uint64 `json:"revision"` // of the log, at the record's last change
+}
 
 // Job is something that one replica at a time does.
 type Job struct {

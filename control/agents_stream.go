@@ -115,7 +115,7 @@ func (st *stream) serve(ctx context.Context) error {
 				return err // a newer one, or the agent has fallen silent
 			}
 			ev := st.changes(s)
-			if len(ev.Datasets)+len(ev.Removed)+len(ev.Leases)+len(ev.Unleased)+len(ev.Hints)+len(ev.Unhinted) == 0 {
+			if len(ev.Datasets)+len(ev.Removed)+len(ev.Leases)+len(ev.Unleased)+len(ev.Hints)+len(ev.Unhinted) == 0 && ev.Ending == nil {
 				continue
 			}
 			st.metrics.events.Inc()
@@ -130,7 +130,7 @@ func (st *stream) serve(ctx context.Context) error {
 // changed.
 func (st *stream) changes(s *cluster.State) api.StreamEvent {
 	var ev api.StreamEvent
-	datasets, leases, hints := st.sub.take()
+	datasets, leases, hints, ended := st.sub.take()
 	for _, id := range datasets {
 		if d := s.Dataset(id); d != nil && d.Concerns(st.node) {
 			ev.Datasets = append(ev.Datasets, d)
@@ -151,6 +151,9 @@ func (st *stream) changes(s *cluster.State) api.StreamEvent {
 		} else {
 			ev.Unhinted = append(ev.Unhinted, id)
 		}
+	}
+	if ended {
+		ev.Ending = s.Ending(st.node)
 	}
 	return ev
 }

@@ -29,7 +29,7 @@ func (s Subscription) Ready() <-chan struct{} { return s.s.ready }
 
 // Take returns which datasets have changed.
 func (s Subscription) Take() []api.DatasetID {
-	datasets, _, _ := s.s.take()
+	datasets, _, _, _ := s.s.take()
 	return datasets
 }
 

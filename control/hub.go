@@ -7,7 +7,7 @@ import (
 )
 
 // hub wakes the streams of nodes. It keeps which datasets, leases and hints have
-// changed, not how: a stream that is behind finds the newest record of each,
+// changed, and that an instance has ended, not how: a stream that is behind finds the newest record of each,
 // once. So what waits for a slow agent is never more than the datasets that
 // concern it. The zero value is ready to use.
 type hub struct {
@@ -25,6 +25,7 @@ type subscription struct {
 	changed map[api.DatasetID]struct{}
 	leased  map[api.DatasetID]struct{} // whose leases have changed
 	hinted  map[api.DatasetID]struct{} // the hints about which have changed
+	ended   bool                       // an instance has ended on the node
 }
 
 // subscribe has a stream woken by whatever concerns its node from now on.
@@ -55,12 +56,13 @@ func (s *subscription) close() {
 	}
 }
 
-// take returns which datasets have changed since it was called last, and the
-// leases of which datasets, and the hints about which, have.
-func (s *subscription) take() (datasets, leases, hints []api.DatasetID) {
+// take returns which datasets have changed since it was called last, the leases of
+// which datasets, and the hints about which, have, and whether an instance has ended.
+func (s *subscription) take() (datasets, leases, hints []api.DatasetID, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return empty(s.changed), empty(s.leased), empty(s.hinted)
+	ended, s.ended = s.ended, false
+	return empty(s.changed), empty(s.leased), empty(s.hinted), ended
 }
 
 // empty empties a set and returns what was in it.
@@ -97,6 +99,15 @@ func (h *hub) markHint(node api.NodeID, id api.DatasetID) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.hinted[id] = struct{}{}
+	})
+}
+
+// markEnding tells a node's streams that an instance has ended on the node.
+func (h *hub) markEnding(node api.NodeID) {
+	h.each(node, func(s *subscription) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.ended = true
 	})
 }
 

@@ -79,6 +79,9 @@ func (m *Marathon) FollowApp(ctx context.Context, app api.App, hints map[string]
 func (m *Marathon) logApp(res *Result, at time.Time) {
 	for _, c := range res.Changes {
 		switch d, h := c.Dataset, c.Hint; {
+		case c.Ending != nil:
+			m.log.Info("an instance has ended, or is being killed: its node is told to look whether it has", "node", nodeName(res.State, c.Ending.Node),
+				"app", c.Ending.App, "instance", c.Ending.Instance)
 		case d != nil && d.Created.Equal(at):
 			m.log.Info("dataset was made known ahead of its app", "dataset", d.ID, "name", d.Name(), "app", res.App.ID, "size", d.Size)
 		case d != nil:

@@ -274,6 +274,9 @@ func (r *Replica) publish(next *cluster.State, changes []cluster.Change) {
 		if id, ok := c.Key.Hint(); ok {
 			r.tellHint(id, old.Hint(id), next.Hint(id))
 		}
+		if node, ok := c.Key.Ending(); ok {
+			r.hub.markEnding(node)
+		}
 		r.watchers.wake(c.Key)
 	}
 	r.history.add(next.Revision(), changes)

@@ -202,6 +202,18 @@ func (c *Control) hint(h *api.Hint) {
 	}
 }
 
+// End tells a node that an instance has ended there, for all that Marathon knows.
+func (c *Control) End(node api.NodeID, instance string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.revision++
+	for s := range c.streams {
+		if s.node == node {
+			s.push(func() { s.ending = &api.Ending{Node: node, App: "/test", Instance: instance, Revision: c.revision} })
+		}
+	}
+}
+
 // Unhint ends the hint about a dataset.
 func (c *Control) Unhint(id api.DatasetID) {
 	c.mu.Lock()
@@ -287,6 +299,7 @@ type session struct {
 	unleased []api.DatasetID
 	hints    []*api.Hint
 	unhinted []api.DatasetID
+	ending   *api.Ending
 	events   chan struct{}
 	gone     chan struct{}
 	once     sync.Once
@@ -320,11 +333,12 @@ func (s *session) Close() error {
 func (s *session) Next(ctx context.Context) (api.StreamEvent, error) {
 	for {
 		s.control.mu.Lock()
-		if !s.started || len(s.pending)+len(s.removed)+len(s.leases)+len(s.unleased)+len(s.hints)+len(s.unhinted) > 0 {
+		if !s.started || len(s.pending)+len(s.removed)+len(s.leases)+len(s.unleased)+len(s.hints)+len(s.unhinted) > 0 || s.ending != nil {
 			ev := api.StreamEvent{
 				Datasets: s.pending, Removed: s.removed, Leases: s.leases, Unleased: s.unleased, Hints: s.hints, Unhinted: s.unhinted,
+				Ending: s.ending,
 			}
-			s.hints, s.unhinted = nil, nil
+			s.hints, s.unhinted, s.ending = nil, nil, nil
 			s.started, s.pending, s.removed, s.leases, s.unleased = true, nil, nil, nil, nil
 			s.control.mu.Unlock()
 			return ev, nil

@@ -16,6 +16,7 @@ type merge struct {
 	unleased map[api.DatasetID]bool
 	hints    map[api.DatasetID]*api.Hint
 	unhinted map[api.DatasetID]bool
+	ending   *api.Ending
 }
 
 func newMerge() *merge {
@@ -55,11 +56,14 @@ func (m *merge) add(ev api.StreamEvent) {
 		delete(m.hints, id)
 		m.unhinted[id] = true
 	}
+	if ev.Ending != nil {
+		m.ending = ev.Ending
+	}
 }
 
 // take returns everything as one event and begins anew.
 func (m *merge) take() api.StreamEvent {
-	ev := api.StreamEvent{Welcome: m.welcome}
+	ev := api.StreamEvent{Welcome: m.welcome, Ending: m.ending}
 	for _, id := range slices.Sorted(maps.Keys(m.datasets)) {
 		ev.Datasets = append(ev.Datasets, m.datasets[id])
 	}

@@ -80,6 +80,13 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 		}
 		deps.Labels = mesos
 	}
+	hurry := make(chan struct{}, 1)
+	deps.Ending = func() {
+		select {
+		case hurry <- struct{}{}:
+		default: // it hurries already
+		}
+	}
 	a, err := agent.New(ctx, settings.Agent, deps)
 	if err != nil {
 		return err
@@ -90,6 +97,7 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 	if mesos != nil {
 		r := &reconcile.Reconciler{
 			Volumes: a.Volumes(), Containers: mesos, Alive: reconcile.DefaultCgroups().Alive, Log: log,
+			Hurry: hurry, Interval: settings.Mesos.Interval, Now: fault.Now,
 		}
 		group.Go(func() error { return r.Run(ctx) })
 	}

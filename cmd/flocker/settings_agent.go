@@ -3,11 +3,13 @@ package main
 import (
 	"net/url"
 	"path/filepath"
+	"time"
 
 	"github.com/flocker-mesos/flocker/agent"
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/backend/loopback"
 	"github.com/flocker-mesos/flocker/backend/stopcommand"
+	"github.com/flocker-mesos/flocker/isolator/reconcile"
 )
 
 // agentSettings is agent.yml: Flocker's, and below it what is ours.
@@ -33,6 +35,8 @@ type controlAddress struct {
 // mesosSettings say where this machine's Mesos agent is.
 type mesosSettings struct {
 	Agent string `yaml:"agent"`
+	// Interval is between two looks at which containers there are.
+	Interval time.Duration `yaml:"interval"`
 }
 
 // The version of agent.yml, the only one there ever was.
@@ -44,6 +48,7 @@ func defaultAgentSettings() *agentSettings {
 		Control: controlAddress{Port: defaultAgentPort},
 		Dataset: backendSettings{Backend: loopback.Name, RootPath: "/var/lib/flocker/loopback"},
 		Agent:   agent.DefaultConfig(),
+		Mesos:   mesosSettings{Interval: reconcile.DefaultInterval},
 		Log:     logSettings{Format: logText},
 	}
 }
@@ -70,6 +75,9 @@ func (s *agentSettings) Validate() error {
 		if u, err := url.Parse(s.Mesos.Agent); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return api.FieldErrorf("mesos.agent", "%q is not a URL such as http://10.0.0.11:5051", s.Mesos.Agent)
 		}
+	}
+	if s.Mesos.Interval < time.Second {
+		return api.FieldErrorf("mesos.interval", "%s is less than a second", s.Mesos.Interval)
 	}
 	if s.Stop != "" {
 		if err := stopcommand.Check(s.Stop); err != nil {

@@ -61,6 +61,7 @@ func (c FollowApp) Apply(s *State) (Outcome, error) {
 		v.Spec = nil // it is not kept
 	}
 	f.hints()
+	f.endings()
 	f.keep()
 	return Outcome{Changes: f.changes, App: &f.app, More: f.more}, nil
 }

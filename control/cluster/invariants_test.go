@@ -43,6 +43,11 @@ func dump(s *cluster.State) map[cluster.Key]string {
 			put(cluster.Change{Key: cluster.HintKey(d.ID), Hint: h})
 		}
 	}
+	for n := range s.Nodes() {
+		if e := s.Ending(n.ID); e != nil {
+			put(cluster.Change{Key: cluster.EndingKey(n.ID), Ending: e})
+		}
+	}
 	if j := s.Job(api.JobMarathon); j != nil {
 		put(cluster.Change{Key: cluster.JobKey(j.Name), Job: j})
 	}

@@ -32,6 +32,7 @@ const (
 	kindHint    = "hints"
 	kindJob     = "jobs"
 	kindSet     = "sets"
+	kindEnding  = "endings"
 )
 
 // KeyMeta names the record about the log itself.
@@ -71,6 +72,9 @@ func AppKey(id string) Key {
 
 // HintKey names the record of the hint about a dataset.
 func HintKey(id api.DatasetID) Key { return Key(kindHint + "/" + string(id)) }
+
+// EndingKey names the record of the newest end of an instance on a node.
+func EndingKey(node api.NodeID) Key { return Key(kindEnding + "/" + string(node)) }
 
 // JobKey names the record of a job.
 func JobKey(name string) Key { return Key(kindJob + "/" + name) }
@@ -114,6 +118,12 @@ func (k Key) Hint() (id api.DatasetID, ok bool) {
 	return api.DatasetID(rest), kind == kindHint
 }
 
+// Ending returns on which node the end is whose record k names, if it names one.
+func (k Key) Ending() (node api.NodeID, ok bool) {
+	kind, rest := k.split()
+	return api.NodeID(rest), kind == kindEnding
+}
+
 // App reports whether k names the record of an app or pod of Marathon's.
 func (k Key) App() bool {
 	kind, _ := k.split()
@@ -153,6 +163,7 @@ type Change struct {
 	Hint    *api.Hint
 	Job     *api.Job
 	Set     *api.VolumeSet
+	Ending  *api.Ending
 }
 
 func putDataset(d *api.Dataset) Change { return Change{Key: DatasetKey(d.ID), Dataset: d} }
@@ -168,6 +179,8 @@ func putLease(l *api.Lease) Change { return Change{Key: LeaseKey(l.Dataset), Lea
 func putApp(a *api.App) Change { return Change{Key: AppKey(a.ID), App: a} }
 
 func putHint(h *api.Hint) Change { return Change{Key: HintKey(h.Dataset), Hint: h} }
+
+func putEnding(e *api.Ending) Change { return Change{Key: EndingKey(e.Node), Ending: e} }
 
 func putJob(j *api.Job) Change { return Change{Key: JobKey(j.Name), Job: j} }
 
@@ -203,6 +216,8 @@ func Encode(c Change) ([]byte, error) {
 		record = c.Job
 	case c.Set != nil:
 		record = c.Set
+	case c.Ending != nil:
+		record = c.Ending
 	default:
 		return nil, nil
 	}
@@ -270,6 +285,9 @@ func Decode(key Key, value []byte) (Change, error) {
 	case kindSet:
 		c.Set = &api.VolumeSet{}
 		record = c.Set
+	case kindEnding:
+		c.Ending = &api.Ending{}
+		record = c.Ending
 	default:
 		return Change{}, &NewerError{Key: key}
 	}
@@ -334,6 +352,8 @@ func (c Change) belongsTo(id string) bool {
 		return named(c.Job.Name)
 	case c.Set != nil:
 		return c.Set.Name != "" && setID(c.Set.Name) == id
+	case c.Ending != nil:
+		return named(string(c.Ending.Node))
 	default:
 		return true
 	}

@@ -75,7 +75,7 @@ func Restored(revision uint64, records []Change, at time.Time) (uint64, []Change
 		case c.App != nil:
 			out = append(out, putApp(restoredApp(c.App, at)))
 		case c.Replica != nil, c.Job != nil: // none of them runs on this log
-		case c.Hint != nil: // what was about to start has started
+		case c.Hint != nil, c.Ending != nil: // what was about to start has started, and what to end has ended
 		case c.Set != nil:
 			if set := restoredSet(c.Set, at); set.Count != nil {
 				out = append(out, putSet(set))

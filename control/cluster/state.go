@@ -30,8 +30,9 @@ type State struct {
 	hints    *btree.Map[api.DatasetID, *api.Hint]
 	jobs     *btree.Map[string, *api.Job]
 	sets     *btree.Map[string, *api.VolumeSet] // by setID
-	barred   *Barred                            // nil while there are none
-	newer    *btree.Map[Key, int]               // records that only a newer version understands, with their schema
+	endings  *btree.Map[api.NodeID, *api.Ending]
+	barred   *Barred              // nil while there are none
+	newer    *btree.Map[Key, int] // records that only a newer version understands, with their schema
 
 	// Indexes, kept by Put.
 	names     *btree.Map[string, api.DatasetID] // of live datasets
@@ -78,6 +79,7 @@ func New() *State {
 		hints:     btree.NewMap[api.DatasetID, *api.Hint](0),
 		jobs:      btree.NewMap[string, *api.Job](0),
 		sets:      btree.NewMap[string, *api.VolumeSet](0),
+		endings:   btree.NewMap[api.NodeID, *api.Ending](0),
 		newer:     btree.NewMap[Key, int](0),
 		names:     btree.NewMap[string, api.DatasetID](0),
 		eras:      btree.NewMap[string, api.NodeID](0),
@@ -111,6 +113,7 @@ func (s *State) Clone() *State {
 	c.hints = s.hints.Copy()
 	c.jobs = s.jobs.Copy()
 	c.sets = s.sets.Copy()
+	c.endings = s.endings.Copy()
 	c.newer = s.newer.Copy()
 	c.names = s.names.Copy()
 	c.eras = s.eras.Copy()
@@ -302,6 +305,8 @@ func (s *State) Put(changes ...Change) {
 			}
 		case kindSet:
 			s.putSet(id, c.Set)
+		case kindEnding:
+			s.putEnding(api.NodeID(id), c.Ending)
 		}
 	}
 }

@@ -12,7 +12,10 @@ import (
 // The defaults of a Reconciler.
 const (
 	DefaultInterval = 15 * time.Second
-	DefaultGrace    = time.Minute
+	// DefaultPause is between two listings at the least. Mesos takes a moment to
+	// clean up after what has ended, and must not be kept busy with listings.
+	DefaultPause = time.Second
+	DefaultGrace = time.Minute
 	// DefaultTimeout bounds a listing, which waits for all isolator calls
 	// that Mesos has begun or queued.
 	DefaultTimeout = time.Minute
@@ -38,7 +41,12 @@ type Reconciler struct {
 	Alive      func(consumer string) bool // see Cgroups
 	Log        *slog.Logger
 
+	// Hurry has a token when there is reason to think that a container has ended;
+	// nil for never.
+	Hurry <-chan struct{}
+
 	Interval time.Duration // 0 for DefaultInterval
+	Pause    time.Duration // 0 for DefaultPause
 	Grace    time.Duration // 0 for DefaultGrace
 	Timeout  time.Duration // 0 for DefaultTimeout
 
@@ -49,12 +57,29 @@ type Reconciler struct {
 // interval, until the context ends. It returns nil then. While Mesos does not
 // answer nothing is released, and what was missing before must be missing twice
 // again.
+//
+// Where there is reason to hurry it looks again at once, and then after pauses that
+// double until they are the interval: a container is still listed for a moment when
+// its end is known, and has to be missing twice. What comes while it hurries begins
+// that anew, so there is never more than one listing a pause.
 func (r *Reconciler) Run(ctx context.Context) error {
-	ticker := time.NewTicker(cmp.Or(r.Interval, DefaultInterval))
-	defer ticker.Stop()
+	interval, least := cmp.Or(r.Interval, DefaultInterval), cmp.Or(r.Pause, DefaultPause)
+	pause := interval
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var last time.Time
 	var absences Absences
 	failing := false
 	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.Hurry:
+			pause = min(least, interval)
+			timer.Reset(max(least-time.Since(last), 0))
+			continue
+		case <-timer.C:
+		}
 		var err error
 		absences, err = r.compare(ctx, absences)
 		switch {
@@ -65,12 +90,9 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		case err == nil && failing:
 			r.Log.Info("Mesos lists its containers again")
 		}
-		failing = err != nil
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil
-		}
+		failing, last = err != nil, time.Now()
+		timer.Reset(pause)
+		pause = min(2*pause, interval)
 	}
 }
 

@@ -67,10 +67,19 @@ func (l *listing) Containers(ctx context.Context) (reconcile.Live, error) {
 // intervals; between steps do has the volumes and the listing to itself.
 func run(t *testing.T, v *volumes, l *listing, log io.Writer, do func(step func(n int))) {
 	t.Helper()
+	hurried(t, v, l, log, func(_ chan<- struct{}, wait func(time.Duration)) {
+		do(func(n int) { wait(time.Duration(n) * reconcile.DefaultInterval) })
+	})
+}
+
+// hurried is run with one that can be hurried, and steps of any time.
+func hurried(t *testing.T, v *volumes, l *listing, log io.Writer, do func(hurry chan<- struct{}, wait func(time.Duration))) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
+		hurry := make(chan struct{}, 1)
 		r := reconcile.Reconciler{
-			Volumes: v, Containers: l, Alive: func(string) bool { return false }, Log: slog.New(slog.NewTextHandler(log, nil)),
+			Volumes: v, Containers: l, Alive: func(string) bool { return false }, Log: slog.New(slog.NewTextHandler(log, nil)), Hurry: hurry,
 		}
 		var done sync.WaitGroup
 		done.Go(func() {
@@ -81,10 +90,10 @@ func run(t *testing.T, v *volumes, l *listing, log io.Writer, do func(step func(
 		synctest.Wait()
 		v.mu.Lock()
 		l.mu.Lock()
-		do(func(n int) {
+		do(hurry, func(d time.Duration) {
 			v.mu.Unlock()
 			l.mu.Unlock()
-			<-time.After(time.Duration(n) * reconcile.DefaultInterval) // the bubble's time, not ours
+			<-time.After(d) // the bubble's time, not ours
 			synctest.Wait()
 			v.mu.Lock()
 			l.mu.Lock()
@@ -201,4 +210,46 @@ type stopping struct {
 func (s *stopping) Release(ctx context.Context, id string) error {
 	s.stop()
 	return s.volumes.Release(ctx, id)
+}
+
+func TestReconcilerLooksAtOnceWhenThereIsReasonTo(t *testing.T) {
+	v := &volumes{consumers: []api.Consumer{old("a")}}
+	l := &listing{live: reconcile.NewLive("a")}
+	hurried(t, v, l, io.Discard, func(hurry chan<- struct{}, wait func(time.Duration)) {
+		wait(reconcile.DefaultPause + 1)
+		l.times = 0
+		hurry <- struct{}{}
+		wait(1)
+		if l.times != 1 || v.released != nil {
+			t.Errorf("at once: got %d listings, %v, want one that finds it running", l.times, v.released)
+		}
+		l.live = reconcile.NewLive() // it is gone a moment later, and nobody says so
+		wait(3 * reconcile.DefaultPause)
+		if !slices.Equal(v.released, []string{"a"}) {
+			t.Errorf("after two more: got %v, want it released long before the interval is over", v.released)
+		}
+	})
+}
+
+func TestReconcilerDoesNotReleaseWhatRunsHoweverItIsHurried(t *testing.T) {
+	v := &volumes{consumers: []api.Consumer{old("a")}}
+	l := &listing{live: reconcile.NewLive("a")}
+	hurried(t, v, l, io.Discard, func(hurry chan<- struct{}, wait func(time.Duration)) {
+		const seconds = 10
+		for range seconds * 100 {
+			select {
+			case hurry <- struct{}{}:
+			default:
+			}
+			wait(10 * time.Millisecond)
+		}
+		if l.times < seconds/2 || l.times > seconds+2 || v.released != nil {
+			t.Errorf("got %d listings in %d s, %v, want about one a second, and nothing released", l.times, seconds, v.released)
+		}
+		l.times = 0
+		wait(10 * reconcile.DefaultInterval)
+		if l.times < 10 || l.times > 15 {
+			t.Errorf("once nobody hurries it: got %d listings in ten intervals", l.times)
+		}
+	})
 }

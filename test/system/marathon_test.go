@@ -36,6 +36,14 @@ const marathonAddress = "127.0.0.1:8080" // on the control service's host
 // newDeployed starts a cluster that follows a Marathon, whose tasks run on it.
 func newDeployed(t *testing.T, opts cluster.Options) *deployed {
 	t.Helper()
+	w := prepareDeployed(t, opts)
+	w.must(w.Start(w.ctx()))
+	return w
+}
+
+// prepareDeployed is newDeployed without the start.
+func prepareDeployed(t *testing.T, opts cluster.Options) *deployed {
+	t.Helper()
 	w := &deployed{runs: map[string]*mesos.Run{}}
 	opts.Control = map[string]string{"marathon": "http://" + marathonAddress, "reclaim-grace": "1h"}
 	w.world = prepareWorld(t, opts)
@@ -54,7 +62,6 @@ func newDeployed(t *testing.T, opts cluster.Options) *deployed {
 		w.mu.Unlock()
 		w.waiting.Wait()
 	})
-	w.must(w.Start(w.ctx()))
 	return w
 }
 
