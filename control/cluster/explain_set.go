@@ -63,8 +63,31 @@ func (s *State) ExplainWaiting(name string, node api.NodeID, consumer string, no
 	if rest := used - shown; rest > 0 {
 		e.say("%d more are in use.", rest)
 	}
-	if limit := s.mayHave(set, w); w.Index == nil && used >= limit {
+	switch limit := s.mayHave(set, w); {
+	case w.Index != nil || used < limit:
+	case w.Each == api.EachInstance && set.Count == nil:
+		e.say("%s", s.uncounted(now))
+	default:
 		e.say("The set has %d members for its instances: the first that ends leaves one.", limit)
+	}
+	return strings.Join(e.sentences, " ")
+}
+
+// uncounted says why nobody knows how many members a set has, one for each instance.
+func (s *State) uncounted(now time.Time) string {
+	const ask = "How many members the set has is not known: as many as its app has instances, which Marathon says. "
+	var m api.MarathonStatus
+	if j := s.Job(api.JobMarathon); j != nil && j.Marathon != nil {
+		m = *j.Marathon
+	}
+	e := explanation{node: s.Node, now: now}
+	switch {
+	case !s.followed():
+		e.say(ask + "Nobody follows Marathon at present: start a control service with --marathon URL, or write the number, as in each = 3.")
+	case !m.DownSince.IsZero():
+		e.say(ask+"Marathon cannot be read %s: %s.", e.at(m.DownSince), strings.TrimSuffix(m.Cause, "."))
+	default:
+		e.say(ask + "It has not told of an app that asks for this set: it may in a moment. If it never does, write the number, as in each = 3.")
 	}
 	return strings.Join(e.sentences, " ")
 }

@@ -48,6 +48,16 @@ func (s *State) checkFollower(replica api.ReplicaID) error {
 	return nil
 }
 
+// followed reports whether a replica follows Marathon.
+func (s *State) followed() bool {
+	j := s.Job(api.JobMarathon)
+	if j == nil {
+		return false
+	}
+	owner := s.Replica(j.Owner)
+	return owner != nil && owner.Lost.IsZero()
+}
+
 // NoteMarathon notes how well Marathon can be followed.
 type NoteMarathon struct {
 	Replica api.ReplicaID

@@ -194,7 +194,9 @@ func (c ClaimMember) checkZone(s *State, consumer string) error {
 func (c ClaimMember) checkEach(s *State) error {
 	switch {
 	case c.Each == api.EachInstance && c.Index == nil && c.ID == "":
-		if set := s.Set(c.Find.Name); set == nil || set.Count == nil {
+		// Where somebody follows Marathon it may be told in a moment: an app's first
+		// instances can be faster than what is said of it.
+		if set := s.Set(c.Find.Name); (set == nil || set.Count == nil) && !s.followed() {
 			return &api.Error{Code: api.CodeConflict, Field: "each", Message: fmt.Sprintf(
 				"how many volumes the set %q has is not known: with each = true it has as many as the app has instances, which Marathon says. "+
 					"Have the control service follow Marathon (flocker control --marathon URL), or write the number, as in each = 3", c.Find.Name)}

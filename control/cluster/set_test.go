@@ -341,6 +341,43 @@ func TestTheCountSaysHowManyMayBeInUse(t *testing.T) {
 	s.refused(cluster.SetMembers{At: s.now, Name: "kafka", Count: 1001}, api.CodeInvalid, "1000")
 }
 
+// The first instances of an app can be there before it is known how many there are:
+// whoever follows Marathon reads it in a moment.
+func TestInstancesWaitForTheirNumberWhereMarathonIsFollowed(t *testing.T) {
+	s := newSetStory(t, "a")
+	s.s.Put(cluster.Change{Key: cluster.ReplicaKey("r"), Replica: &api.Replica{ID: "r"}})
+	s.do(cluster.TakeJob{At: s.now, Name: api.JobMarathon, Replica: "r"})
+	claim := func(consumer string) cluster.ClaimMember {
+		c := s.claimFor("a/"+consumer, "")
+		c.Each = api.EachInstance
+		return c
+	}
+	says := func(want string) {
+		t.Helper()
+		if why := s.s.ExplainWaiting("kafka", "a", "c0", s.now); !strings.Contains(why, want) {
+			t.Errorf("got %q, want %q", why, want)
+		}
+	}
+	for _, consumer := range []string{"c0", "c1"} {
+		if out := s.do(claim(consumer)); out.Dataset != nil {
+			t.Errorf("got %s, want it to wait for the number", out.Dataset.Member)
+		}
+	}
+	says("It has not told of an app that asks for this set")
+	s.do(cluster.NoteMarathon{Replica: "r", Status: api.MarathonStatus{DownSince: s.now, Cause: "connection refused"}})
+	says("Marathon cannot be read")
+	says("connection refused.")
+	s.s.Put(cluster.Change{Key: cluster.ReplicaKey("r"), Replica: &api.Replica{ID: "r", Lost: s.now}})
+	says("Nobody follows Marathon at present")
+	s.refused(claim("c2"), api.CodeConflict, "flocker control --marathon URL")
+	s.do(cluster.SetMembers{At: s.now, Name: "kafka", Count: 2})
+	for i, want := range []string{"a/c0", "a/c1"} {
+		if got := s.user(i); got != want {
+			t.Errorf("member %d is %q's, want %s's", i, got, want)
+		}
+	}
+}
+
 func TestClaimsOfMembersThatCanNeverBeMetAreRefused(t *testing.T) {
 	s := newSetStory(t, "a", "b")
 	s.claim("a/c1")

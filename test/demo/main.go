@@ -51,12 +51,15 @@ func run(ctx context.Context, limit time.Duration) (ok bool, err error) {
 	t.event("", "built %s and %s, both static", size(programs, "flocker"), size(programs, "flocker-isolator"))
 	s := &story{t: t, limit: limit}
 	c, err := cluster.New(ctx, cluster.Options{Programs: programs, WaitLimit: limit, Observe: s.observe,
-		Control: map[string]string{"heartbeat": heartbeat.String()}})
+		Control: map[string]string{"heartbeat": heartbeat.String(), "marathon": cluster.MarathonURL}})
 	if err != nil {
 		return false, err
 	}
 	s.c = c
-	told := s.tell(ctx)
+	if s.marathon, err = c.AddMarathon(ctx); err != nil {
+		return false, errors.Join(err, c.Close())
+	}
+	told := errors.Join(s.tell(ctx), s.marathon.Close())
 	if told != nil {
 		t.check("", false, "the story ends early: %v", told)
 	}

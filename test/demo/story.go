@@ -19,9 +19,10 @@ import (
 
 // story is what the demo tells.
 type story struct {
-	t     *timeline
-	c     *cluster.Cluster
-	limit time.Duration
+	t        *timeline
+	c        *cluster.Cluster
+	marathon *cluster.Marathon
+	limit    time.Duration
 
 	orders *marathon.App
 	search *marathon.App
@@ -37,7 +38,7 @@ func (s *story) tell(ctx context.Context) error {
 		return err
 	}
 	for _, chapter := range []func(context.Context) error{
-		s.start, s.firstLaunch, s.move, s.share, s.wait, s.giveUp, s.crash, s.die, s.end,
+		s.start, s.firstLaunch, s.move, s.share, s.wait, s.giveUp, s.crash, s.die, s.brokers, s.end,
 	} {
 		if err := chapter(ctx); err != nil {
 			return err

@@ -143,9 +143,13 @@ func read[T any](path string) (*T, error) {
 	return definition, nil
 }
 
-// Task returns the task that an instance of the app runs as.
+// Task returns the task that a new instance of the app runs as.
 func (a *App) Task() *mesos.Task {
-	id := strings.ReplaceAll(strings.Trim(a.ID, "/"), "/", "_") + ".instance-" + uuid.NewString() + "._app.1"
+	return a.TaskOf(strings.ReplaceAll(strings.Trim(a.ID, "/"), "/", "_") + ".instance-" + uuid.NewString() + "._app.1")
+}
+
+// TaskOf returns the task of an id.
+func (a *App) TaskOf(id string) *mesos.Task {
 	t := &mesos.Task{
 		ID: id, Name: dotted(a.ID), Command: a.Cmd, CPUs: a.CPUs, Mem: a.Mem, Labels: labelsOf(a.Labels),
 	}

@@ -5,33 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/test/cluster"
-	"github.com/flocker-mesos/flocker/test/marathon"
-	"github.com/flocker-mesos/flocker/test/marathon/double"
-	"github.com/flocker-mesos/flocker/test/mesos"
 )
 
 // deployed is a world whose tasks Marathon launches.
 type deployed struct {
 	*world
-	marathon *double.Double
-	// before, if it is set before anything is deployed, comes before each launch: the
-	// image of the task is being fetched.
-	before func(double.Launch)
-
-	mu      sync.Mutex
-	runs    map[string]*mesos.Run // by task
-	waiting sync.WaitGroup
+	marathon *cluster.Marathon
 }
-
-const marathonAddress = "127.0.0.1:8080" // on the control service's host
 
 // newDeployed starts a cluster that follows a Marathon, whose tasks run on it.
 func newDeployed(t *testing.T, opts cluster.Options) *deployed {
@@ -44,81 +30,13 @@ func newDeployed(t *testing.T, opts cluster.Options) *deployed {
 // prepareDeployed is newDeployed without the start.
 func prepareDeployed(t *testing.T, opts cluster.Options) *deployed {
 	t.Helper()
-	w := &deployed{runs: map[string]*mesos.Run{}}
-	opts.Control = map[string]string{"marathon": "http://" + marathonAddress, "reclaim-grace": "1h"}
-	w.world = prepareWorld(t, opts)
-	var hosts []string
-	for _, n := range w.Nodes {
-		hosts = append(hosts, n.Name)
-	}
-	w.marathon = double.Start(t, double.Options{Hosts: hosts, Launcher: w, Listen: func(int) (net.Listener, error) {
-		return w.Control.Listen(w.ctx(), "tcp", marathonAddress)
-	}})
-	t.Cleanup(func() { // before the double and the cluster end
-		w.mu.Lock()
-		for _, r := range w.runs {
-			r.Kill()
-		}
-		w.mu.Unlock()
-		w.waiting.Wait()
-	})
+	opts.Control = map[string]string{"marathon": cluster.MarathonURL, "reclaim-grace": "1h"}
+	w := &deployed{world: prepareWorld(t, opts)}
+	var err error
+	w.marathon, err = w.AddMarathon(w.ctx())
+	w.must(err)
+	t.Cleanup(func() { w.must(w.marathon.Close()) }) // before the cluster
 	return w
-}
-
-// Launch implements double.Launcher.
-func (w *deployed) Launch(l double.Launch) {
-	w.waiting.Go(func() {
-		var app marathon.App
-		if err := json.Unmarshal(l.Definition, &app); err != nil {
-			w.t.Errorf("launch %s: %v", l.Task, err)
-			return
-		}
-		task := app.Task()
-		task.ID = l.Task
-		for i, v := range task.Env {
-			if v.Name == "MESOS_TASK_ID" {
-				task.Env[i] = mesos.Var(v.Name, l.Task)
-			}
-		}
-		if w.before != nil {
-			w.before(l)
-		}
-		r, err := w.node(l.Host).Mesos.Launch(task)
-		if err != nil {
-			w.t.Errorf("launch %s: %v", l.Task, err)
-			return
-		}
-		w.mu.Lock()
-		w.runs[l.Task] = r
-		w.mu.Unlock()
-		if r.Await(w.ctx(), mesos.StateRunning) == nil {
-			w.marathon.Update(l.Task, mesos.StateRunning)
-		}
-		last, err := r.Ended(w.ctx())
-		if err != nil {
-			w.t.Errorf("task %s: %v", l.Task, err)
-		}
-		w.marathon.Update(l.Task, last.State)
-	})
-}
-
-// Kill implements double.Launcher.
-func (w *deployed) Kill(task string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if r := w.runs[task]; r != nil {
-		r.Kill()
-	}
-}
-
-func (w *deployed) node(name string) *cluster.Node {
-	for _, n := range w.Nodes {
-		if n.Name == name {
-			return n
-		}
-	}
-	w.t.Errorf("there is no node %s", name)
-	return w.Nodes[0]
 }
 
 // ask has Marathon do something.
@@ -155,20 +73,13 @@ func (w *deployed) verified(on *cluster.Node, n int) {
 	w.t.Helper()
 	w.until(fmt.Sprintf("the ledger runs on %s and has found %d lines", on.Name, n), func() error {
 		for _, task := range w.marathon.Tasks("/prod/ledger") {
-			r := w.run(task.ID)
+			r := w.marathon.Run(task.ID)
 			if task.Host == on.Name && r != nil && r.Printed(fmt.Sprintf("verified %d", n)) && r.Printed("ready") {
 				return nil
 			}
 		}
 		return fmt.Errorf("there is %+v", w.marathon.Tasks("/prod/ledger"))
 	})
-}
-
-// run returns the run of a task, nil for none yet.
-func (w *deployed) run(task string) *mesos.Run {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.runs[task]
 }
 
 // shown waits until the command line shows words about the apps, and not others.

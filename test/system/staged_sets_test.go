@@ -53,7 +53,7 @@ func TestInstancesFindTheirMembersMountedWhenTheyCome(t *testing.T) {
 	const instances = 3
 	type brought struct{ task, member string }
 	came := make(chan brought, instances)
-	w.before = func(l double.Launch) { came <- brought{l.Task, w.broughtFor(l, "kafka")} }
+	w.marathon.Before = func(l double.Launch) { came <- brought{l.Task, w.broughtFor(l, "kafka")} }
 	w.ask(http.MethodPut, "/v2/apps/prod/kafka?force=true", map[string]any{
 		"id": "/prod/kafka", "cmd": broker(0, 1).Command, "cpus": 0.1, "mem": 32, "instances": instances,
 		"labels": map[string]string{"flocker.volume.data": "path=data,name=kafka,size=64MiB,each=true"},
@@ -71,7 +71,7 @@ func TestInstancesFindTheirMembersMountedWhenTheyCome(t *testing.T) {
 		}
 		seen[b.member] = true
 		w.until(fmt.Sprintf("task %s has %s", b.task, b.member), func() error {
-			r := w.run(b.task)
+			r := w.marathon.Run(b.task)
 			if r == nil || !r.Printed("ready") {
 				return fmt.Errorf("it is not ready")
 			}
