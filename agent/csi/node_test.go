@@ -157,7 +157,9 @@ func TestCallsAboutAVolumeWaitForEachOther(t *testing.T) {
 	p.calls("other", "stage publish unpublish unstage")
 	// Mesos gives up, and takes back what it has begun.
 	cancel()
-	<-staged
+	if err := <-staged; err == nil {
+		t.Error("staged though the volume is elsewhere")
+	}
 	p.calls("db", "unstage")
 	if p.v.used() != "" {
 		t.Errorf("in use are %q", p.v.used())
