@@ -20,10 +20,8 @@ func (c TakeJob) Apply(s *State) (Outcome, error) {
 		return Outcome{}, api.Errorf(api.CodeUnavailable, "replica %s is none of the cluster's: it does no jobs", c.Replica)
 	}
 	j := s.Job(c.Name)
-	if j != nil {
-		if owner := s.Replica(j.Owner); j.Owner == c.Replica || owner != nil && owner.Lost.IsZero() {
-			return Outcome{Job: j}, nil
-		}
+	if j != nil && (j.Owner == c.Replica || s.serves(j.Owner)) {
+		return Outcome{Job: j}, nil
 	}
 	taken := api.Job{Name: c.Name}
 	if j != nil {
@@ -51,11 +49,13 @@ func (s *State) checkFollower(replica api.ReplicaID) error {
 // followed reports whether a replica follows Marathon.
 func (s *State) followed() bool {
 	j := s.Job(api.JobMarathon)
-	if j == nil {
-		return false
-	}
-	owner := s.Replica(j.Owner)
-	return owner != nil && owner.Lost.IsZero()
+	return j != nil && s.serves(j.Owner)
+}
+
+// serves reports whether a replica is there, for all that is known.
+func (s *State) serves(id api.ReplicaID) bool {
+	r := s.Replica(id)
+	return r != nil && r.Lost.IsZero()
 }
 
 // NoteMarathon notes how well Marathon can be followed.
