@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -61,11 +62,16 @@ func (f *followed) close() error {
 	return f.control.process.stop()
 }
 
-// put deploys an app with volumes.
-func (f *followed) put(id string, volumes int) error {
+// put deploys an app with volumes, as many of each as it has instances, 0 for one
+// that all share.
+func (f *followed) put(id string, volumes, each int) error {
 	labels := map[string]string{}
 	for i := range volumes {
-		labels[fmt.Sprintf("flocker.volume.v%d", i)] = fmt.Sprintf("/v%d", i)
+		key := fmt.Sprintf("flocker.volume.v%d", i)
+		labels[key] = fmt.Sprintf("/v%d", i)
+		if each > 0 {
+			labels[key+".each"] = strconv.Itoa(each)
+		}
 	}
 	return f.ask(http.MethodPut, "/v2/apps"+id+"?force=true", map[string]any{"id": id, "cmd": "true", "instances": 1, "labels": labels})
 }
@@ -100,30 +106,33 @@ func benchHeadStart(s settings) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var whole, wait [2]series // with a head start, and without
-	for i := range 2 * (s.rounds + warmUp) {
-		if i == 2*warmUp {
-			whole, wait = [2]series{}, [2]series{}
+	var results []result
+	for each, what := range []string{"the volume", "the member of a volume set"} {
+		var whole, wait [2]series // with a head start, and without
+		for i := range 2 * (s.rounds + warmUp) {
+			if i == 2*warmUp {
+				whole, wait = [2]series{}, [2]series{}
+			}
+			if err := f.startRound(n, i, each, &whole[i%2], &wait[i%2]); err != nil {
+				return nil, fmt.Errorf("%w\n%s\n%s", err, n.process.lastWords(), f.control.process.lastWords())
+			}
 		}
-		if err := f.startRound(n, i, &whole[i%2], &wait[i%2]); err != nil {
-			return nil, fmt.Errorf("%w\n%s\n%s", err, n.process.lastWords(), f.control.process.lastWords())
-		}
+		results = append(results,
+			ratio("", "the image is there, until "+what+" is: with a head start / without", 0, wait[0], wait[1]),
+			ratio("", "staged, 150 ms of image, until "+what+" is there: with a head start / without", 0, whole[0], whole[1]))
 	}
-	return []result{
-		ratio("", "the image is there, until the volume is: with a head start / without", 0, wait[0], wait[1]),
-		ratio("", "staged, 150 ms of image, until the volume is there: with a head start / without", 0, whole[0], whole[1]),
-	}, joined(n.close, f.close)
+	return results, joined(n.close, f.close)
 }
 
 // startRound deploys an app, whose one instance the double launches in turns on the
 // node and elsewhere, and then does as the container of it does.
-func (f *followed) startRound(n *node, i int, whole, wait *series) error {
+func (f *followed) startRound(n *node, i, each int, whole, wait *series) error {
 	ctx, cancel := patiently()
 	defer cancel()
 	id := fmt.Sprintf("/bench/app%d", i)
 	name := fmt.Sprintf("bench.app%d.v0", i)
 	staged := time.Now()
-	if err := f.put(id, 1); err != nil {
+	if err := f.put(id, 1, each); err != nil {
 		return err
 	}
 	select {
@@ -133,9 +142,13 @@ func (f *followed) startRound(n *node, i int, whole, wait *series) error {
 	}
 	fetched := time.Now()
 	consumer := fmt.Sprintf("c%d", i)
-	volumes := []api.VolumeRequest{{Key: "v0", Path: "/v0", Name: name}}
+	volumes := []api.VolumeRequest{{Key: "v0", Path: "/v0", Name: name, Each: each}}
+	instance := ""
+	for _, task := range f.marathon.Tasks(id) {
+		instance = api.InstanceOf(task.ID)
+	}
 	for _, req := range []api.LocalRequest{
-		{Acquire: &api.AcquireRequest{Consumer: consumer, Kind: api.ConsumerMesos, App: id, Volumes: volumes}},
+		{Acquire: &api.AcquireRequest{Consumer: consumer, Kind: api.ConsumerMesos, App: id, Instance: instance, Volumes: volumes}},
 		{Await: &api.AwaitRequest{Consumer: consumer}},
 	} {
 		if err := n.ask(ctx, req); err != nil {
@@ -148,6 +161,9 @@ func (f *followed) startRound(n *node, i int, whole, wait *series) error {
 	}
 	if err := n.ask(ctx, api.LocalRequest{Release: &api.ReleaseRequest{Consumer: consumer}}); err != nil {
 		return err
+	}
+	if each > 0 {
+		name = api.MemberName(name, 0)
 	}
 	full, err := f.user.AwaitVolume(ctx, name, func(d *api.DatasetDetail) bool { return d.Dataset.Holder == nil })
 	if err != nil {
@@ -214,7 +230,7 @@ func benchEvents(s settings) ([]result, error) {
 		}
 		all[i] = f
 		for n := range apps {
-			if err := f.put(fmt.Sprintf("/app%d", n), volumesAnApp); err != nil {
+			if err := f.put(fmt.Sprintf("/app%d", n), volumesAnApp, 0); err != nil {
 				return nil, err
 			}
 		}

@@ -1,6 +1,8 @@
 package control_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -121,5 +123,93 @@ func TestAppsAreShownAndTheirVolumesTakenBack(t *testing.T) {
 	}
 	if err := user.ForgetMarathonApp(t.Context(), "/prod/db"); err != nil || m.App("/prod/db") != nil {
 		t.Errorf("forget an app that is gone: %v", err)
+	}
+}
+
+func TestAnAgentIsToldThatAnInstanceEndsWhoseVolumeItHas(t *testing.T) {
+	w := newWorld(t)
+	m := w.service.Marathon()
+	if _, err := m.Take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a, _ := w.connect(nodeA)
+	b, _ := w.connect(nodeB)
+	follow := func(state string) *api.App {
+		t.Helper()
+		seen := app("/db", "db")
+		seen.Instances = []api.AppInstance{{ID: "i", State: state, Node: nodeA}}
+		followed, err := m.FollowApp(t.Context(), seen, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return followed
+	}
+	id := follow(api.TaskRunning).Volumes[0].Dataset
+	d, err := a.Claim(t.Context(), api.ClaimRequest{ID: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.await(a, id, func(d *api.Dataset) bool { return d.HeldBy(nodeA) })
+	_, err = a.Report(t.Context(), api.Report{Datasets: []api.DatasetReport{{State: api.DatasetState{
+		ID: id, Epoch: d.Epoch, Phase: api.PhaseMounted, Consumers: []api.Consumer{{ID: "c", Kind: api.ConsumerMesos}},
+	}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	follow(api.TaskKilling)
+	if ev := w.next(a); ev.Ending == nil || ev.Ending.App != "/db" || ev.Ending.Instance != "i" || len(ev.Datasets) > 0 {
+		t.Errorf("got %+v, want the end of the instance alone", ev)
+	}
+	follow(api.TaskKilling)
+	w.create("other") // what comes next is about something else
+	if _, err := b.Claim(t.Context(), api.ClaimRequest{ID: id}); err != nil {
+		t.Fatal(err)
+	}
+	if ev := w.next(a); ev.Ending != nil {
+		t.Errorf("got %+v, want that it is told once", ev)
+	}
+	if ev := w.next(b); ev.Ending != nil {
+		t.Errorf("the other node: got %+v, want nothing of it", ev)
+	}
+}
+
+func TestVolumesAreMadeAheadOnceMarathonWasRead(t *testing.T) {
+	w := newWorld(t)
+	m := w.service.Marathon()
+	ctx, end := context.WithCancel(t.Context())
+	var makes sync.WaitGroup
+	makes.Go(func() { _ = m.MakeAhead(ctx) })
+	defer makes.Wait()
+	defer end()
+	if _, err := m.Take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a, _ := w.connect(nodeA)
+	followed, err := m.FollowApp(t.Context(), app("/db", "db"), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := followed.Volumes[0].Dataset
+	if err := m.Note(t.Context(), api.MarathonStatus{Read: m.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if ev := w.next(a); len(ev.Hints) != 1 || !ev.Hints[0].Make || ev.Hints[0].Dataset != id {
+		t.Fatalf("got %+v, want a hint to make the volume", ev)
+	}
+	d, err := a.Claim(t.Context(), api.ClaimRequest{ID: id, Ahead: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.await(a, id, func(d *api.Dataset) bool { return d.HeldBy(nodeA) })
+	_, err = a.Report(t.Context(), api.Report{Datasets: []api.DatasetReport{{
+		State: api.DatasetState{ID: id, Epoch: d.Epoch, Phase: api.PhaseMounted}, Volume: &api.Volume{ID: "v", Backend: "b", Size: d.Size},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for { // with the registration it is over
+		if ev := w.next(a); len(ev.Unhinted) == 1 && ev.Unhinted[0] == id {
+			break
+		}
 	}
 }

@@ -54,7 +54,10 @@ func (s *State) Ahead(at time.Time, limit int) (hints []*api.Hint, next time.Tim
 	if s.unmade.Len() == 0 {
 		return nil, time.Time{}
 	}
-	busy := s.making(at)
+	busy, next := s.making(at)
+	if !s.hasRoom(busy) { // so it costs nothing that there are many
+		return nil, next
+	}
 	var due []*api.Hint
 	s.unmade.Scan(func(id api.DatasetID) bool {
 		d := s.Dataset(id)
@@ -65,9 +68,6 @@ func (s *State) Ahead(at time.Time, limit int) (hints []*api.Hint, next time.Tim
 		h := &api.Hint{Dataset: id, App: app.ID, Until: at.Add(MakeLimit).Round(0), Revision: s.revision + 1, Make: true}
 		if old := s.Hint(id); old != nil {
 			if old.Live(at) && s.mayMake(old.Node) {
-				if next.IsZero() || old.Until.Before(next) {
-					next = old.Until
-				}
 				return true
 			}
 			if old.Make {
@@ -92,16 +92,31 @@ func (s *State) Ahead(at time.Time, limit int) (hints []*api.Hint, next time.Tim
 	return hints, next
 }
 
-// making returns how many volumes each node makes ahead.
-func (s *State) making(at time.Time) map[api.NodeID]int {
-	busy := map[api.NodeID]int{}
+// making returns how many volumes each node makes ahead, and when the first of them
+// should be done with.
+func (s *State) making(at time.Time) (busy map[api.NodeID]int, first time.Time) {
+	busy = map[api.NodeID]int{}
 	s.hints.Scan(func(_ api.DatasetID, h *api.Hint) bool {
-		if h.Make && h.Live(at) {
-			busy[h.Node]++
+		if !h.Make || !h.Live(at) {
+			return true
+		}
+		busy[h.Node]++
+		if first.IsZero() || h.Until.Before(first) {
+			first = h.Until
 		}
 		return true
 	})
-	return busy
+	return busy, first
+}
+
+// hasRoom reports whether there is a node that has not enough to make already.
+func (s *State) hasRoom(busy map[api.NodeID]int) bool {
+	for n := range s.Nodes() {
+		if s.mayMake(n.ID) && busy[n.ID] < makesOfNode {
+			return true
+		}
+	}
+	return false
 }
 
 // mayMake reports whether a node is there to make what it was told to.

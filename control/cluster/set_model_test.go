@@ -258,6 +258,11 @@ func (w *world) setActions() map[string]func(*rapid.T) {
 		}
 		// Marathon starts the next attempt of an instance when the last one has ended.
 		instance := modelInstance(c.set, rapid.IntRange(0, modelEach).Draw(t, "instance"))
+		for d := range w.s.Members(c.set) { // it does so where it said
+			if h := w.s.Hint(d.ID); h.Live(w.now) && h.Node == a.node && !h.Make {
+				instance = api.InstanceOf(h.Instance)
+			}
+		}
 		taken := false
 		for _, other := range w.containers {
 			taken = taken || other.instance == instance && !other.ended
