@@ -31,7 +31,7 @@ func TestFindingsFitWhereTheyGo(t *testing.T) {
 	for where, screen := range screens() {
 		c.screen = screen
 		out, errs, err := c.run(t, "marathon", "check", shop, good)
-		if err == nil || err.Error() != "found 3 errors, 3 warnings, 1 note" || errs != "" {
+		if err == nil || err.Error() != "found 4 errors, 4 warnings, 1 note" || errs != "" {
 			t.Errorf("%s: got %v, %q", where, err, errs)
 		}
 		golden(t, "marathon-check."+where, out)

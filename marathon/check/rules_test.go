@@ -136,7 +136,7 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 		"label-ignored": {
 			{"others'", labelled(single + onVolume + `, "docker.volume.x": "y", "flocker": "z", "team": "x"`), none, ""},
 			{"without a dot", labelled(single + onVolume + `, "flocker.volumedata": "/data"`), none, `error /labels/flocker.volumedata none of Flocker's, which all begin with flocker.volume.`},
-			{"volumes", labelled(`"flocker.volumes.data": "/data"`), none, `error /labels/flocker.volumes.data almost flocker.volume.data`},
+			{"volumes", labelled(single + `"flocker.volumes.data": "/data"`), none, `error /labels/flocker.volumes.data almost flocker.volume.data`},
 			{"a capital letter", labelled(`"Flocker.volume.data": "/data"`), none, `error /labels/Flocker.volume.data almost flocker.volume.data`},
 			{"in a pod", pod(`"flocker-volume-data-size": "1G"`, onVolume, ``), none, `error /labels/flocker-volume-data-size almost flocker.volume.data.size`},
 			{"in a container", pod(``, `"flocker_volume_data": "data"`, ``), none, `error /containers/0/labels/flocker_volume_data almost`},

@@ -39,6 +39,7 @@ type container struct {
 	name   string
 	labels map[string]string // also those that it has from its pod
 	own    map[string]string
+	from   map[string]string // labels with almost our names, by the names that are meant
 	env    map[string]any
 	image  string
 	text   string // of the command and its arguments
@@ -167,12 +168,13 @@ func merged[V any](pod, own map[string]V) map[string]V {
 	return all
 }
 
-// readVolumes reads what the labels and variables of a container ask for. What has a
-// mistake is left out and the rest read again, so that a mistake in one label does
-// not hide what else there is to say.
+// readVolumes reads what the labels and variables of a container ask for, as they are
+// meant where they have mistakes.
 func (w *workload) readVolumes(i int) {
 	c := &w.containers[i]
-	labels, env := maps.Clone(c.labels), texts(c.env)
+	labels, from := meant(c.labels)
+	c.from = from
+	env := texts(c.env)
 	for round := 0; ; round++ {
 		requests, _, err := api.ParseVolumes(w.ID, listed(labels), listed(env))
 		mistakes, _ := err.(api.Mistakes) //nolint:errorlint // ParseVolumes says that it is one
@@ -180,12 +182,19 @@ func (w *workload) readVolumes(i int) {
 		if round == 0 { // later ones are only about what was left out
 			w.addMistakes(c, mistakes)
 		}
-		before := len(labels) + len(env)
+		changed := false
 		for _, m := range mistakes {
-			delete(labels, m.Field)
+			_, isLabel := labels[m.Field]
+			_, isVariable := env[m.Field]
+			changed = changed || isLabel || isVariable
 			delete(env, m.Field)
+			if less, ok := without(labels[m.Field]); ok {
+				labels[m.Field] = less
+			} else {
+				delete(labels, m.Field)
+			}
 		}
-		if len(labels)+len(env) == before {
+		if !changed {
 			return
 		}
 	}
@@ -213,6 +222,9 @@ func (w *workload) addMistakes(c *container, mistakes api.Mistakes) {
 // settingAt returns where a label or a variable of a container is: its own, its
 // pod's, or, for one that should be there, where it would be.
 func (w *workload) settingAt(c *container, name string) string {
+	if from := c.from[name]; from != "" {
+		name = from
+	}
 	labels, env := "labels", "env"
 	if w.Pod {
 		env = "environment"
