@@ -85,7 +85,7 @@ func (s *story) scale(instances int) error {
 func (s *story) ask(method string, body any, format string, args ...any) error {
 	s.t.event("Marathon", format, args...)
 	if status, answer := s.marathon.Do(method, "/v2/apps"+brokersApp+"?force=true", body); status >= http.StatusMultipleChoices {
-		return fmt.Errorf("Marathon answers %d %s", status, answer)
+		return fmt.Errorf("%s of Marathon: got %d %s", method, status, answer)
 	}
 	return nil
 }
