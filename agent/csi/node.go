@@ -18,7 +18,7 @@ import (
 type node struct {
 	spec.UnimplementedNodeServer
 	*Server
-	life context.Context //nolint:containedctx // of the server, which calls do not outlive
+	life context.Context // of the server, which calls do not outlive
 }
 
 func (n *node) NodeGetInfo(context.Context, *spec.NodeGetInfoRequest) (*spec.NodeGetInfoResponse, error) {
