@@ -769,6 +769,7 @@ func liveThroughAll(t *testing.T, actions func(*world) map[string]func(*rapid.T)
 
 func playAll(t *testing.T, events []string, play func(*rapid.T, map[string]int)) {
 	t.Helper()
+	t.Parallel()
 	seen := map[string]int{}
 	defer func() { t.Logf("in all worlds: %v", seen) }()
 	missing := func() []string {
