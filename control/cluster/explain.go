@@ -101,7 +101,7 @@ func (e *explanation) explain() Status {
 func (e *explanation) unheld() Status {
 	if e.d.Deleted {
 		e.say("%s was deleted, but no node%s could be asked to destroy its volume %s. "+
-			"Delete it again when the agent of a node%s is connected.", e.name(), e.inZone(), e.volume(), e.inZone())
+			"The first one does whose agent connects.", e.name(), e.inZone(), e.volume())
 		return StatusDeleting
 	}
 	switch {

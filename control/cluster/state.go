@@ -39,7 +39,7 @@ type State struct {
 	eras      *btree.Map[string, api.NodeID]
 	concerned *btree.BTreeG[concern]
 	due       *btree.Set[api.DatasetID] // that Upkeep has something to do about
-	orphans   *btree.Set[api.DatasetID] // that somebody wants and whose holder is lost
+	orphans   *btree.Set[api.DatasetID] // with which any node may be able to help
 	leased    *btree.BTreeG[concern]    // leases by their nodes
 	expiring  *btree.BTreeG[expiry]     // leases that end by themselves, the next one first
 	asked     *btree.BTreeG[asker]      // names of datasets by the apps that ask for them

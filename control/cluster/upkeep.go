@@ -53,6 +53,13 @@ func (s *State) kept(old *api.Dataset, at time.Time) *api.Dataset {
 		d.Fence = s.fenceFor(d, at)
 		return d
 	}
+	if s.abandoned(old) {
+		d := s.draft(old)
+		if s.assignDestruction(d, s.DatasetState(d.ID), at); d.Holder == nil && !d.Destroyed {
+			return nil
+		}
+		return d
+	}
 	fence := s.fenceFor(old, at)
 	unpin, home := s.leavesDrained(old), s.comesHome(old)
 	if sameFence(old.Fence, fence) && !unpin && !home {
@@ -77,6 +84,10 @@ func (s *State) comesHome(d *api.Dataset) bool {
 	return d.Pinned && !d.Deleted && d.Holder == nil && n != nil && n.Connected && n.Draining.IsZero() && !s.apart(d, d.Primary)
 }
 
+// abandoned reports whether a dataset was deleted when there was no node that could
+// destroy its volume.
+func (s *State) abandoned(d *api.Dataset) bool { return d.Deleted && !d.Destroyed && d.Holder == nil }
+
 // leavesDrained reports whether a user has put a dataset on a node that is
 // being drained.
 func (s *State) leavesDrained(d *api.Dataset) bool {
@@ -95,7 +106,7 @@ func sameFence(a, b *api.Fence) bool {
 // does not depend on the time, but for when a new fence begins.
 func (s *State) reconsider(d *api.Dataset) {
 	mark(s.due, d.ID, s.kept(d, time.Time{}) != nil)
-	mark(s.orphans, d.ID, s.orphan(d))
+	mark(s.orphans, d.ID, s.orphan(d) || s.abandoned(d))
 }
 
 func mark(set *btree.Set[api.DatasetID], id api.DatasetID, in bool) {
