@@ -188,8 +188,8 @@ func (w *world) answered(a *modelAgent, m message, out cluster.Outcome, err erro
 		a.disk[id] = c
 		w.containers[id].known = true
 	}
-	if c == nil || err != nil || !answered {
-		return
+	if c == nil || err != nil || !answered || c.member != claim.ID {
+		return // nobody waits for the answer to what was asked before the consumer had its member
 	}
 	if out.Dataset == nil {
 		if _, waits := out.Set.Waits(a.node, id); !waits {
@@ -453,10 +453,24 @@ func (w *world) checkServed() {
 		}
 	}
 	for d := range w.s.Datasets() {
-		if d.Member != nil && !d.Deleted && (d.Member.User != nil || d.Member.Sought) {
+		if d.Member == nil || d.Deleted || w.inVain(d.Member.User) {
+			continue
+		}
+		if d.Member.User != nil || d.Member.Sought {
 			w.t.Fatalf("all have ended, and %s is still %+v's: %s", d.Member, d.Member.User, dump(w.s)[cluster.DatasetKey(d.ID)])
 		}
 	}
+}
+
+// inVain reports whether a user is a consumer that cannot have the member in its zone,
+// and has yet to give up.
+func (w *world) inVain(u *api.MemberUser) bool {
+	if u == nil {
+		return false
+	}
+	a := w.agents[u.Node]
+	c := a.disk[u.Consumer]
+	return c != nil && w.zones.unservable(w, a, c)
 }
 
 func TestNoTwoLiveInstancesSeeOneMemberOfASet(t *testing.T) {
