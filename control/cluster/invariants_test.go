@@ -110,7 +110,7 @@ func checkState(s *cluster.State) error {
 	if err := checkUnmade(s); err != nil {
 		return err
 	}
-	return checkTag(s)
+	return checkLoaded(s)
 }
 
 // checkUnmade compares the index of what may be made ahead with the datasets.
@@ -255,22 +255,14 @@ func checkUpkeep(s *cluster.State, now time.Time) error {
 	if after.Due() {
 		return fmt.Errorf("upkeep is due again after upkeep")
 	}
-	fresh := cluster.New() // as loaded from nothing
-	for key, value := range dump(s) {
-		if err := fresh.PutStored(key, []byte(value)); err != nil {
-			return err
-		}
-	}
-	if fresh.Due() != due {
-		return fmt.Errorf("upkeep is due: %t, after loading %t", due, fresh.Due())
-	}
 	return nil
 }
 
-// checkTag compares the tag with that of a state which is loaded from nothing.
-func checkTag(s *cluster.State) error {
+// checkLoaded compares a state with one that is loaded from nothing.
+func checkLoaded(s *cluster.State) error {
+	all := dump(s)
 	fresh := cluster.New()
-	for key, value := range dump(s) {
+	for key, value := range all {
 		if err := fresh.PutStored(key, []byte(value)); err != nil {
 			return err
 		}
@@ -278,7 +270,10 @@ func checkTag(s *cluster.State) error {
 	if fresh.Tag() != s.Tag() {
 		return fmt.Errorf("tag %s, after loading %s", s.Tag(), fresh.Tag())
 	}
-	if !maps.Equal(dump(fresh), dump(s)) {
+	if fresh.Due() != s.Due() {
+		return fmt.Errorf("upkeep is due: %t, after loading %t", s.Due(), fresh.Due())
+	}
+	if !maps.Equal(dump(fresh), all) {
 		return fmt.Errorf("state differs after loading")
 	}
 	return nil
