@@ -266,7 +266,7 @@ func (c *Cluster) update(t *task, state mesos.TaskState, reason mesos.TaskStatus
 
 func (c *Cluster) tellUpdate(t *task) {
 	c.tell(&master.Event{Type: master.Event_TASK_UPDATED, TaskUpdated: &master.Event_TaskUpdated{
-		FrameworkID: mesos.FrameworkID{Value: Framework}, Status: t.status, State: &t.state,
+		FrameworkID: mesos.FrameworkID{Value: Framework}, Status: t.status, State: t.state.Enum(),
 	}})
 }
 

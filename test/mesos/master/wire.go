@@ -29,9 +29,9 @@ func (a *agent) info() mesos.AgentInfo {
 }
 
 func (a *agent) wire() master.Response_GetAgents_Agent {
-	pid := "slave(1)@" + a.Address + ":5051"
+	pid, deactivated := "slave(1)@"+a.Address+":5051", a.deactivated // what is answered may be written later than what is known changes
 	m := master.Response_GetAgents_Agent{
-		AgentInfo: a.info(), Active: !a.inactive, Deactivated: &a.deactivated, Version: "1.11.0", PID: &pid,
+		AgentInfo: a.info(), Active: !a.inactive, Deactivated: &deactivated, Version: "1.11.0", PID: &pid,
 		RegisteredTime: &mesos.TimeInfo{Nanoseconds: a.registered.UnixNano()},
 	}
 	if a.drain != mesos.DrainState_UNKNOWN {
@@ -60,7 +60,7 @@ func (c *Cluster) getTasks() *master.Response_GetTasks {
 func (c *Cluster) wireTask(t *task) mesos.Task {
 	m := mesos.Task{
 		Name: t.id, TaskID: mesos.TaskID{Value: t.id}, FrameworkID: mesos.FrameworkID{Value: Framework},
-		AgentID: mesos.AgentID{Value: t.agent}, State: &t.state,
+		AgentID: mesos.AgentID{Value: t.agent}, State: t.state.Enum(),
 	}
 	if t.state != mesos.TASK_RUNNING {
 		m.Statuses = append(m.Statuses, c.runs(t))
