@@ -159,6 +159,7 @@ func TestClientOfKubernetes(t *testing.T) {
 	b.want(&primary, "primary")
 	b.want(&moved, "move", primary, id)
 	w.until("the volume has moved", func() error {
+		moved = state{} // what is not mounted has no primary, and what the move has answered is not to stay
 		b.want(&moved, "state", id)
 		if api.NodeID(moved.Primary) != b.node.ID {
 			return fmt.Errorf("it is at %q", moved.Primary)
