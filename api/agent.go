@@ -51,6 +51,11 @@ type StreamEvent struct {
 	Beat     uint64      `json:"beat,omitempty"`     // the newest that was heard of the agent
 }
 
+// Empty reports whether the event says nothing new: it may answer a beat.
+func (ev *StreamEvent) Empty() bool {
+	return len(ev.Datasets)+len(ev.Removed)+len(ev.Leases)+len(ev.Unleased)+len(ev.Hints)+len(ev.Unhinted) == 0 && ev.Ending == nil
+}
+
 // Beat is the agent's sign of life.
 type Beat struct {
 	Beat uint64 `json:"beat"` // counts from 1 on each stream

@@ -53,34 +53,9 @@ func suggest(word string, choices []string) string {
 func nearest(word string, choices []string) string {
 	best, distance := "", 3
 	for _, c := range choices {
-		if d := editDistance(strings.ToLower(word), c); d < distance && d < len(c) {
+		if d := EditDistance(strings.ToLower(word), c, distance-1); d < distance && d < len(c) {
 			best, distance = c, d
 		}
 	}
 	return best
-}
-
-// editDistance counts the bytes to insert, remove or replace that turn a into
-// b (Levenshtein). Words far longer than any choice are not worth the work.
-func editDistance(a, b string) int {
-	if len(a) > len(b)+3 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -115,7 +115,7 @@ func (st *stream) serve(ctx context.Context) error {
 				return err // a newer one, or the agent has fallen silent
 			}
 			ev := st.changes(s)
-			if len(ev.Datasets)+len(ev.Removed)+len(ev.Leases)+len(ev.Unleased)+len(ev.Hints)+len(ev.Unhinted) == 0 && ev.Ending == nil {
+			if ev.Empty() {
 				continue
 			}
 			st.metrics.events.Inc()

@@ -82,7 +82,7 @@ func (l *liveness) deafen() {
 func (l *liveness) judge(ctx context.Context) {
 	s := l.replica.State()
 	for n := range s.Nodes() {
-		if !n.Connected || n.Replica != l.self && serves(s, n.Replica) {
+		if !n.Connected || n.Replica != l.self && s.Serves(n.Replica) {
 			continue
 		}
 		if l.seen.silence(n.ID, n.Stream) > l.seen.grace {

@@ -27,7 +27,7 @@ type Marathon struct {
 // and reports whether it is this one's.
 func (m *Marathon) Take(ctx context.Context) (bool, error) {
 	s := m.replica.State()
-	if j := s.Job(api.JobMarathon); j != nil && (j.Owner == m.self || serves(s, j.Owner)) {
+	if j := s.Job(api.JobMarathon); j != nil && (j.Owner == m.self || s.Serves(j.Owner)) {
 		return j.Owner == m.self, nil
 	}
 	res, err := m.replica.Do(ctx, cluster.TakeJob{At: m.now(), Name: api.JobMarathon, Replica: m.self})

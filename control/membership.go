@@ -130,12 +130,6 @@ func (m *membership) judge(ctx context.Context) {
 	}
 }
 
-// serves reports whether a replica is there.
-func serves(s *cluster.State, id api.ReplicaID) bool {
-	r := s.Replica(id)
-	return r != nil && r.Lost.IsZero()
-}
-
 // first reports whether a replica is the first of those that are there: it does
 // what needs doing once.
 func first(s *cluster.State, id api.ReplicaID) bool {

@@ -37,6 +37,18 @@ func (n *node) NodeGetCapabilities(context.Context, *spec.NodeGetCapabilitiesReq
 	return answer, nil
 }
 
+// begin begins a call about a volume and a path: when it is the call's turn it has
+// the volume's record, until done is called.
+func (n *node) begin(ctx context.Context, volume, field, path string) (rec *record, done func(), err error) {
+	if err := checkPath(field, path); err != nil {
+		return nil, nil, err
+	}
+	if done, err = n.turns.take(ctx, volume); err != nil {
+		return nil, nil, err
+	}
+	return n.Records.get(volume), done, nil
+}
+
 // NodeStageVolume makes the containers of this node consumers of a volume and
 // brings it here. What takes longer than the caller waits is answered with the
 // reason, and goes on: who stages again finds it further. Mesos does not, but
@@ -50,15 +62,11 @@ func (n *node) NodeStageVolume(ctx context.Context, req *spec.NodeStageVolumeReq
 		return nil, err
 	}
 	staging := req.GetStagingTargetPath()
-	if err := checkPath("staging_target_path", staging); err != nil {
-		return nil, err
-	}
-	done, err := n.turns.take(ctx, want.Name)
+	rec, done, err := n.begin(ctx, want.Name, "staging_target_path", staging)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	rec := n.Records.get(want.Name)
 	if recovers(rec, staging) {
 		return &spec.NodeStageVolumeResponse{}, n.stageRecovery(rec, staging)
 	}
@@ -86,15 +94,11 @@ func (n *node) NodeUnstageVolume(ctx context.Context, req *spec.NodeUnstageVolum
 	if err := checkID(volume); err != nil {
 		return nil, err
 	}
-	if err := checkPath("staging_target_path", staging); err != nil {
-		return nil, err
-	}
-	done, err := n.turns.take(ctx, volume)
+	rec, done, err := n.begin(ctx, volume, "staging_target_path", staging)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	rec := n.Records.get(volume)
 	for path, t := range rec.Targets {
 		if t.Staging != staging || t.Placeholder {
 			continue

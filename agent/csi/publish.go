@@ -26,15 +26,11 @@ func (n *node) NodePublishVolume(ctx context.Context, req *spec.NodePublishVolum
 		want.add("ro", unix.MS_RDONLY)
 	}
 	staging, path := req.GetStagingTargetPath(), req.GetTargetPath()
-	if err := checkPath("target_path", path); err != nil {
-		return nil, err
-	}
-	done, err := n.turns.take(ctx, want.Name)
+	rec, done, err := n.begin(ctx, want.Name, "target_path", path)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	rec := n.Records.get(want.Name)
 	if !slices.Contains(rec.Staging, staging) {
 		return nil, status.Errorf(codes.FailedPrecondition, "volume %s is not staged at %q since this machine was started: stage it first", want.Name, staging)
 	}
@@ -135,15 +131,11 @@ func (n *node) NodeUnpublishVolume(ctx context.Context, req *spec.NodeUnpublishV
 	if err := checkID(volume); err != nil {
 		return nil, err
 	}
-	if err := checkPath("target_path", path); err != nil {
-		return nil, err
-	}
-	done, err := n.turns.take(ctx, volume)
+	rec, done, err := n.begin(ctx, volume, "target_path", path)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	rec := n.Records.get(volume)
 	if err := n.unpublish(rec, path); err != nil {
 		return nil, err
 	}

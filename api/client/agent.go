@@ -324,7 +324,7 @@ func (s *Session) read(lines *json.Decoder) {
 		if sent, ok := s.beats.sent(ev.Beat); ok {
 			s.acknowledged(sent)
 		}
-		if len(ev.Datasets)+len(ev.Removed)+len(ev.Leases)+len(ev.Unleased)+len(ev.Hints)+len(ev.Unhinted) == 0 && ev.Ending == nil {
+		if ev.Empty() {
 			continue
 		}
 		s.mu.Lock()

@@ -20,7 +20,7 @@ func (c TakeJob) Apply(s *State) (Outcome, error) {
 		return Outcome{}, api.Errorf(api.CodeUnavailable, "replica %s is none of the cluster's: it does no jobs", c.Replica)
 	}
 	j := s.Job(c.Name)
-	if j != nil && (j.Owner == c.Replica || s.serves(j.Owner)) {
+	if j != nil && (j.Owner == c.Replica || s.Serves(j.Owner)) {
 		return Outcome{Job: j}, nil
 	}
 	taken := api.Job{Name: c.Name}
@@ -49,11 +49,11 @@ func (s *State) checkFollower(replica api.ReplicaID) error {
 // followed reports whether a replica follows Marathon.
 func (s *State) followed() bool {
 	j := s.Job(api.JobMarathon)
-	return j != nil && s.serves(j.Owner)
+	return j != nil && s.Serves(j.Owner)
 }
 
-// serves reports whether a replica is there, for all that is known.
-func (s *State) serves(id api.ReplicaID) bool {
+// Serves reports whether a replica is there, for all that is known.
+func (s *State) Serves(id api.ReplicaID) bool {
 	r := s.Replica(id)
 	return r != nil && r.Lost.IsZero()
 }

@@ -83,46 +83,25 @@ func JobKey(name string) Key { return Key(kindJob + "/" + name) }
 func SetKey(name string) Key { return Key(kindSet + "/" + setID(name)) }
 
 // Dataset returns which dataset's record k names, if it names one.
-func (k Key) Dataset() (id api.DatasetID, ok bool) {
-	kind, rest := k.split()
-	return api.DatasetID(rest), kind == kindDataset
-}
+func (k Key) Dataset() (id api.DatasetID, ok bool) { return named[api.DatasetID](k, kindDataset) }
 
 // State returns of which dataset k names the last report, if it does.
-func (k Key) State() (id api.DatasetID, ok bool) {
-	kind, rest := k.split()
-	return api.DatasetID(rest), kind == kindState
-}
+func (k Key) State() (id api.DatasetID, ok bool) { return named[api.DatasetID](k, kindState) }
 
 // Node returns which node's record k names, if it names one.
-func (k Key) Node() (id api.NodeID, ok bool) {
-	kind, rest := k.split()
-	return api.NodeID(rest), kind == kindNode
-}
+func (k Key) Node() (id api.NodeID, ok bool) { return named[api.NodeID](k, kindNode) }
 
 // Replica returns which replica's record k names, if it names one.
-func (k Key) Replica() (id api.ReplicaID, ok bool) {
-	kind, rest := k.split()
-	return api.ReplicaID(rest), kind == kindReplica
-}
+func (k Key) Replica() (id api.ReplicaID, ok bool) { return named[api.ReplicaID](k, kindReplica) }
 
 // Lease returns of which dataset k names the lease, if it does.
-func (k Key) Lease() (id api.DatasetID, ok bool) {
-	kind, rest := k.split()
-	return api.DatasetID(rest), kind == kindLease
-}
+func (k Key) Lease() (id api.DatasetID, ok bool) { return named[api.DatasetID](k, kindLease) }
 
 // Hint returns about which dataset k names the hint, if it does.
-func (k Key) Hint() (id api.DatasetID, ok bool) {
-	kind, rest := k.split()
-	return api.DatasetID(rest), kind == kindHint
-}
+func (k Key) Hint() (id api.DatasetID, ok bool) { return named[api.DatasetID](k, kindHint) }
 
 // Ending returns on which node the end is whose record k names, if it names one.
-func (k Key) Ending() (node api.NodeID, ok bool) {
-	kind, rest := k.split()
-	return api.NodeID(rest), kind == kindEnding
-}
+func (k Key) Ending() (node api.NodeID, ok bool) { return named[api.NodeID](k, kindEnding) }
 
 // App reports whether k names the record of an app or pod of Marathon's.
 func (k Key) App() bool {
@@ -131,9 +110,12 @@ func (k Key) App() bool {
 }
 
 // Job returns which job's record k names, if it names one.
-func (k Key) Job() (name string, ok bool) {
+func (k Key) Job() (name string, ok bool) { return named[string](k, kindJob) }
+
+// named returns what k names, and whether that is of a kind.
+func named[T ~string](k Key, of string) (name T, ok bool) {
 	kind, rest := k.split()
-	return rest, kind == kindJob
+	return T(rest), kind == of
 }
 
 func (k Key) split() (kind, id string) {

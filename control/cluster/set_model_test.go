@@ -444,7 +444,6 @@ func (w *world) checkServed() {
 				continue
 			}
 			w.t.Fatalf("consumer %s on %s still waits for a member of %s: %+v, %+v, %s", id, a.node, c.set, *c, w.s.Set(c.set), dump(w.s)[cluster.DatasetKey(c.member)])
-			_ = dump
 		}
 	}
 	for set := range w.s.Sets() {

@@ -3,6 +3,8 @@ package check
 import (
 	"slices"
 	"strings"
+
+	"github.com/flocker-mesos/flocker/api"
 )
 
 // The settings whose names matter here, and those of Marathon's that are near one
@@ -76,7 +78,7 @@ func near(word, other string) bool {
 	if allowed == 1 && len(word) == len(other) && transposed(word, other) {
 		return true
 	}
-	return distance(word, other, allowed) <= allowed
+	return api.EditDistance(word, other, allowed) <= allowed
 }
 
 func transposed(a, b string) bool {
@@ -86,29 +88,4 @@ func transposed(a, b string) bool {
 		}
 	}
 	return false
-}
-
-// distance counts the bytes to insert, remove or replace (Levenshtein), up to one
-// more than a limit.
-func distance(a, b string, limit int) int {
-	if len(a) > len(b)+limit || len(b) > len(a)+limit {
-		return limit + 1
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

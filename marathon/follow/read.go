@@ -71,7 +71,7 @@ func snapshot(ctx context.Context, m Marathon, now func() time.Time) (*Snapshot,
 		s.Apps[a.ID] = seenApp(a)
 	}
 	for _, p := range pods {
-		seen := seenPod(p, false)
+		seen := seenPod(p)
 		seen.AtRest = !busy[seen.ID]
 		s.Apps[seen.ID] = seen
 	}
@@ -100,7 +100,7 @@ func readOne(ctx context.Context, m Marathon, id string, pod bool) (*Sighting, e
 		if pod {
 			var p *client.PodStatus
 			if p, err = m.Pod(ctx, id); err == nil {
-				seen = seenPod(p, false)
+				seen = seenPod(p)
 			}
 		} else {
 			var a *marathon.App

@@ -71,10 +71,10 @@ func seenApp(a *marathon.App) *Sighting {
 	return s
 }
 
-// seenPod returns a pod as it is. Where what deployments there are is not known,
-// it counts as being deployed.
-func seenPod(p *client.PodStatus, atRest bool) *Sighting {
-	s := &Sighting{ID: cmp.Or(p.ID, p.Spec.ID), Pod: true, Version: p.Spec.Version, Wanted: p.Spec.Count(), Zone: p.Spec.Zone(), AtRest: atRest}
+// seenPod returns a pod as it is. It counts as being deployed, until somebody knows
+// what deployments there are.
+func seenPod(p *client.PodStatus) *Sighting {
+	s := &Sighting{ID: cmp.Or(p.ID, p.Spec.ID), Pod: true, Version: p.Spec.Version, Wanted: p.Spec.Count(), Zone: p.Spec.Zone()}
 	p.Spec.ID = s.ID
 	volumes, err := p.Spec.Volumes()
 	texts := maps.Clone(p.Spec.Labels)
