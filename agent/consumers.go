@@ -277,6 +277,21 @@ func (j *journal) get(id string) *consumer {
 	return j.consumers[id]
 }
 
+// using returns the volume of each consumer that uses a dataset, by the consumer's id.
+func (j *journal) using(id api.DatasetID) map[string]consumedVolume {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	users := map[string]consumedVolume{}
+	for consumer, c := range j.consumers {
+		for _, v := range c.Volumes {
+			if v.Dataset == id {
+				users[consumer] = v
+			}
+		}
+	}
+	return users
+}
+
 // usesMember reports whether a container, or one that is in it, has a member of a set,
 // or waits for one. Which one that is may be left open.
 func (j *journal) usesMember(root, set string, id api.DatasetID) bool {

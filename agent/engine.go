@@ -83,6 +83,14 @@ func (d *dataset) readOnly() bool {
 	return false
 }
 
+// stopRetry disarms the timer of a failed step. The caller has the mutex.
+func (d *dataset) stopRetry() {
+	if d.retry != nil {
+		d.retry.Stop()
+		d.retry = nil
+	}
+}
+
 func (d *dataset) announce() {
 	close(d.changed)
 	d.changed = make(chan struct{})
@@ -223,19 +231,24 @@ func (e *engine) apply(ev api.StreamEvent) {
 	}
 }
 
-// wake has the dataset looked at: by its worker, started if there is none. The
-// caller has the mutex.
+// tracks reports whether d is the dataset that the engine tracks under its id. A
+// forgotten one may have a successor, with consumers of its own: nothing acts for
+// the forgotten one any more. The caller has the mutex.
+func (e *engine) tracks(d *dataset) bool { return e.datasets[d.id] == d }
+
+// wake has the worker look at a tracked dataset, and starts a worker if there is
+// none. The caller has the mutex.
 func (e *engine) wake(d *dataset) {
+	if !e.tracks(d) {
+		return
+	}
 	d.dirty = true
 	d.announce()
 	if d.working || e.closed {
 		return
 	}
 	d.working = true
-	if d.retry != nil {
-		d.retry.Stop()
-		d.retry = nil
-	}
+	d.stopRetry()
 	e.workers.Go(func() { e.work(e.ctx, d) })
 }
 
@@ -244,9 +257,7 @@ func (e *engine) close() {
 	e.mu.Lock()
 	e.closed = true
 	for _, d := range e.datasets {
-		if d.retry != nil {
-			d.retry.Stop()
-		}
+		d.stopRetry()
 		e.endHint(d)
 	}
 	e.mu.Unlock()
@@ -267,10 +278,36 @@ func (e *engine) plan(d *dataset) (task, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	d.dirty = false
+	if !e.tracks(d) {
+		d.working = false
+		return task{}, false
+	}
 	e.yieldHint(d)
 	if d.coming != nil {
 		d.coming.see(d.record, e.node)
 	}
+	t := e.turn(d)
+	if (t.act == actUnmount || t.act == actView) && e.recall(d) {
+		t = e.turn(d)
+	}
+	if e.expected(d) || e.bereft(d) {
+		e.memberCame()
+	}
+	if t.act == actNone || (t.act == actWait && t.goal == goalToken) {
+		d.working = false
+		d.doing = t.act
+		d.failure, d.final = nil, false
+		d.asked = time.Time{}
+		e.forget(d)
+		d.announce()
+		return t, false
+	}
+	d.doing = t.act
+	return t, true
+}
+
+// turn decides what the dataset needs next. The caller has the mutex.
+func (e *engine) turn(d *dataset) task {
 	g := decide(e.node, want{
 		record:    d.record,
 		synced:    e.synced,
@@ -280,9 +317,6 @@ func (e *engine) plan(d *dataset) (task, bool) {
 		leased:    e.leases[d.id].HeldBy(e.node),
 		mounted:   d.seen.phase == api.PhaseMounted,
 	})
-	if e.expected(d) || e.bereft(d) {
-		e.memberCame()
-	}
 	t := task{goal: g, seen: d.seen, record: d.record, views: e.wantedViews(d)}
 	switch {
 	case e.synced && e.ownerless(d):
@@ -306,22 +340,28 @@ func (e *engine) plan(d *dataset) (task, bool) {
 			unplaced:   d.registered() && unplaced(d.seen.volume, d.record.Volume),
 		})
 	}
-	if t.act == actNone || (t.act == actWait && g == goalToken) {
-		d.working = false
-		d.doing = t.act
-		d.failure, d.final = nil, false
-		d.asked = time.Time{}
-		e.forget(d)
-		d.announce()
-		return t, false
+	return t
+}
+
+// recall takes over consumers that the journal has and the memory lacks, and reports
+// whether there were any. The journal is asked before anything is unmounted: a live
+// consumer that memory has lost must not lose its volume. The caller has the mutex.
+func (e *engine) recall(d *dataset) bool {
+	found := false
+	for id, vol := range e.stepper.journal.using(d.id) {
+		if _, known := d.consumers[id]; !known {
+			e.log.Warn("recalled a consumer from the journal", "dataset", d.id, "name", nameOf(d.record), "consumer", id)
+			d.consumers[id] = vol
+			found = true
+		}
 	}
-	d.doing = t.act
-	return t, true
+	return found
 }
 
 // forget drops a dataset that is no concern of this node. The caller has the mutex.
 func (e *engine) forget(d *dataset) {
-	if d.record == nil && len(d.consumers) == 0 && d.hint == nil && e.synced && down(d.seen.phase) == actNone {
+	if e.tracks(d) && d.record == nil && len(d.consumers) == 0 && d.hint == nil && e.synced && down(d.seen.phase) == actNone {
+		d.stopRetry()
 		delete(e.datasets, d.id)
 		e.stepper.forget(d.id)
 	}
@@ -437,7 +477,7 @@ func (e *engine) finish(d *dataset, t task, seen sight, err error) bool {
 		log.Debug("done", "phase", string(seen.phase))
 		return true
 	}
-	e.fail(d, t.act, err)
+	wait := e.fail(d, t.act, err)
 	if d.dirty {
 		// Something changed meanwhile: what failed may not be wanted any more,
 		// and who came meanwhile deserves a new attempt.
@@ -446,12 +486,28 @@ func (e *engine) finish(d *dataset, t task, seen sight, err error) bool {
 		return true
 	}
 	d.working = false
+	e.retryAfter(d, wait)
 	d.announce()
 	return false
 }
 
-// fail keeps a failure with the dataset and sets the retry. The caller has the mutex.
-func (e *engine) fail(d *dataset, act action, err error) {
+// retryAfter wakes the worker of a dataset that has none after a while. The caller
+// has the mutex.
+func (e *engine) retryAfter(d *dataset, wait time.Duration) {
+	d.stopRetry()
+	if e.closed {
+		return
+	}
+	d.retry = time.AfterFunc(wait, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.wake(d)
+	})
+}
+
+// fail keeps a failure with the dataset and returns how long to wait before the
+// next attempt. The caller has the mutex.
+func (e *engine) fail(d *dataset, act action, err error) time.Duration {
 	now := e.now()
 	cause := err.Error()
 	if d.failure == nil || d.failure.Action != string(act) || d.failure.Cause != cause {
@@ -470,16 +526,7 @@ func (e *engine) fail(d *dataset, act action, err error) {
 	}
 	f.NextTry = now.Add(wait)
 	d.failure, d.final = f, isFinal(err)
-	if d.retry != nil {
-		d.retry.Stop()
-	}
-	if !e.closed {
-		d.retry = time.AfterFunc(wait, func() {
-			e.mu.Lock()
-			defer e.mu.Unlock()
-			e.wake(d)
-		})
-	}
+	return wait
 }
 
 func epochOf(record *api.Dataset) uint64 {

@@ -69,7 +69,7 @@ func idleEngine(t *testing.T) *engine {
 	cancel()
 	return &engine{
 		node: "n", log: slog.New(slog.DiscardHandler), now: time.Now, datasets: map[api.DatasetID]*dataset{}, leases: map[api.DatasetID]*api.Lease{},
-		names: map[string]int{}, memberCame: func() {}, stepper: &stepper{}, synced: true, closed: true, ctx: ctx,
+		names: map[string]int{}, memberCame: func() {}, stepper: &stepper{journal: &journal{}}, synced: true, closed: true, ctx: ctx,
 	}
 }
 

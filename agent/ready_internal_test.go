@@ -26,7 +26,7 @@ func TestVolumeThatGrowsStaysReady(t *testing.T) {
 		cancel() // no worker goes further than this test takes it
 		e := &engine{
 			node: "n", log: slog.New(slog.DiscardHandler), now: time.Now, datasets: map[api.DatasetID]*dataset{},
-			names: map[string]int{}, stepper: &stepper{backend: growing{}, grower: growing{}}, synced: true, closed: true, ctx: ctx,
+			names: map[string]int{}, stepper: &stepper{backend: growing{}, grower: growing{}, journal: &journal{}}, synced: true, closed: true, ctx: ctx,
 		}
 		d := e.track("d")
 		d.record = &api.Dataset{ID: "d", Revision: 1, Epoch: 1, Holder: &api.Holder{Node: "n", Epoch: 1}, Size: 2 << 30,
@@ -65,7 +65,7 @@ func TestVolumeThatIsBeingUnmountedIsNotReady(t *testing.T) {
 	cancel() // no worker goes further than this test takes it
 	e := &engine{
 		node: "n", log: slog.New(slog.DiscardHandler), now: time.Now, datasets: map[api.DatasetID]*dataset{},
-		names: map[string]int{}, stepper: &stepper{}, synced: true, closed: true, ctx: ctx,
+		names: map[string]int{}, stepper: &stepper{journal: &journal{}}, synced: true, closed: true, ctx: ctx,
 	}
 	record := &api.Dataset{ID: "d", Revision: 1, Epoch: 1, Holder: &api.Holder{Node: "n", Epoch: 1}, Volume: &api.Volume{ID: "v"}}
 	d := e.track("d")
