@@ -36,7 +36,7 @@ func (e *engine) fence(ctx context.Context, id api.DatasetID, record *api.Datase
 			return err
 		}
 		fault.Point("agent.fence-begun")
-		e.log.Warn("fencing a lost node", "dataset", id, "name", record.Name(), "instance", f.Instance, "policy", f.Policy, "vouched", f.Vouched)
+		e.log.Warn("fencing a lost node", "dataset", id, "name", record.Name(), "instance", f.Instance, "policy", f.Policy, "vouched", f.Vouched, "forced", f.Forced)
 		return nil
 	}
 	if err := e.stepper.cutOff(ctx, record); err != nil {
@@ -59,51 +59,56 @@ func (e *heldBackError) Error() string { return e.finding }
 // *heldBackError where that is no failure.
 func (s *stepper) mayFence(ctx context.Context, record *api.Dataset) error {
 	f := record.Fence
-	if f.Vouched {
+	if f.Vouched && f.Forced {
 		return nil
 	}
-	can, evidence, err := s.canWrite(ctx, record)
+	verdict, evidence, err := s.canWrite(ctx, record)
 	if err != nil {
 		return err
 	}
-	if !can {
+	switch {
+	case verdict == backend.CannotWrite, f.Policy == api.FenceForce:
 		return nil
-	}
-	switch f.Policy {
-	case api.FenceForce:
+	case f.Vouched && verdict == backend.MayWrite:
 		return nil
-	case api.FenceStop:
+	case f.Policy == api.FenceStop:
 		if s.stopper == nil {
 			return &heldBackError{fmt.Sprintf("%s, and neither %s nor stop-command in agent.yml of this node can stop it", evidence, s.backendName())}
 		}
 		return nil
+	case f.Vouched:
+		return &heldBackError{evidence + "; so the machine is not off, although an operator said so: " +
+			"if the volume is to be taken from it all the same, flocker nodes lost --force"}
 	default:
 		return &heldBackError{evidence}
 	}
 }
 
-// canWrite reports whether the lost holder may still be writing.
-func (s *stepper) canWrite(ctx context.Context, record *api.Dataset) (can bool, evidence string, err error) {
+// canWrite reports whether the lost holder can still write.
+func (s *stepper) canWrite(ctx context.Context, record *api.Dataset) (verdict backend.Verdict, evidence string, err error) {
 	v, found, err := s.volumeOf(ctx, record)
 	if err != nil {
-		return true, "", err
+		return backend.MayWrite, "", err
 	}
 	if foreign := s.zones.foreignRecord(record); !found && foreign != "" {
-		return true, "", fmt.Errorf("look whether %s can write: %s", record.Fence.Instance, foreign)
+		return backend.MayWrite, "", fmt.Errorf("look whether %s can write: %s", record.Fence.Instance, foreign)
 	}
 	if !found {
-		return false, "there is no volume", nil
+		return backend.CannotWrite, "there is no volume", nil
 	}
 	witness, ok := s.backend.(backend.Witness)
 	if !ok {
-		return v.AttachedTo == record.Fence.Instance, fmt.Sprintf("volume %s is attached to it, and %s cannot tell whether that machine is off",
+		if v.AttachedTo != record.Fence.Instance {
+			return backend.CannotWrite, fmt.Sprintf("volume %s is not attached to it", v.ID), nil
+		}
+		return backend.MayWrite, fmt.Sprintf("volume %s is attached to it, and %s cannot tell whether that machine is off",
 			v.ID, s.backendName()), nil
 	}
-	can, evidence, err = witness.CanWrite(ctx, v.ID, record.Fence.Instance)
+	verdict, evidence, err = witness.CanWrite(ctx, v.ID, record.Fence.Instance)
 	if err != nil {
-		return true, "", fmt.Errorf("look whether %s can write: %w", record.Fence.Instance, err)
+		return backend.MayWrite, "", fmt.Errorf("look whether %s can write: %w", record.Fence.Instance, err)
 	}
-	return can, fmt.Sprintf("volume %s: %s", v.ID, evidence), nil
+	return verdict, fmt.Sprintf("volume %s: %s", v.ID, evidence), nil
 }
 
 // volumeOf finds a dataset's volume, registered or not.
@@ -127,7 +132,7 @@ func (s *stepper) volumeOf(ctx context.Context, record *api.Dataset) (backend.Vo
 // and the storage sealed against it.
 func (s *stepper) cutOff(ctx context.Context, record *api.Dataset) error {
 	f := record.Fence
-	if f.Policy == api.FenceStop && !f.Vouched {
+	if f.Policy == api.FenceStop && !f.Forced {
 		if err := s.stopIfNeeded(ctx, record); err != nil {
 			return err
 		}
@@ -157,8 +162,8 @@ func (s *stepper) cutOff(ctx context.Context, record *api.Dataset) error {
 
 // stopIfNeeded stops the lost machine if it may still be writing.
 func (s *stepper) stopIfNeeded(ctx context.Context, record *api.Dataset) error {
-	can, _, err := s.canWrite(ctx, record)
-	if err != nil || !can {
+	verdict, _, err := s.canWrite(ctx, record)
+	if err != nil || verdict == backend.CannotWrite || verdict == backend.MayWrite && record.Fence.Vouched {
 		return err
 	}
 	if s.stopper == nil {

@@ -17,6 +17,7 @@ type cloud struct {
 
 	attached string // to which instance its one volume is
 	running  bool
+	doubt    bool // whether it runs
 	sealed   uint64
 	calls    []string
 	fail     map[string]error
@@ -36,8 +37,16 @@ func (c *cloud) List(context.Context, ...string) ([]backend.Volume, error) {
 	return []backend.Volume{{ID: "vol", DatasetID: "d", AttachedTo: c.attached}}, nil
 }
 
-func (c *cloud) CanWrite(context.Context, string, string) (can bool, evidence string, err error) {
-	return c.running && c.attached == "i-lost", "the cloud says so", c.fail["look"]
+func (c *cloud) CanWrite(context.Context, string, string) (verdict backend.Verdict, evidence string, err error) {
+	verdict = backend.CannotWrite
+	switch {
+	case c.attached != "i-lost":
+	case c.running:
+		verdict = backend.Writes
+	case c.doubt:
+		verdict = backend.MayWrite
+	}
+	return verdict, "the cloud says so", c.fail["look"]
 }
 
 func (c *cloud) Detach(_ context.Context, _, instance string, mode backend.DetachMode) error {
@@ -77,6 +86,13 @@ func fenced(policy api.FencePolicy, vouched bool) *api.Dataset {
 		Fence: &api.Fence{Node: "here", Holder: "lost", Instance: "i-lost", Epoch: 4, Policy: policy, Vouched: vouched}}
 }
 
+// forced is a fence by an operator who insists.
+func forced() *api.Dataset {
+	d := fenced(api.FenceWait, true)
+	d.Fence.Forced = true
+	return d
+}
+
 func TestTenureIsOnlyEndedWithEvidenceOrByPolicy(t *testing.T) {
 	silent := slog.New(slog.DiscardHandler)
 	for _, c := range []struct {
@@ -88,9 +104,14 @@ func TestTenureIsOnlyEndedWithEvidenceOrByPolicy(t *testing.T) {
 	}{
 		{"the machine is off", &cloud{attached: "i-lost"}, false, fenced(api.FenceWait, false), ""},
 		{"the machine runs", &cloud{attached: "i-lost", running: true}, false, fenced(api.FenceWait, false), "the cloud says so"},
-		{"the machine runs, and an operator says it is off", &cloud{attached: "i-lost", running: true}, false, fenced(api.FenceWait, true), ""},
+		{"the machine runs, and an operator says it is off", &cloud{attached: "i-lost", running: true}, false, fenced(api.FenceWait, true), "nodes lost --force"},
+		{"the machine runs, and an operator insists", &cloud{attached: "i-lost", running: true}, false, forced(), ""},
+		{"the machine may run, and an operator says it is off", &cloud{attached: "i-lost", doubt: true}, false, fenced(api.FenceWait, true), ""},
+		{"the machine may run", &cloud{attached: "i-lost", doubt: true}, false, fenced(api.FenceWait, false), "the cloud says so"},
+		{"the storage cannot tell, and an operator says it is off", plain{}, false, fenced(api.FenceWait, true), ""},
 		{"the machine runs, and may be cut", &cloud{attached: "i-lost", running: true}, false, fenced(api.FenceForce, false), ""},
 		{"the machine runs, and may be stopped", &cloud{attached: "i-lost", running: true}, true, fenced(api.FenceStop, false), ""},
+		{"the machine runs, may be stopped, and an operator says it is off", &cloud{attached: "i-lost", running: true}, true, fenced(api.FenceStop, true), ""},
 		{"the machine runs, and nothing can stop it", &cloud{attached: "i-lost", running: true}, false, fenced(api.FenceStop, false), "stop-command"},
 		{"the machine runs without the volume", &cloud{running: true}, false, fenced(api.FenceWait, false), ""},
 		{"there is no volume", &cloud{attached: "none"}, false, fenced(api.FenceWait, false), ""},
@@ -130,6 +151,8 @@ func TestCuttingOffStopsDetachesAndSealsInThisOrder(t *testing.T) {
 	}{
 		{"off", cloud{attached: "i-lost"}, fenced(api.FenceWait, false), "detach seal"},
 		{"running, to be stopped", cloud{attached: "i-lost", running: true}, fenced(api.FenceStop, false), "stop detach seal"},
+		{"running, to be stopped, and said to be off", cloud{attached: "i-lost", running: true}, fenced(api.FenceStop, true), "stop detach seal"},
+		{"in doubt, and said to be off", cloud{attached: "i-lost", doubt: true}, fenced(api.FenceStop, true), "detach seal"},
 		{"off, to be stopped", cloud{attached: "i-lost"}, fenced(api.FenceStop, false), "detach seal"},
 		{"running, to be cut", cloud{attached: "i-lost", running: true}, fenced(api.FenceForce, false), "detach seal"},
 		{"not attached", cloud{}, fenced(api.FenceWait, false), "seal"},

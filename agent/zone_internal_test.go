@@ -72,8 +72,8 @@ func TestVolumeOfAnotherZoneIsNeitherMissedNorTakenForAbsent(t *testing.T) {
 		})
 	}
 	s := &stepper{backend: zoned{}, zones: here}
-	if can, _, err := s.canWrite(t.Context(), record); err == nil || !can {
-		t.Errorf("got %v, %v, want no word about who can write", can, err)
+	if verdict, _, err := s.canWrite(t.Context(), record); err == nil || verdict != backend.MayWrite {
+		t.Errorf("got %v, %v, want no word about who can write", verdict, err)
 	}
 	if err := s.cutOff(t.Context(), record); err == nil {
 		t.Error("a fence is done that nobody could see")

@@ -29,8 +29,11 @@ type Fence struct {
 	Policy   FencePolicy `json:"policy"`
 	// Vouched says that an operator has declared the holder lost: its machine
 	// is off, and need not be asked about.
-	Vouched bool      `json:"vouched,omitempty"`
-	Since   time.Time `json:"since"`
+	Vouched bool `json:"vouched,omitempty"`
+	// Forced says that the operator's word counts also where the storage system
+	// is certain that the holder has the volume in use.
+	Forced bool      `json:"forced,omitempty"`
+	Since  time.Time `json:"since"`
 	// Begun ends the holder's tenure, whether it comes back or not: from now
 	// on it may only take down what it has and give the token up.
 	Begun   bool   `json:"begun,omitempty"`

@@ -31,6 +31,9 @@ type Node struct {
 	// nobody has: its machine is off, so its volumes may go to others. It ends
 	// when the node is back.
 	GivenUp time.Time `json:"given_up,omitzero"`
+	// Forced says that the operator's word counts also where the storage system
+	// is certain that the node has a volume in use.
+	Forced bool `json:"forced,omitempty"`
 	// Draining is since when the node is being emptied, zero while it is not:
 	// it gets no further volumes and gives up what nothing uses.
 	Draining time.Time `json:"draining,omitzero"`

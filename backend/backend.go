@@ -68,11 +68,23 @@ type Surveyor interface {
 // vouch for that, and a lost machine's volumes stay where they are until a
 // person says so.
 type Witness interface {
-	// CanWrite reports whether an instance may still be able to write to a
-	// volume, and how that is known, in half a sentence. In doubt it may. A
-	// volume that does not exist nobody can write to.
-	CanWrite(ctx context.Context, volumeID, instanceID string) (can bool, evidence string, err error)
+	// CanWrite reports whether an instance can still write to a volume, and how
+	// that is known, in half a sentence. In doubt it is MayWrite, also beside an
+	// error. No instance can write to a volume that does not exist.
+	CanWrite(ctx context.Context, volumeID, instanceID string) (verdict Verdict, evidence string, err error)
 }
+
+// Verdict is what a Witness says of a machine and a volume.
+type Verdict int
+
+// The verdicts.
+const (
+	MayWrite    Verdict = iota // the storage system cannot tell
+	CannotWrite                // the storage system is certain that the machine cannot write
+	Writes                     // the storage system is certain that the machine has the volume in use
+)
+
+func (v Verdict) String() string { return [...]string{"may write", "cannot write", "writes"}[v] }
 
 // Guard is what a Backend may be as well: one whose storage itself refuses who
 // comes with a token of the past. It keeps out a machine that was paused between

@@ -19,8 +19,9 @@ func newNodesLost(g *group) *cobra.Command {
 		Use:   "lost NODE",
 		Short: "Say that a silent node's machine is off, so that its volumes may go to other nodes",
 		Long: "Says, on your word, that the machine of a silent node is off or cut off from the storage for good.\n" +
-			"Its volumes are then taken without asking whether it can still write. If it runs all the same, what its\n" +
-			"containers write is lost. It ends by itself when the node's agent connects again.\n\n" +
+			"Its volumes are then taken, also where the storage system cannot tell whether the machine still writes. If it\n" +
+			"runs all the same, what its containers write is lost. Your word ends when the node's agent connects again.\n\n" +
+			"A volume that the storage system knows to be in use on the machine stays there without --force.\n\n" +
 			"What Mesos says of the machine is shown first, where the control service is told of its masters. Where Mesos\n" +
 			"takes the machine to be well, nothing is done without --force.",
 		Args:              usage.Takes(cobra.ExactArgs(1), "a node's name, address or id"),
@@ -37,7 +38,7 @@ func newNodesLost(g *group) *cobra.Command {
 			if err := s.sureOfLoss(n, yes, force); err != nil {
 				return err
 			}
-			if n, err = s.GiveUpNode(s.ctx, found.ID); err != nil {
+			if n, err = s.GiveUpNode(s.ctx, found.ID, force); err != nil {
 				return err
 			}
 			return s.Show(n, n.Name(), func() {
@@ -46,7 +47,7 @@ func newNodesLost(g *group) *cobra.Command {
 		}),
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask whether the machine is really off; scripts are not asked")
-	cmd.Flags().BoolVar(&force, "force", false, "do it also where Mesos takes the machine to be well")
+	cmd.Flags().BoolVar(&force, "force", false, "do it also where Mesos takes the machine to be well, or the storage system knows that it uses a volume")
 	addOutput(cmd, p.AddFlags)
 	return cmd
 }

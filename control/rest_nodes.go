@@ -32,7 +32,7 @@ func (a *rest) getNode(w http.ResponseWriter, r *request) error {
 // giveUpNode takes an operator's word that a silent node is off.
 func (a *rest) giveUpNode(w http.ResponseWriter, r *request) error {
 	id := r.node()
-	res, err := a.decide(r, cluster.GiveUpNode{At: a.now(), Node: id})
+	res, err := a.decide(r, cluster.GiveUpNode{At: a.now(), Node: id, Force: r.query("force") == "true"})
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (a *rest) giveUpNode(w http.ResponseWriter, r *request) error {
 		if m := a.evidence(res.State)(id); m != nil {
 			said = string(m.State)
 		}
-		a.log.Warn("node was given up", "node", res.Node.Name(), "id", id, "by", r.who.name, "mesos_says", said)
+		a.log.Warn("node was given up", "node", res.Node.Name(), "id", id, "by", r.who.name, "forced", res.Node.Forced, "mesos_says", said)
 	}
 	reply(w, http.StatusOK, nodeDetail(res.State, res.State.Node(id), a.evidence(res.State)))
 	return nil

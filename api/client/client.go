@@ -158,9 +158,14 @@ func (c *Client) Node(ctx context.Context, id api.NodeID) (*api.NodeDetail, erro
 }
 
 // GiveUpNode says, on the caller's word, that a silent node is off: its volumes
-// may go to others.
-func (c *Client) GiveUpNode(ctx context.Context, id api.NodeID) (*api.NodeDetail, error) {
-	return c.node(ctx, http.MethodPost, id, "/lost")
+// may go to others. Forced, that counts also where the storage system is certain
+// that the node has a volume in use.
+func (c *Client) GiveUpNode(ctx context.Context, id api.NodeID, force bool) (*api.NodeDetail, error) {
+	what := "/lost"
+	if force {
+		what += "?force=true"
+	}
+	return c.node(ctx, http.MethodPost, id, what)
 }
 
 // DrainNode has a node emptied, or ends that.

@@ -22,24 +22,24 @@ func (s *suite) guards() (a, b backend.Guard) {
 	return a, s.b.(backend.Guard)
 }
 
-func (s *suite) wantCanWrite(w backend.Witness, volumeID, instance string, want bool) {
+func (s *suite) wantCanWrite(w backend.Witness, volumeID, instance string, want backend.Verdict) {
 	s.Helper()
 	got, evidence, err := w.CanWrite(s.Context(), volumeID, instance)
 	if err != nil || got != want || evidence == "" {
-		s.Errorf("%s can write to %s: got %t (%q), %v, want %t", instance, volumeID, got, evidence, err, want)
+		s.Errorf("instance %s and volume %s: got %q (%q), %v, want %q", instance, volumeID, got, evidence, err, want)
 	}
 }
 
 func (s *suite) witnessTellsWhoCanWrite() {
 	w := s.witness()
 	v := s.create()
-	s.wantCanWrite(w, v.ID, s.aID, false)
+	s.wantCanWrite(w, v.ID, s.aID, backend.CannotWrite)
 	s.attach(s.a, v.ID)
-	s.wantCanWrite(w, v.ID, s.aID, true)
-	s.wantCanWrite(w, v.ID, s.bID, false)
+	s.wantCanWrite(w, v.ID, s.aID, backend.Writes)
+	s.wantCanWrite(w, v.ID, s.bID, backend.CannotWrite)
 	s.detach(s.a, v.ID)
-	s.wantCanWrite(w, v.ID, s.aID, false)
-	s.wantCanWrite(w, newDatasetID(), s.aID, false)
+	s.wantCanWrite(w, v.ID, s.aID, backend.CannotWrite)
+	s.wantCanWrite(w, newDatasetID(), s.aID, backend.CannotWrite)
 }
 
 func (s *suite) guardRefusesOldEpochs() {

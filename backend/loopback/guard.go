@@ -101,34 +101,37 @@ func raiseEpoch(image *os.File, epoch uint64) error {
 // lies in the instance's directory and somebody has its lock. The lock lives as
 // long as the loop device, and on a network file system as long as the server
 // has not freed it after the machine's death.
-func (b *Backend) CanWrite(ctx context.Context, volumeID, instanceID string) (can bool, evidence string, err error) {
-	can, evidence, err = b.canWrite(ctx, volumeID, instanceID)
-	return can || err != nil, evidence, wrapVolume("look whether anybody can write to", volumeID, err)
+func (b *Backend) CanWrite(ctx context.Context, volumeID, instanceID string) (verdict backend.Verdict, evidence string, err error) {
+	verdict, evidence, err = b.canWrite(ctx, volumeID, instanceID)
+	if err != nil {
+		verdict = backend.MayWrite
+	}
+	return verdict, evidence, wrapVolume("look which machine can write to", volumeID, err)
 }
 
-func (b *Backend) canWrite(ctx context.Context, volumeID, instanceID string) (can bool, evidence string, err error) {
+func (b *Backend) canWrite(ctx context.Context, volumeID, instanceID string) (verdict backend.Verdict, evidence string, err error) {
 	end, err := b.begin(ctx, volumeID)
 	if err != nil {
-		return true, "", err
+		return backend.MayWrite, "", err
 	}
 	defer end()
 	path := b.root.at(instanceID, volumeID)
 	if !isName(volumeID) || !isName(instanceID) {
-		return false, "there can be no such image", nil
+		return backend.CannotWrite, "there can be no such image", nil
 	}
 	image, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
-		return false, "its image is not among those attached there", b.checkRoot()
+		return backend.CannotWrite, "its image is not among those attached there", b.checkRoot()
 	}
 	if err != nil {
-		return true, "", err
+		return backend.MayWrite, "", err
 	}
 	defer release(image)
 	switch err := lock(image); {
 	case errors.Is(err, unix.EWOULDBLOCK):
-		return true, "its image is locked, as a loop device of that machine does", nil
+		return backend.Writes, "its image is locked, as a loop device of that machine does", nil
 	case err != nil:
-		return true, "", fmt.Errorf("lock image: %w", err)
+		return backend.MayWrite, "", fmt.Errorf("lock image: %w", err)
 	}
-	return false, "its image is not locked any more: that machine's kernel has let go of it", nil
+	return backend.CannotWrite, "its image is not locked any more: that machine's kernel has let go of it", nil
 }

@@ -49,7 +49,7 @@ func (s *State) fenceBy(d *api.Dataset, holder *api.Node, at time.Time) *api.Fen
 	}
 	fence := api.Fence{
 		Holder: holder.ID, Epoch: d.Epoch, Instance: holder.Instance, Policy: policy,
-		Vouched: !holder.GivenUp.IsZero(), Since: at,
+		Vouched: !holder.GivenUp.IsZero(), Forced: holder.Forced, Since: at,
 	}
 	if old := d.Fence; old != nil {
 		fence.Since, fence.Begun = old.Since, old.Begun
@@ -57,9 +57,9 @@ func (s *State) fenceBy(d *api.Dataset, holder *api.Node, at time.Time) *api.Fen
 			fence.Node = n.ID
 		}
 		if fence.Begun { // what was found out then still holds, or was decided
-			fence.Policy, fence.Vouched, fence.Instance = old.Policy, old.Vouched, old.Instance
+			fence.Policy, fence.Vouched, fence.Forced, fence.Instance = old.Policy, old.Vouched, old.Forced, old.Instance
 		}
-		if fence.Node == old.Node && fence.Policy == old.Policy && fence.Vouched == old.Vouched {
+		if fence.Node == old.Node && fence.Policy == old.Policy && fence.Vouched == old.Vouched && fence.Forced == old.Forced {
 			fence.Finding = old.Finding
 		}
 	}

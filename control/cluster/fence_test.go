@@ -190,9 +190,21 @@ func TestOperatorsWordIsPassedToWhoFences(t *testing.T) {
 	if f := st.dataset().Fence; !f.Vouched || f.Finding != "" {
 		t.Errorf("got fence %+v, want it vouched for, and the finding gone", f)
 	}
+	if f := st.dataset().Fence; f.Forced {
+		t.Errorf("got fence %+v, forced by a word that was not", f)
+	}
+	st.mustFence("b", 1, api.FenceReport{Finding: "it is running all the same"})
+	st.do(cluster.GiveUpNode{At: fenceTime, Node: "a", Force: true})
+	if f := st.dataset().Fence; !f.Vouched || !f.Forced || f.Finding != "" {
+		t.Errorf("got fence %+v, want it forced, and the finding gone", f)
+	}
+	st.do(cluster.GiveUpNode{At: fenceTime, Node: "a"})
+	if n := st.s.Node("a"); !n.Forced {
+		t.Error("a weaker word takes the stronger one back")
+	}
 	st.connect("a")
-	if n := st.s.Node("a"); !n.GivenUp.IsZero() {
-		t.Errorf("a is back: got given up at %s", n.GivenUp)
+	if n := st.s.Node("a"); !n.GivenUp.IsZero() || n.Forced {
+		t.Errorf("a is back: got given up at %s, forced %t", n.GivenUp, n.Forced)
 	}
 }
 

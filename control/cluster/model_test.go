@@ -222,7 +222,7 @@ func (w *world) fence(a *modelAgent, d *api.Dataset) {
 	}
 	writable := some && by.node == f.Holder && by.live
 	switch {
-	case !f.Begun && writable && !f.Vouched:
+	case !f.Begun && writable && !f.Forced:
 		say(api.FenceReport{Finding: "it can still write"})
 	case !f.Begun:
 		say(api.FenceReport{Begin: true})
@@ -625,7 +625,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		},
 		"operator gives a dead node up": func(t *rapid.T) {
 			if a := w.anyAgent(t); w.dead[a.node] {
-				_, _ = w.apply(cluster.GiveUpNode{At: w.now, Node: a.node})
+				_, _ = w.apply(cluster.GiveUpNode{At: w.now, Node: a.node, Force: rapid.Bool().Draw(t, "force")})
 			}
 		},
 		"operator drains": func(t *rapid.T) {

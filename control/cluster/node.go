@@ -106,8 +106,9 @@ func (s *State) withNode(n *api.Node, at time.Time) Outcome {
 // GiveUpNode is an operator's word that a silent node is lost: its machine is
 // off, or cannot reach the storage system any more.
 type GiveUpNode struct {
-	At   time.Time
-	Node api.NodeID
+	At    time.Time
+	Node  api.NodeID
+	Force bool // also where the storage system is certain that the node has a volume in use
 }
 
 // Apply decides the command.
@@ -119,11 +120,11 @@ func (c GiveUpNode) Apply(s *State) (Outcome, error) {
 	case old.Connected:
 		return Outcome{}, api.Errorf(api.CodeConflict, "the agent of %s is connected since %s: a node that speaks is not lost. "+
 			"To empty it, drain it; if it must not run any more, stop its machine first", old.Name(), stamp(old.Since))
-	case !old.GivenUp.IsZero():
+	case !old.GivenUp.IsZero() && (old.Forced || !c.Force):
 		return Outcome{Node: old}, nil
 	}
 	n := *old
-	n.GivenUp = c.At
+	n.GivenUp, n.Forced = c.At, c.Force
 	return s.withNode(&n, c.At), nil
 }
 

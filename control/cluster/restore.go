@@ -143,7 +143,7 @@ func restoredApp(old *api.App, at time.Time) *api.App {
 
 func restoredNode(old *api.Node, holds bool, at time.Time) *api.Node {
 	n := *old
-	n.Replica, n.GivenUp = "", time.Time{}
+	n.Replica, n.GivenUp, n.Forced = "", time.Time{}, false
 	if n.NeverCame() {
 		return &n
 	}

@@ -385,7 +385,7 @@ func (s *State) putNode(id api.NodeID, n *api.Node) {
 		s.nodes.Set(id, n)
 		s.eras.Set(n.Era, id)
 	}
-	if old == nil || n == nil || old.Connected != n.Connected || old.Draining != n.Draining || old.GivenUp != n.GivenUp ||
+	if old == nil || n == nil || old.Connected != n.Connected || old.Draining != n.Draining || old.GivenUp != n.GivenUp || old.Forced != n.Forced ||
 		old.Zone != n.Zone {
 		s.reconsiderAll(id)
 	}
