@@ -62,8 +62,7 @@ type Agent struct {
 }
 
 // New reads what the node knows and is ready to Run; nothing is mounted or
-// attached before. Errors: *JournalError where the record of consumers cannot
-// be trusted; a mount root or state directory that cannot be used.
+// attached before. Errors: a mount root or state directory that cannot be used.
 func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -79,6 +78,9 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make state directory: %w", err)
 	}
+	if err := host.CheckPrivateDir(cfg.StateDir); err != nil {
+		return nil, fmt.Errorf("state-dir: %w", err)
+	}
 	a := &Agent{cfg: cfg, deps: deps}
 	if a.lock, err = lockState(cfg.lockFile()); err != nil {
 		return nil, err
@@ -88,7 +90,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 			_ = a.lock.Close()
 		}
 	}()
-	identity, err := agentIdentity(cfg.identityFile())
+	identity, err := agentIdentity(cfg.identityFile(), deps.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +99,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 		return nil, err
 	}
 	if cfg.CSISocket != "" {
-		records, err := csi.OpenRecords(cfg.csiDir(), deps.BootID)
+		records, err := csi.OpenRecords(cfg.csiDir(), deps.BootID, deps.Log)
 		if err != nil {
 			return nil, err
 		}
@@ -204,6 +206,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { a.reports.run(ctx); return nil })
 	group.Go(func() error { a.volumes.seek(ctx); return nil })
+	group.Go(func() error { a.volumes.watchAsides(ctx); return nil })
 	group.Go(func() error { a.engine.times.run(ctx); return nil })
 	group.Go(func() error {
 		a.link.run(ctx, a.engine, a.reportAll)
@@ -221,6 +224,12 @@ func (a *Agent) listen() (map[string]net.Listener, error) {
 	}
 	listeners := map[string]net.Listener{}
 	for _, socket := range sockets {
+		if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
+			return listeners, fmt.Errorf("make directory of socket: %w", err)
+		}
+		if err := host.CheckParents(socket); err != nil {
+			return listeners, fmt.Errorf("socket: %w", err)
+		}
 		l, err := local.Listen(socket)
 		if err != nil {
 			return listeners, err

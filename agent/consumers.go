@@ -20,12 +20,14 @@ import (
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/fault"
+	"github.com/flocker-mesos/flocker/host"
 )
 
 // consumer is a user of volumes on this node, as kept on disk.
 type consumer struct {
 	api.Consumer
 	Volumes []consumedVolume `json:"volumes"`
+	reason  string           // why its file was set aside
 }
 
 // consumedVolume is one volume of a consumer.
@@ -37,6 +39,8 @@ type consumedVolume struct {
 	// Member is set where the volume is a member of a set. Dataset is "" until it
 	// is known which, and Name is the set's until then.
 	Member *consumedMember `json:"member,omitempty"`
+
+	aside bool // the consumer's file was set aside: what is mounted stays as it is
 }
 
 // consumedMember is what the agent knows of a volume set for a consumer.
@@ -72,43 +76,64 @@ type journal struct {
 
 	mu        sync.Mutex
 	consumers map[string]*consumer // values are never changed, only replaced
+	asides    []*aside             // until the first survey
 }
-
-// JournalError says that a file of the journal cannot be trusted. The agent
-// does not start then: it could release a volume that is in use.
-type JournalError struct {
-	Path string
-	Err  error
-}
-
-func (e *JournalError) Error() string {
-	return fmt.Sprintf("consumer file %s cannot be read: %v. It stands for a container that may be running with volumes of "+
-		"this node. If that container has ended, remove the file and start the agent again; nothing has been changed",
-		e.Path, e.Err)
-}
-
-func (e *JournalError) Unwrap() error { return e.Err }
 
 // openJournal reads the consumers of this boot below dir and drops those of
-// earlier ones. Errors: *JournalError for a file that is truncated or garbled.
+// earlier ones. What cannot be trusted is set aside.
 func openJournal(dir, bootID string) (*journal, error) {
 	j := &journal{dir: filepath.Join(dir, bootID), consumers: map[string]*consumer{}}
-	if err := os.MkdirAll(j.dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make consumer directory: %w", err)
+	}
+	if err := host.CheckPrivateDir(dir); err != nil {
+		return nil, fmt.Errorf("consumer directory: %w", err)
+	}
+	if err := j.readAside(); err != nil {
+		return nil, err
+	}
+	if err := j.makeDir(dir, bootID); err != nil {
+		return nil, err
 	}
 	if err := j.read(); err != nil {
 		return nil, err
 	}
-	return j, dropOtherBoots(dir, bootID)
+	return j, dropOtherBoots(dir, bootID, asidePrefix+bootID)
+}
+
+// makeDir makes the directory of this boot. What is there in its place is set
+// aside, and with it all consumers.
+func (j *journal) makeDir(dir, bootID string) error {
+	err := os.Mkdir(j.dir, 0o700)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make consumer directory: %w", err)
+	}
+	reason := host.CheckPrivateDir(j.dir)
+	if reason == nil {
+		return nil
+	}
+	parent, err := openDir(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(parent) }()
+	if err := j.setAside(parent, bootID, nil, reason); err != nil {
+		return err
+	}
+	return os.Mkdir(j.dir, 0o700)
 }
 
 // read reads all consumers. An agent restarts beside a thousand of them as
-// beside one, so it spends no more than three system calls on each.
+// beside one, so it spends no more than four system calls on each.
 func (j *journal) read() error {
-	dir, err := os.Open(j.dir)
+	fd, err := openDir(j.dir)
 	if err != nil {
 		return fmt.Errorf("list consumers: %w", err)
 	}
+	dir := os.NewFile(uintptr(fd), j.dir)
 	defer func() { _ = dir.Close() }()
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
@@ -116,7 +141,7 @@ func (j *journal) read() error {
 	}
 	var group errgroup.Group
 	for part := range slices.Chunk(names, len(names)/runtime.GOMAXPROCS(0)+1) {
-		group.Go(func() error { return j.readFiles(int(dir.Fd()), part) })
+		group.Go(func() error { return j.readFiles(fd, part) })
 	}
 	return group.Wait()
 }
@@ -125,20 +150,27 @@ func (j *journal) read() error {
 func (j *journal) readFiles(dir int, names []string) error {
 	buffer := make([]byte, maxConsumerFile)
 	for _, name := range names {
-		path := filepath.Join(j.dir, name)
 		if strings.HasPrefix(name, temporary) {
-			if err := os.Remove(path); err != nil { // of a write that a crash cut short: never took effect
+			if err := os.RemoveAll(filepath.Join(j.dir, name)); err != nil { // of a write that a crash cut short: never took effect
 				return fmt.Errorf("remove unfinished consumer file: %w", err)
 			}
 			continue
 		}
-		data, err := readAt(dir, name, buffer)
-		if err != nil {
-			return &JournalError{Path: path, Err: err}
+		data, err := host.ReadPrivateAt(dir, name, buffer)
+		var c *consumer
+		if err == nil {
+			c, err = decodeConsumer(data)
 		}
-		c, err := decodeConsumer(data)
+		if err == nil {
+			if should := filepath.Base(j.path(c.ID)); name != should {
+				err = fmt.Errorf("it has the consumer %q, whose file is %s", c.ID, should)
+			}
+		}
 		if err != nil {
-			return &JournalError{Path: path, Err: err}
+			if err := j.setAside(dir, name, data, err); err != nil {
+				return err
+			}
+			continue
 		}
 		j.mu.Lock()
 		j.consumers[c.ID] = c
@@ -151,27 +183,13 @@ func (j *journal) readFiles(dir int, names []string) error {
 // volumes needs a tenth of it.
 const maxConsumerFile = 256 << 10
 
-// readAt reads a small file of a directory into buffer.
-func readAt(dir int, name string, buffer []byte) ([]byte, error) {
-	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = unix.Close(fd) }()
-	n, err := unix.Read(fd, buffer)
-	if err == nil && n == len(buffer) {
-		err = fmt.Errorf("it is longer than %d bytes", len(buffer)-1)
-	}
-	return buffer[:max(n, 0)], err
-}
-
-func dropOtherBoots(dir, bootID string) error {
+func dropOtherBoots(dir string, keep ...string) error {
 	boots, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("list boots: %w", err)
 	}
 	for _, b := range boots {
-		if b.Name() == bootID {
+		if slices.Contains(keep, b.Name()) {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(dir, b.Name())); err != nil {
@@ -186,8 +204,9 @@ const temporary = ".new-"
 
 // envelope guards a consumer's record against bits that changed on disk.
 type envelope struct {
-	Sum    string          `json:"crc32"` // IEEE, of Record, hexadecimal
-	Record json.RawMessage `json:"record"`
+	Version int             `json:"version,omitempty"` // 0 is all that this agent knows
+	Sum     string          `json:"crc32"`             // IEEE, of Record, hexadecimal
+	Record  json.RawMessage `json:"record"`
 }
 
 func sum(record []byte) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE(record)) }
@@ -200,12 +219,23 @@ func decodeConsumer(data []byte) (*consumer, error) {
 	if got := sum(e.Record); got != e.Sum {
 		return nil, fmt.Errorf("checksum is %s, should be %s", got, e.Sum)
 	}
+	if e.Version != 0 {
+		return nil, fmt.Errorf("it is of version %d, which a newer agent has written", e.Version)
+	}
 	var c consumer
 	if err := json.Unmarshal(e.Record, &c); err != nil {
 		return nil, err
 	}
 	if c.ID == "" {
 		return nil, errors.New("it names no consumer")
+	}
+	for _, v := range c.Volumes {
+		if !plainName(string(v.Dataset)) && (v.Member == nil || !v.pending()) {
+			return nil, fmt.Errorf("it names the dataset %q, which cannot be", v.Dataset)
+		}
+		if v.Member != nil && !plainName(v.Member.View) {
+			return nil, fmt.Errorf("it names the mount point %q, which cannot be", v.Member.View)
+		}
 	}
 	return &c, nil
 }
@@ -249,6 +279,11 @@ func (j *journal) put(c *consumer) error {
 	if err := os.Rename(tmp, path); err != nil {
 		return fmt.Errorf("write consumer %s: %w", c.ID, err)
 	}
+	if old := j.consumers[c.ID]; old != nil && old.SetAside != "" {
+		if err := os.RemoveAll(old.SetAside); err != nil {
+			return fmt.Errorf("remove consumer %s: %w", c.ID, err)
+		}
+	}
 	j.consumers[c.ID] = c
 	fault.Point("agent.consumer-recorded")
 	return nil
@@ -262,7 +297,11 @@ func (j *journal) remove(id string) (*consumer, error) {
 	if !ok {
 		return nil, nil
 	}
-	if err := os.Remove(j.path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	remove, path := os.Remove, j.path(id)
+	if c.SetAside != "" {
+		remove, path = os.RemoveAll, c.SetAside
+	}
+	if err := remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("remove consumer %s: %w", id, err)
 	}
 	delete(j.consumers, id)

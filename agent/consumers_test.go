@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/flocker-mesos/flocker/api"
 )
 
@@ -74,45 +76,140 @@ func TestJournalIgnoresAnUnfinishedWrite(t *testing.T) {
 	}
 }
 
-// TestJournalRefusesWhatItCannotTrust damages a consumer's file in every way
-// that cutting it short or flipping a bit can, and expects no agent to start.
-func TestJournalRefusesWhatItCannotTrust(t *testing.T) {
-	dir := t.TempDir()
-	j := mustOpen(t, dir, "boot")
-	c := someConsumer("c1")
-	if err := j.put(c); err != nil {
-		t.Fatal(err)
+// setAside opens the journal of a directory and returns the one entry that it set aside.
+func setAside(t *testing.T, dir, what string) *aside {
+	t.Helper()
+	j, err := openJournal(dir, "boot")
+	if err != nil {
+		t.Fatalf("%s: open = %v, want an agent that starts", what, err)
 	}
-	path := j.path("c1")
-	whole, err := os.ReadFile(path)
+	if got := len(j.all()); got != 1 || j.get("sound") == nil {
+		t.Fatalf("%s: %d consumers are read, want the sound one", what, got)
+	}
+	if len(j.asides) != 1 {
+		t.Fatalf("%s: %d entries were set aside, want 1", what, len(j.asides))
+	}
+	return j.asides[0]
+}
+
+// TestJournalSetsAsideWhatItCannotTrust damages a consumer's file in every way
+// that cutting it short or flipping a bit can.
+func TestJournalSetsAsideWhatItCannotTrust(t *testing.T) {
+	whole, err := encodeConsumer(someConsumer("c1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused := func(what string, data []byte) {
+	wanted := func(what string, data []byte) {
 		t.Helper()
-		if err := os.WriteFile(path, data, 0o600); err != nil {
+		dir := t.TempDir()
+		j := mustOpen(t, dir, "boot")
+		if err := errors.Join(j.put(someConsumer("sound")), os.WriteFile(j.path("c1"), data, 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		_, err := openJournal(dir, "boot")
-		je, ok := errors.AsType[*JournalError](err)
-		if !ok {
-			t.Fatalf("%s: open = %v, want a JournalError", what, err)
+		for _, when := range []string{"", ", at the next start"} {
+			entry := setAside(t, dir, what+when)
+			if left, err := os.ReadFile(entry.path); err != nil || string(left) != string(data) {
+				t.Errorf("%s: the file was changed", what)
+			}
+			if _, err := os.Lstat(j.path("c1")); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s: the file is still there: %v", what, err)
+			}
+			if entry.certain {
+				t.Errorf("%s: it is taken for certain that it names all volumes", what)
+			}
 		}
-		if je.Path != path || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: the error names %q, want %q", what, je.Path, path)
-		}
-		if left, err := os.ReadFile(path); err != nil || len(left) != len(data) {
-			t.Errorf("%s: the file was changed", what)
+		if left := mustOpen(t, dir, "boot-2"); len(left.asides)+len(left.all()) != 0 {
+			t.Errorf("%s: something is left after a reboot", what)
 		}
 	}
 	for n := range len(whole) {
-		refused(fmt.Sprintf("cut to %d bytes", n), whole[:n])
+		wanted(fmt.Sprintf("cut to %d bytes", n), whole[:n])
 	}
 	for i := range whole {
 		garbled := append([]byte(nil), whole...)
 		garbled[i] ^= 0x04
 		if decoded, err := decodeConsumer(garbled); err == nil {
 			t.Errorf("byte %d flipped: read as %+v", i, decoded)
+		}
+	}
+	wanted("too long", []byte(strings.Repeat(" ", maxConsumerFile)))
+}
+
+// TestJournalSetsAsideWhatIsNoFile puts everything in the place of a consumer's file
+// that can be there, and each must neither be followed nor block the agent.
+func TestJournalSetsAsideWhatIsNoFile(t *testing.T) {
+	target := filepath.Join(t.TempDir(), "target")
+	good, err := encodeConsumer(someConsumer("c1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(target, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		what    string
+		make    func(path string) error
+		certain bool
+	}{
+		{"link to a good file", func(path string) error { return os.Symlink(target, path) }, false},
+		{"dangling link", func(path string) error { return os.Symlink("/nowhere", path) }, false},
+		{"directory", func(path string) error {
+			return errors.Join(os.Mkdir(path, 0o700), os.WriteFile(filepath.Join(path, "x"), good, 0o600))
+		}, false},
+		{"pipe", func(path string) error { return unix.Mkfifo(path, 0o600) }, false},
+		{"device", func(path string) error { return unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 5))) }, false},
+		{"socket", func(path string) error { return unix.Mknod(path, unix.S_IFSOCK|0o600, 0) }, false},
+		{"writable for others", func(path string) error { return errors.Join(os.WriteFile(path, good, 0o600), os.Chmod(path, 0o622)) }, true},
+		{"of another user", func(path string) error {
+			return errors.Join(os.WriteFile(path, good, 0o600), os.Chown(path, 1000, 1000))
+		}, true},
+		{"of a newer version", func(path string) error {
+			return os.WriteFile(path, []byte(strings.Replace(string(good), "{", `{"version":2,`, 1)), 0o600)
+		}, true},
+		{"of another consumer", func(path string) error {
+			other, err := encodeConsumer(someConsumer("sound"))
+			return errors.Join(err, os.WriteFile(path, other, 0o600))
+		}, true},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			dir := t.TempDir()
+			j := mustOpen(t, dir, "boot")
+			if err := errors.Join(j.put(someConsumer("sound")), tt.make(j.path("c1"))); err != nil {
+				t.Fatal(err)
+			}
+			if entry := setAside(t, dir, tt.what); entry.certain != tt.certain {
+				t.Errorf("certain = %v, want %v (%s)", entry.certain, tt.certain, entry.reason)
+			}
+			setAside(t, dir, tt.what+" again")
+			if data, err := os.ReadFile(target); err != nil || string(data) != string(good) {
+				t.Errorf("the target of the link was changed: %v", err)
+			}
+		})
+	}
+}
+
+// TestJournalSetsAsideWhatIsNoDirectoryOfThisBoot has something else in the place of the
+// directory of this boot.
+func TestJournalSetsAsideWhatIsNoDirectoryOfThisBoot(t *testing.T) {
+	elsewhere := t.TempDir()
+	for what, make := range map[string]func(path string) error{
+		"link":                func(path string) error { return os.Symlink(elsewhere, path) },
+		"file":                func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"writable for others": func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, 0o777)) },
+	} {
+		dir := t.TempDir()
+		if err := make(filepath.Join(dir, "boot")); err != nil {
+			t.Fatal(err)
+		}
+		j := mustOpen(t, dir, "boot")
+		if len(j.asides) != 1 || j.asides[0].certain {
+			t.Errorf("%s: set aside are %d, want 1 that names nothing", what, len(j.asides))
+		}
+		if err := j.put(someConsumer("c1")); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if left, err := os.ReadDir(elsewhere); err != nil || len(left) != 0 {
+			t.Errorf("%s: followed: %v, %v", what, left, err)
 		}
 	}
 }
@@ -124,7 +221,13 @@ func FuzzDecodeConsumer(f *testing.F) {
 	}
 	f.Add(good)
 	f.Add([]byte(`{"crc32":"00000000","record":{}}`))
+	f.Add(good[:len(good)-3])
 	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, v := range first(salvage("name.json", data)).Volumes {
+			if !plainName(string(v.Dataset)) {
+				t.Fatalf("salvaged the dataset %q", v.Dataset)
+			}
+		}
 		c, err := decodeConsumer(data)
 		if err != nil {
 			return
@@ -138,3 +241,5 @@ func FuzzDecodeConsumer(f *testing.F) {
 		}
 	})
 }
+
+func first(c consumer, _ bool) consumer { return c }

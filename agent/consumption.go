@@ -94,6 +94,15 @@ func (e *engine) removeConsumer(c *consumer) {
 	e.wakeMembers(api.RootConsumer(c.ID))
 }
 
+// dropVolumes lets go of the volumes that a consumer has no longer.
+func (e *engine) dropVolumes(old, c *consumer) {
+	gone := *old
+	gone.Volumes = slices.DeleteFunc(slices.Clone(old.Volumes), func(v consumedVolume) bool {
+		return slices.ContainsFunc(c.Volumes, func(has consumedVolume) bool { return has.Dataset == v.Dataset })
+	})
+	e.removeConsumer(&gone)
+}
+
 // glance is how a dataset is at one moment, for who waits for it.
 type glance struct {
 	ready   bool

@@ -374,6 +374,9 @@ func (e *engine) wantedViews(d *dataset) []string {
 	there, alone := e.stepper.views.on(d.seen.mounted), !e.others(d)
 	var want []string
 	for id, v := range d.consumers {
+		if v.aside { // whose views are whose cannot be told
+			return there
+		}
 		if v.Member != nil && (e.owns(d, id) && alone || slices.Contains(there, v.Member.View)) && !slices.Contains(want, v.Member.View) {
 			want = append(want, v.Member.View)
 		}

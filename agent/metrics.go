@@ -20,6 +20,7 @@ type metrics struct {
 
 	datasets  *prometheus.Desc
 	consumers *prometheus.Desc
+	asides    *prometheus.Desc
 	connected *prometheus.Desc
 }
 
@@ -36,6 +37,8 @@ func newMetrics(l *link, j *journal, t *times) *metrics {
 		datasets: prometheus.NewDesc("flocker_agent_datasets", "Datasets that concern this node.",
 			[]string{"phase", "failed"}, nil),
 		consumers: prometheus.NewDesc("flocker_agent_consumers", "Consumers of volumes on this node.", []string{"kind"}, nil),
+		asides: prometheus.NewDesc("flocker_agent_consumer_files_set_aside",
+			"Consumer files that cannot be read and were set aside; what they may stand for stays mounted.", nil, nil),
 		connected: prometheus.NewDesc("flocker_agent_control_connected", "1 while there is a stream to the control service.",
 			nil, nil),
 	}
@@ -58,6 +61,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.times.gaveUp.Describe(ch)
 	ch <- m.datasets
 	ch <- m.consumers
+	ch <- m.asides
 	ch <- m.connected
 }
 
@@ -77,6 +81,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for kind, n := range kinds {
 		ch <- prometheus.MustNewConstMetric(m.consumers, prometheus.GaugeValue, float64(n), kind)
 	}
+	ch <- prometheus.MustNewConstMetric(m.asides, prometheus.GaugeValue, float64(m.journal.countAsides()))
 	value := 0.0
 	if ok, _ := m.link.connected(); ok {
 		value = 1

@@ -19,6 +19,7 @@ func (a *Agent) Survey(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	a.holdAsides(mounts)
 	volumes, err := a.deps.Backend.List(ctx)
 	if err != nil {
 		// Nothing is lost by not knowing: every dataset is looked at before

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"math"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/host"
 )
 
 const (
@@ -149,28 +149,18 @@ func openTimes(path string, now func() time.Time, log *slog.Logger) *times {
 		t.seconds.WithLabelValues(string(way))
 		t.gaveUp.WithLabelValues(string(way))
 	}
-	data, err := readSmall(path, maxTimesFile)
+	data, err := host.ReadPrivate(path, maxTimesFile)
 	if err == nil {
 		err = t.decode(data)
 	}
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			log.Warn("the times that volumes took are forgotten: their file cannot be read", "file", path, "cause", err)
+			t.removeUnreadable()
 		}
 		t.current, t.before = half{Since: now()}, half{}
 	}
 	return t
-}
-
-func readSmall(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > limit {
-		return nil, fmt.Errorf("it has %d bytes, more than %d", info.Size(), limit)
-	}
-	return os.ReadFile(path)
 }
 
 // timesFile is what the file has in its envelope.

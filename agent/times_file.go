@@ -49,7 +49,10 @@ func (t *times) write() error {
 		return fmt.Errorf("encode: %w", err)
 	}
 	tmp := t.path + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err := os.RemoveAll(tmp); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -63,4 +66,16 @@ func (t *times) write() error {
 		return err
 	}
 	return os.Rename(tmp, t.path)
+}
+
+// removeUnreadable makes room for the file where something else is in its place,
+// such as a directory, which no rename replaces.
+func (t *times) removeUnreadable() {
+	info, err := os.Lstat(t.path)
+	if err != nil || !info.IsDir() {
+		return
+	}
+	if err := os.Rename(t.path, t.path+".unreadable"); err != nil {
+		t.log.Warn("cannot move away what is in the place of the file of times", "file", t.path, "cause", err)
+	}
 }

@@ -145,6 +145,9 @@ func (s *stepper) removeView(name string) {
 // removeStaleViews removes the mount points of consumers that have ended while no
 // agent was there.
 func (a *Agent) removeStaleViews(mounts map[string]uint64) {
+	if a.volumes.journal.countAsides() > 0 {
+		return // a consumer may wait for what is to be mounted there
+	}
 	names, err := a.root.MountPoints()
 	if err != nil {
 		a.deps.Log.Warn("cannot look for mount points that nobody needs", "cause", err)

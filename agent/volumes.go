@@ -82,7 +82,7 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 		return nil, err
 	}
 	defer unlock()
-	if c := v.journal.get(req.Consumer); c != nil {
+	if c := v.journal.get(req.Consumer); c != nil && c.SetAside == "" {
 		if !c.asks(req.Volumes) {
 			return nil, api.Errorf(api.CodeConflict, "consumer %s already uses other volumes", req.Consumer)
 		}
@@ -117,10 +117,14 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 			return nil, err
 		}
 	}
+	old := v.journal.get(req.Consumer) // whose file was set aside
 	if err := v.journal.put(c); err != nil {
 		return nil, err
 	}
 	v.engine.addConsumer(c, asked)
+	if old != nil {
+		v.engine.dropVolumes(old, c)
+	}
 	if c.pending() {
 		v.members.wake()
 	}
@@ -168,6 +172,11 @@ func (v *Volumes) Release(ctx context.Context, id string) error {
 		return err
 	}
 	defer unlock()
+	return v.end(ctx, id)
+}
+
+// end releases a consumer. The caller has its lock.
+func (v *Volumes) end(ctx context.Context, id string) error {
 	c, err := v.journal.remove(id)
 	if err != nil || c == nil {
 		return err

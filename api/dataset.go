@@ -229,6 +229,8 @@ type Consumer struct {
 	Key      string    `json:"key,omitempty"` // of the label
 	ReadOnly bool      `json:"read_only,omitempty"`
 	Since    time.Time `json:"since"`
+	// SetAside is where the agent has put the consumer's file, which it cannot read.
+	SetAside string `json:"set_aside,omitempty"`
 }
 
 // Kinds of consumers.
@@ -237,5 +239,7 @@ const (
 	ConsumerDVDCLI = "dvdcli" // Mesos' docker/volume isolator, one for all its containers
 	ConsumerCSI    = "csi"    // who speaks CSI, such as Mesos' volume/csi isolator, one for all its containers
 	ConsumerHint   = "hint"   // nobody yet: a container that is expected; it yields to whoever else wants the dataset
-	ConsumerMake   = "make"   // likewise: the volume is made for an app ahead of its first container
+	// ConsumerUnreadable is a consumer of which nothing but its name is known.
+	ConsumerUnreadable = "unreadable"
+	ConsumerMake       = "make" // likewise: the volume is made for an app ahead of its first container
 )

@@ -158,7 +158,7 @@ func newPlugin(t *testing.T) *plugin {
 
 func (p *plugin) start() {
 	p.t.Helper()
-	records, err := csi.OpenRecords(filepath.Join(p.dir, "records"), p.boot)
+	records, err := csi.OpenRecords(filepath.Join(p.dir, "records"), p.boot, slog.New(slog.NewTextHandler(p.log, nil)))
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
 package csi_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -366,23 +368,44 @@ func TestStatsAreOfThePublishedVolume(t *testing.T) {
 	p.calls("db", "unpublish unstage")
 }
 
-func TestDamagedRecordStopsTheAgent(t *testing.T) {
-	for name, text := range map[string]string{"cut short": `{"volume":"db","boo`, "empty": "", "another": "{}"} {
-		dir := t.TempDir()
-		path := filepath.Join(dir, "boot", "volume-db.json")
-		if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := csi.OpenRecords(dir, "boot"); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove the file") {
-			t.Errorf("%s: got %v", name, err)
-		}
-		// A power cut may leave it so, and then it says nothing any more.
-		if _, err := csi.OpenRecords(dir, "next boot"); err != nil {
-			t.Errorf("%s, of an earlier boot: got %v", name, err)
-		}
-		if _, err := os.Stat(filepath.Dir(path)); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s: what the earlier boot left is still there: %v", name, err)
-		}
+func TestDamagedRecordIsSetAside(t *testing.T) {
+	text := func(text string) func(string) error {
+		return func(path string) error { return os.WriteFile(path, []byte(text), 0o600) }
+	}
+	for name, make := range map[string]func(path string) error{
+		"cut short": text(`{"volume":"db","boo`), "empty": text(""), "another": text("{}"), "of another volume": text(`{"volume":"x"}`),
+		"too long":            text(strings.Repeat(" ", 1<<20+1)),
+		"link":                func(path string) error { return os.Symlink("/etc/passwd", path) },
+		"directory":           func(path string) error { return os.MkdirAll(filepath.Join(path, "x"), 0o700) },
+		"pipe":                func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"writable for others": func(path string) error { return errors.Join(text(`{"volume":"db"}`)(path), os.Chmod(path, 0o666)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "boot", "volume-db.json")
+			if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o700), make(path)); err != nil {
+				t.Fatal(err)
+			}
+			var log bytes.Buffer
+			open := func(boot string) error {
+				_, err := csi.OpenRecords(dir, boot, slog.New(slog.NewTextHandler(&log, nil)))
+				return err
+			}
+			if err := errors.Join(open("boot"), open("boot")); err != nil {
+				t.Fatal(err)
+			}
+			aside := filepath.Join(dir, "boot.aside", "volume-db.json")
+			if _, err := os.Lstat(aside); err != nil || strings.Count(log.String(), aside) != 1 {
+				t.Errorf("it is not at %s, or the log does not say so once: %v, %s", aside, err, log.String())
+			}
+			// After a reboot it says nothing any more.
+			if err := open("next boot"); err != nil {
+				t.Error(err)
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+				t.Errorf("what the earlier boot left is still there: %v, %v", left, err)
+			}
+		})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"net/url"
 	"os"
@@ -15,7 +16,10 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/flocker-mesos/flocker/fault"
+	"github.com/flocker-mesos/flocker/host"
 )
 
 // record is what has been staged and published of a volume on this node since
@@ -53,46 +57,122 @@ type Records struct {
 const (
 	recordSuffix    = ".json"
 	temporarySuffix = ".new"
+	asideSuffix     = ".aside"
 	maxRecord       = 1 << 20 // bytes
 )
 
 // OpenRecords reads the records of this boot below a directory, which is made
-// where there is none, and drops those of earlier ones. A file that cannot be read
-// is an error: it says where a volume may be mounted.
-func OpenRecords(dir, boot string) (*Records, error) {
+// where there is none, and drops those of earlier ones. What cannot be read is set
+// aside: the volume stays where it is mounted, and an operator unmounts it there.
+func OpenRecords(dir, boot string, log *slog.Logger) (*Records, error) {
 	r := &Records{dir: filepath.Join(dir, boot), all: map[string]*record{}}
-	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory of CSI records: %w", err)
 	}
-	entries, err := os.ReadDir(r.dir)
-	if err != nil {
-		return nil, fmt.Errorf("list CSI records: %w", err)
+	if err := host.CheckPrivateDir(dir); err != nil {
+		return nil, fmt.Errorf("directory of CSI records: %w", err)
 	}
-	for _, e := range entries {
-		path := filepath.Join(r.dir, e.Name())
-		if strings.HasSuffix(e.Name(), temporarySuffix) {
-			if err := os.Remove(path); err != nil { // of a write that a crash cut short: never took effect
-				return nil, fmt.Errorf("remove unfinished CSI record: %w", err)
+	aside := r.dir + asideSuffix
+	if err := r.makeDir(dir, boot, aside, log); err != nil {
+		return nil, err
+	}
+	if err := r.read(aside, log); err != nil {
+		return nil, err
+	}
+	return r, dropOtherBoots(dir, boot, filepath.Base(aside))
+}
+
+// makeDir makes the directory of this boot. What is there in its place is set aside.
+func (r *Records) makeDir(dir, boot, aside string, log *slog.Logger) error {
+	err := os.Mkdir(r.dir, 0o700)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	reason := host.CheckPrivateDir(r.dir)
+	if reason == nil {
+		return nil
+	}
+	parent, err := openDir(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(parent) }()
+	if err := setAside(parent, boot, aside, reason, log); err != nil {
+		return err
+	}
+	return os.Mkdir(r.dir, 0o700)
+}
+
+func (r *Records) read(aside string, log *slog.Logger) error {
+	fd, err := openDir(r.dir)
+	if err != nil {
+		return fmt.Errorf("list CSI records: %w", err)
+	}
+	from := os.NewFile(uintptr(fd), r.dir)
+	defer func() { _ = from.Close() }()
+	names, err := from.Readdirnames(-1)
+	if err != nil {
+		return fmt.Errorf("list CSI records: %w", err)
+	}
+	buffer := make([]byte, maxRecord+1)
+	for _, name := range names {
+		if strings.HasSuffix(name, temporarySuffix) {
+			if err := os.RemoveAll(filepath.Join(r.dir, name)); err != nil { // of a write that a crash cut short: never took effect
+				return fmt.Errorf("remove unfinished CSI record: %w", err)
 			}
 			continue
 		}
-		found, err := readRecord(path)
+		found, err := readRecord(fd, name, buffer)
+		if err == nil {
+			if should := filepath.Base(r.path(found.Volume)); should != name {
+				err = fmt.Errorf("it is of volume %q, whose record is %s", found.Volume, should)
+			}
+		}
 		if err != nil {
-			return nil, fmt.Errorf("CSI record %s cannot be read: %w. It says where a volume is mounted for containers. If none of "+
-				"them runs any more, remove the file and start the agent again; nothing has been changed", path, err)
+			if err := setAside(fd, name, aside, err, log); err != nil {
+				return err
+			}
+			continue
 		}
 		r.all[found.Volume] = found
 	}
-	return r, dropOtherBoots(dir, boot)
+	return nil
 }
 
-func dropOtherBoots(dir, boot string) error {
+// setAside moves an entry that cannot be read away.
+func setAside(from int, name, aside string, reason error, log *slog.Logger) error {
+	if err := os.Mkdir(aside, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make directory for unreadable CSI records: %w", err)
+	}
+	to, err := openDir(aside)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(to) }()
+	as, err := host.SetAside(from, name, to)
+	if err != nil {
+		return fmt.Errorf("set unreadable CSI record %s aside: %w", name, err)
+	}
+	log.Error("a CSI record cannot be read and was set aside. It says where a volume is mounted for containers: that stays mounted. "+
+		"When they have ended, unmount it there (findmnt shows where), and remove the file", "file", filepath.Join(aside, as), "cause", reason)
+	return nil
+}
+
+func openDir(path string) (int, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open directory", Path: path, Err: err}
+	}
+	return fd, nil
+}
+
+func dropOtherBoots(dir string, keep ...string) error {
 	boots, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("list boots: %w", err)
 	}
 	for _, b := range boots {
-		if b.Name() == boot {
+		if slices.Contains(keep, b.Name()) {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(dir, b.Name())); err != nil {
@@ -102,15 +182,8 @@ func dropOtherBoots(dir, boot string) error {
 	return nil
 }
 
-func readRecord(path string) (*record, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxRecord {
-		return nil, fmt.Errorf("it is longer than %d bytes", maxRecord)
-	}
-	data, err := os.ReadFile(path)
+func readRecord(dir int, name string, buffer []byte) (*record, error) {
+	data, err := host.ReadPrivateAt(dir, name, buffer)
 	if err != nil {
 		return nil, err
 	}

@@ -522,6 +522,8 @@ func consumerText(c api.Consumer) string {
 		kind = "container"
 	case api.ConsumerHint:
 		kind = "a container that Marathon is about to start there,"
+	case api.ConsumerUnreadable:
+		return "container " + c.ID + ", whose file on the node cannot be read (" + c.SetAside + "): remove that when the container has ended"
 	case api.ConsumerCSI:
 		return "containers that have it through CSI (" + c.ID + ")"
 	}
@@ -531,6 +533,9 @@ func consumerText(c api.Consumer) string {
 	}
 	if c.ReadOnly {
 		text += ", read-only,"
+	}
+	if c.SetAside != "" {
+		text += ", whose file on the node cannot be read (" + c.SetAside + "),"
 	}
 	return text
 }
