@@ -75,8 +75,8 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 			return nil, err
 		}
 	}
-	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make state directory: %w", err)
+	if _, err := host.PrivateDirectory(cfg.StateDir); err != nil {
+		return nil, fmt.Errorf("state-dir: %w", err)
 	}
 	if err := host.CheckPrivateDir(cfg.StateDir); err != nil {
 		return nil, fmt.Errorf("state-dir: %w", err)

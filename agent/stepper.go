@@ -340,7 +340,7 @@ func (s *stepper) attachUnder(ctx context.Context, volumeID string, epoch uint64
 }
 
 func (s *stepper) format(ctx context.Context, record *api.Dataset, seen sight) (sight, error) {
-	if err := s.formats.Format(ctx, seen.hostDevice(), record.FS); err != nil {
+	if err := s.formats.Format(ctx, seen.hostDevice(), record.FS, host.Anyone); err != nil {
 		return seen, err
 	}
 	fault.Point("agent.formatted")
@@ -359,12 +359,15 @@ func (s *stepper) mount(ctx context.Context, id api.DatasetID, record *api.Datas
 	if err != nil {
 		return seen, err
 	}
-	if err := host.Mount(seen.device.Path, target, record.FS, 0); err != nil {
+	if err := host.Mount(seen.device.Path, target, record.FS, host.Restricted); err != nil {
 		return seen, err
 	}
 	fault.Point("agent.mounted")
-	if err := host.FreshRoot(target); err != nil {
-		return seen, err
+	// mke2fs has just made one, or e2fsck may have.
+	if !seen.clean || record.Volume == nil {
+		if err := host.DropLostFound(target); err != nil {
+			return seen, err
+		}
 	}
 	number, err := host.DeviceNumber(seen.device.Path)
 	if err != nil {

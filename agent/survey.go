@@ -77,6 +77,12 @@ func (a *Agent) mounts() (map[string]uint64, error) {
 		if isView := strings.HasSuffix(name, viewSuffix); !isView || m.ReadOnly {
 			mounts[name] = m.Device
 		}
+		if m.Flags != host.Restricted && !isMemberView(name) {
+			// An agent of before has mounted it.
+			if err := host.Restrict(m.Target, host.Restricted); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return mounts, nil
 }

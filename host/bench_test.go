@@ -16,7 +16,7 @@ import (
 func BenchmarkUp(b *testing.B) {
 	var formatter host.Formatter
 	b.Run("host", func(b *testing.B) {
-		benchmarkUp(b, func(dev host.Device) error { return formatter.Format(context.Background(), dev, "ext4") })
+		benchmarkUp(b, func(dev host.Device) error { return formatter.Format(context.Background(), dev, "ext4", host.Anyone) })
 	})
 	b.Run("host without memory", func(b *testing.B) {
 		benchmarkUp(b, func(dev host.Device) error { return host.Format(context.Background(), dev, "ext4") })

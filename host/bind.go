@@ -22,7 +22,7 @@ func Bind(source, target string) error {
 // reading only. There is no moment at which target could be written (on Linux
 // 5.12 and newer; before, there is one between two system calls).
 func BindReadOnly(source, target string) error {
-	if err := bindWith(source, target, unix.MS_RDONLY); err != nil {
+	if err := bindWith(source, target, unix.MS_RDONLY, 0); err != nil {
 		return fmt.Errorf("bind %s read-only at %s: %w", source, target, asBusy(err))
 	}
 	fault.Point("host.bound-read-only")
@@ -37,16 +37,27 @@ func BindWith(source, target string, flags uintptr) error {
 	if flags == 0 {
 		return Bind(source, target)
 	}
-	if err := bindWith(source, target, flags); err != nil {
+	if err := bindWith(source, target, flags, 0); err != nil {
 		return fmt.Errorf("bind %s at %s: %w", source, target, asBusy(err))
 	}
 	return nil
 }
 
-func bindWith(source, target string, flags uintptr) error {
-	tree, err := cloneMount(source, attributesOf(flags))
+// BindLifting is BindWith for a target that does not inherit some of the source's
+// flags: MS_NOSUID, MS_NODEV.
+func BindLifting(source, target string, flags, lifted uintptr) error {
+	if err := bindWith(source, target, flags, lifted); err != nil {
+		return fmt.Errorf("bind %s at %s: %w", source, target, asBusy(err))
+	}
+	return nil
+}
+
+func bindWith(source, target string, flags, lifted uintptr) error {
+	attributes := attributesOf(flags)
+	attributes.Attr_clr |= attributesOf(lifted).Attr_set
+	tree, err := cloneMount(source, attributes)
 	if errors.Is(err, unix.ENOSYS) {
-		return bindThenRemount(source, target, flags)
+		return bindThenRemount(source, target, flags, lifted)
 	}
 	if err != nil {
 		return err
@@ -93,12 +104,28 @@ func moveMount(tree int, target string) error {
 	return unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-func bindThenRemount(source, target string, flags uintptr) error {
+func bindThenRemount(source, target string, flags, lifted uintptr) error {
 	if err := unix.Mount(source, target, "", unix.MS_BIND, ""); err != nil {
 		return err
 	}
-	if err := unix.Mount("", target, "", unix.MS_BIND|unix.MS_REMOUNT|flags, ""); err != nil {
+	if err := remount(target, flags, lifted); err != nil {
 		return errors.Join(err, unix.Unmount(target, unix.UMOUNT_NOFOLLOW))
 	}
 	return nil
+}
+
+// remount adds flags to a mount, and takes others from it, for Linux before 5.12.
+func remount(target string, flags, lifted uintptr) error {
+	var fs unix.Statfs_t
+	if err := retry(func() error { return unix.Statfs(target, &fs) }); err != nil {
+		return err
+	}
+	// These flags are the same for statfs(2) and mount(2). A remount replaces
+	// all of them.
+	const same = unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOATIME | unix.MS_NODIRATIME
+	has := uintptr(fs.Flags) & same
+	if flags&(unix.MS_NOATIME|unix.MS_RELATIME|unix.MS_STRICTATIME) != 0 {
+		has &^= unix.MS_NOATIME // one of three
+	}
+	return unix.Mount("", target, "", unix.MS_BIND|unix.MS_REMOUNT|has&^lifted|flags, "")
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/flocker-mesos/flocker/fault"
 )
 
-// ext4Image is what mkfs.ext4 writes to a device of a size. mkfs writes it into
+// ext4Image is what mke2fs writes to a device of a size. mkfs writes it into
 // a sparse file in memory, and it is copied to the device from there: once for
 // all devices of that size. So a device is written by this process alone, under
 // the same exclusive open as it was found to be blank, and in an order that
@@ -33,6 +33,7 @@ type ext4Image struct {
 	// supers are the byte offsets of the superblock and its backups.
 	supers  []int64
 	journal int64 // byte offset of the journal's superblock, 0 if it needs no change
+	root    rootInode
 	bytes   int64 // of all extents
 }
 
@@ -40,7 +41,7 @@ type extent struct{ from, to int64 }
 
 const ext4Block = 4096
 
-// makeExt4Image runs mkfs.ext4 for a device of a size in bytes. There is nothing
+// makeExt4Image runs mke2fs for a device of a size in bytes. There is nothing
 // to discard on a blank device, and inode tables and journal are left to the
 // kernel, which fills them when there is time.
 func makeExt4Image(ctx context.Context, size int64) (*ext4Image, error) {
@@ -60,22 +61,18 @@ func (e *ext4Image) make(ctx context.Context, size int64) error {
 	if err := e.memory.Truncate(size); err != nil {
 		return fmt.Errorf("size the file in memory: %w", err)
 	}
-	mkfs := program{
-		name: "mkfs.ext4",
-		args: []string{"-q", "-F", "-b", "4096", "-O", "metadata_csum,metadata_csum_seed,64bit",
-			"-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", "/proc/self/fd/3"},
-		// Zeros must be written, not punched, or they would be missing in
-		// what is copied.
-		env:   []string{"UNIX_IO_NOZEROOUT=1"},
-		files: []*os.File{e.memory},
-	}
-	if err := mkfs.run(ctx); err != nil {
+	if err := makeExt4(ctx, "/proc/self/fd/3", size, e.memory); err != nil {
 		return err
 	}
 	if err := e.findExtents(); err != nil {
 		return fmt.Errorf("look at the new file system: %w", err)
 	}
-	return e.findSupers()
+	if err := e.findSupers(); err != nil {
+		return err
+	}
+	var err error
+	e.root, err = findRootInode(e.memory)
+	return err
 }
 
 func (e *ext4Image) findExtents() error {
@@ -109,9 +106,9 @@ func (e *ext4Image) findSupers() error {
 	sb, ok := parseExt(append(make([]byte, extSuperblockOffset), first...))
 	switch {
 	case !ok || sb.damage != "":
-		return errors.New("mkfs.ext4 made no superblock")
+		return errors.New("mke2fs made no superblock")
 	case le.Uint32(first[0x60:])&extIncompatSeed == 0 || 1024<<le.Uint32(first[0x18:]) != ext4Block:
-		return errors.New("mkfs.ext4 made another file system than it was asked for")
+		return errors.New("mke2fs made another file system than it was asked for")
 	}
 	e.supers = append(e.supers, extSuperblockOffset)
 	group := int64(le.Uint32(first[0x20:])) * ext4Block // bytes
@@ -151,12 +148,13 @@ func isJournalSuperblock(block []byte) bool {
 
 const journalUUID = 0x30 // byte offset of the UUID in a JBD2 superblock
 
-// copyTo writes the image to a blank device, with a new UUID. In this order:
+// copyTo writes the image to a blank device, with a new UUID and an owner of the
+// root directory. In this order:
 // a mark in the first block, everything but the first block, a flush, and the
 // first block, with the superblock in it. So the mark says that there is no
 // file system, whatever else is there, and it never stays behind. The first
 // block is on disk when the file system has been mounted.
-func (e *ext4Image) copyTo(ctx context.Context, device *os.File) error {
+func (e *ext4Image) copyTo(ctx context.Context, device *os.File, root Owner) error {
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return fmt.Errorf("make UUID: %w", err)
@@ -165,7 +163,12 @@ func (e *ext4Image) copyTo(ctx context.Context, device *os.File) error {
 	if err != nil {
 		return fmt.Errorf("make hash seed: %w", err)
 	}
-	stamp := func(chunk []byte, at int64) { e.stamp(chunk, at, id, hashSeed, time.Now()) }
+	stamp := func(chunk []byte, at int64) {
+		e.stamp(chunk, at, id, hashSeed, time.Now())
+		if offset := e.root.at - at; offset >= 0 && offset < int64(len(chunk)) {
+			e.root.give(chunk[offset:][:e.root.size], root)
+		}
+	}
 	first := make([]byte, ext4Block)
 	copy(first, formatMark)
 	if _, err := device.WriteAt(first, 0); err != nil {
@@ -232,12 +235,6 @@ func (e *ext4Image) stamp(chunk []byte, at int64, id, hashSeed uuid.UUID, now ti
 	}
 }
 
-// formatMark is in the first block while an ext4 is made.
+// formatMark is in the first block while an ext4 is made by copying, and at
+// inPlaceMark while mke2fs writes to the device itself.
 const formatMark = "flocker: a file system is being made here, and is not complete\n"
-
-// hasFormatMark reports whether a format of ours began and did not end, given
-// the start of a device.
-func hasFormatMark(head []byte) bool {
-	block, ok := bytes.CutPrefix(head[:ext4Block], []byte(formatMark))
-	return ok && firstData(block, 0) < 0
-}

@@ -39,7 +39,7 @@ func TestMountsOfOldKernels(t *testing.T) {
 	if i < 0 || !table[i].ReadOnly || !table[i].Shared {
 		t.Errorf("mount root: got entry %d of %+v, want it read-only and shared", i, table)
 	}
-	if err := bindThenRemount(writable, view, unix.MS_RDONLY); err != nil {
+	if err := bindThenRemount(writable, view, unix.MS_RDONLY, 0); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -49,6 +49,36 @@ func TestMountsOfOldKernels(t *testing.T) {
 	})
 	if err := os.Mkdir(filepath.Join(view, "x"), 0o755); !errors.Is(err, unix.EROFS) {
 		t.Errorf("write to the view: got %v, want %v", err, unix.EROFS)
+	}
+}
+
+// TestRestrictionsOfOldKernels changes one flag of a mount without mount_setattr(2),
+// where a remount replaces all.
+func TestRestrictionsOfOldKernels(t *testing.T) {
+	source, view := t.TempDir(), t.TempDir()
+	if err := unix.Mount("none", source, "tmpfs", Restricted|unix.MS_NOATIME, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = Unmount(source) })
+	for _, test := range []struct{ flags, lifted, want uintptr }{
+		{unix.MS_RDONLY, 0, Restricted | unix.MS_RDONLY | unix.MS_NOATIME},
+		{0, unix.MS_NOSUID, unix.MS_NODEV | unix.MS_NOATIME},
+		{unix.MS_RELATIME, 0, Restricted | unix.ST_RELATIME},
+	} {
+		if err := bindThenRemount(source, view, test.flags, test.lifted); err != nil {
+			t.Fatal(err)
+		}
+		var fs unix.Statfs_t
+		if err := unix.Statfs(view, &fs); err != nil {
+			t.Fatal(err)
+		}
+		const all = uintptr(unix.ST_RDONLY | unix.ST_NOSUID | unix.ST_NODEV | unix.ST_NOATIME | unix.ST_RELATIME)
+		if got := uintptr(fs.Flags) & all; got != test.want {
+			t.Errorf("flags %#x, lifted %#x: the view has %#x, want %#x", test.flags, test.lifted, got, test.want)
+		}
+		if err := Unmount(view); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

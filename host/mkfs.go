@@ -34,28 +34,32 @@ type Formatter struct {
 	bytes  int64                // of all images
 }
 
-// maxImages bounds the memory that a Formatter keeps, in bytes. The image for
-// 1 GiB has 0.7 MB, for 1 TiB 16 MB.
-const maxImages = 64 << 20
+// Bounds of the memory that formatting takes. The image for 1 GiB has 0.7 MB,
+// for 1 TiB 16 MB.
+const (
+	maxImages     = 64 << 20  // bytes of all images that a Formatter keeps
+	maxImageCount = 64        // each has an open file
+	maxImageSize  = 256 << 30 // bytes of the largest device that gets an image
+)
 
-// Format is a Formatter's for one time.
+// Format is a Formatter's for one time, and for Anyone.
 func Format(ctx context.Context, dev Device, fs string) error {
-	return new(Formatter).Format(ctx, dev, fs)
+	return new(Formatter).Format(ctx, dev, fs, Anyone)
 }
 
-// Format makes a file system on a blank device: "ext4" or "xfs". It looks for
+// Format makes a file system on a blank device: "ext4" or "xfs". Its root
+// directory belongs to root. It looks for
 // itself immediately before, and refuses anything that is not blank with a
 // *NotBlankError, and a device in use with ErrBusy. When ctx ends or the process
 // dies, the device probes as blank and interrupted, and can be formatted again.
-// An mkfs.xfs that outlives this process makes the device busy until it has
-// ended.
-func (f *Formatter) Format(ctx context.Context, dev Device, fs string) error {
+// An mkfs that outlives this process makes the device busy until it has ended.
+func (f *Formatter) Format(ctx context.Context, dev Device, fs string, root Owner) error {
 	var err error
 	switch fs {
 	case "ext4":
-		err = f.formatExt4(ctx, dev)
+		err = f.formatExt4(ctx, dev, root)
 	case "xfs":
-		err = formatXFS(ctx, dev)
+		err = formatXFS(ctx, dev, root)
 	default:
 		err = errors.New("unknown file system")
 	}
@@ -66,7 +70,7 @@ func (f *Formatter) Format(ctx context.Context, dev Device, fs string) error {
 	return nil
 }
 
-func (f *Formatter) formatExt4(ctx context.Context, dev Device) error {
+func (f *Formatter) formatExt4(ctx context.Context, dev Device, root Owner) error {
 	device, _, err := claimBlank(dev)
 	if err != nil {
 		return err
@@ -79,11 +83,14 @@ func (f *Formatter) formatExt4(ctx context.Context, dev Device) error {
 	if err := directIO(device, false); err != nil {
 		return err
 	}
+	if size > maxImageSize {
+		return formatInPlace(ctx, device, size, root)
+	}
 	image, err := f.image(ctx, size)
 	if err != nil {
 		return err
 	}
-	return image.copyTo(ctx, device)
+	return image.copyTo(ctx, device, root)
 }
 
 // image returns the image for a device of a size, from memory if there is one.
@@ -100,7 +107,7 @@ func (f *Formatter) image(ctx context.Context, size int64) (*ext4Image, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.bytes+image.bytes > maxImages {
+	if f.bytes+image.bytes > maxImages || len(f.images) >= maxImageCount {
 		// One that is being copied from is closed when nobody refers to it.
 		f.images, f.bytes = nil, 0
 	}
@@ -133,7 +140,7 @@ func claimBlank(dev Device) (*os.File, Signature, error) {
 
 // formatXFS lets mkfs.xfs write to the device. Until it has come to its end, it
 // says so in the superblock.
-func formatXFS(ctx context.Context, dev Device) error {
+func formatXFS(ctx context.Context, dev Device, root Owner) error {
 	device, sig, err := claimBlank(dev)
 	if err != nil {
 		return err
@@ -157,7 +164,7 @@ func formatXFS(ctx context.Context, dev Device) error {
 		return err
 	}
 	fault.Point("host.format-begun")
-	return program{name: "mkfs.xfs", args: []string{"-q", "-K", dev.Path}}.run(ctx)
+	return makeXFS(ctx, dev.Path, size, root)
 }
 
 // Check repairs what e2fsck repairs without asking on an ext4 whose Signature
@@ -174,7 +181,15 @@ func Check(ctx context.Context, dev Device) error {
 	// Bits: 1, errors corrected; 2, the machine should be rebooted if the file
 	// system is mounted, which it is not. From 4 on, errors are left.
 	const corrected = 1 | 2
-	e2fsck := program{name: "e2fsck", args: []string{"-p", dev.Path}, accepted: corrected}
+	config, err := configFile("e2fsck.conf", e2fsckConfig)
+	if err != nil {
+		return err
+	}
+	defer config.Close()
+	e2fsck := program{
+		name: "e2fsck", args: []string{"-p", dev.Path}, accepted: corrected,
+		env: []string{"E2FSCK_CONFIG=/proc/self/fd/3"}, files: []*os.File{config},
+	}
 	if err := e2fsck.run(ctx); err != nil {
 		return fmt.Errorf("check file system on %s: %w", dev.Path, err)
 	}

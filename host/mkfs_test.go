@@ -80,7 +80,7 @@ func TestEachFileSystemHasItsOwnIdentity(t *testing.T) {
 	pattern := regexp.MustCompile(`(?m)^(Filesystem UUID|Directory Hash Seed|Checksum seed): +(\S+)`)
 	for range 3 {
 		dev := newDevice(t, gib)
-		if err := formatter.Format(t.Context(), dev, "ext4"); err != nil {
+		if err := formatter.Format(t.Context(), dev, "ext4", host.Anyone); err != nil {
 			t.Fatal(err)
 		}
 		run(t, "e2fsck", "-fn", dev.Path)
@@ -113,7 +113,7 @@ func TestFormatsOfManySizesAtOnce(t *testing.T) {
 	for i := range 8 {
 		dev := newDevice(t, int64(64+i%3)*mib)
 		wg.Go(func() {
-			if err := formatter.Format(t.Context(), dev, "ext4"); err != nil {
+			if err := formatter.Format(t.Context(), dev, "ext4", host.Anyone); err != nil {
 				t.Error(err)
 			}
 		})

@@ -3,8 +3,6 @@ package host
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,10 +13,13 @@ import (
 	"github.com/flocker-mesos/flocker/fault"
 )
 
+// Restricted are the flags of every volume's mount: programs in a volume gain no
+// privilege, and device nodes in it are not opened.
+const Restricted uintptr = unix.MS_NOSUID | unix.MS_NODEV
+
 // Mount mounts the file system fs that is on a device at the directory target.
-// flags are mount(2)'s, such as unix.MS_NOSUID. A device that somebody else
-// has opened exclusively, or a target where the device is mounted already,
-// gives ErrBusy.
+// flags are mount(2)'s, such as Restricted. ErrBusy for a device that another
+// process has opened exclusively, or that is mounted at target already.
 func Mount(device, target, fs string, flags uintptr) error {
 	err := retry(func() error { return unix.Mount(device, target, fs, flags, "") })
 	if err != nil {
@@ -112,10 +113,11 @@ type MountEntry struct {
 	Parent   int    // ID of the mount that it is mounted on
 	Device   uint64 // number of the file system's device; see DeviceNumber
 	Target   string
-	Root     string // the directory of the file system that is at Target
-	FS       string // "ext4", ...
-	ReadOnly bool   // the mount or the file system
-	Shared   bool   // mounts below it propagate
+	Root     string  // the directory of the file system that is at Target
+	FS       string  // "ext4", ...
+	ReadOnly bool    // the mount or the file system
+	Shared   bool    // mounts below it propagate
+	Flags    uintptr // those of Restricted that the mount has
 }
 
 // MountTable reads the mount table of this process' mount namespace, once, in
@@ -137,6 +139,7 @@ func MountTable() ([]MountEntry, error) {
 			FS:       m.FSType,
 			ReadOnly: hasOption(m.Options, "ro") || hasOption(m.VFSOptions, "ro"),
 			Shared:   strings.Contains(" "+m.Optional, " shared:"),
+			Flags:    restrictions(m.Options),
 		}
 	}
 	return table, nil
@@ -151,50 +154,26 @@ func hasOption(list, option string) bool {
 	return false
 }
 
-// FreshRoot makes the root of a file system that was just made usable by any
-// user, as containers run as anyone: mode 0777, and no lost+found, which
-// database images refuse. A file system that holds anything is left alone. So
-// may be called after every mount.
-func FreshRoot(mountpoint string) error {
-	if err := freshRoot(mountpoint); err != nil {
-		return fmt.Errorf("prepare fresh file system at %s: %w", mountpoint, err)
+// restrictions returns those of Restricted that are among a mount's options.
+func restrictions(options string) (flags uintptr) {
+	if hasOption(options, "nosuid") {
+		flags |= unix.MS_NOSUID
 	}
-	return nil
+	if hasOption(options, "nodev") {
+		flags |= unix.MS_NODEV
+	}
+	return flags
 }
 
-const lostFound = "lost+found"
-
-func freshRoot(mountpoint string) error {
-	dir, err := os.Open(mountpoint)
+// Restrict adds flags of mount(2)'s to what is mounted at target, whoever uses
+// it. What propagated elsewhere before stays as it is.
+func Restrict(target string, flags uintptr) error {
+	err := unix.MountSetattr(unix.AT_FDCWD, target, unix.AT_SYMLINK_NOFOLLOW, attributesOf(flags))
+	if errors.Is(err, unix.ENOSYS) {
+		err = remount(target, flags, 0)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("restrict the mount at %s: %w", target, err)
 	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(2)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if len(names) > 1 || len(names) == 1 && names[0] != lostFound {
-		return nil
-	}
-	if len(names) == 1 {
-		err := unix.Unlinkat(int(dir.Fd()), lostFound, unix.AT_REMOVEDIR)
-		if errors.Is(err, unix.ENOTEMPTY) {
-			return nil // e2fsck has saved something there
-		}
-		if err != nil {
-			return err
-		}
-		fault.Point("host.lost-found-removed")
-	}
-	// An empty root as mkfs leaves it: a fresh XFS, or a fresh ext4 from which
-	// lost+found was removed just now or before a crash.
-	var st unix.Stat_t
-	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
-		return err
-	}
-	if st.Mode != unix.S_IFDIR|0o755 || st.Uid != 0 {
-		return nil
-	}
-	return dir.Chmod(0o777)
+	return nil
 }

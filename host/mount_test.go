@@ -219,20 +219,6 @@ func TestDeviceNumberOfNoDevice(t *testing.T) {
 	}
 }
 
-func TestFreshRootIsForAnyUser(t *testing.T) {
-	for _, fs := range []string{"ext4", "xfs"} {
-		t.Run(fs, func(t *testing.T) {
-			root := mount(t, formatted(t, fs), fs)
-			for range 2 {
-				if err := host.FreshRoot(root); err != nil {
-					t.Fatal(err)
-				}
-				wantRoot(t, root, 0o777, "")
-			}
-		})
-	}
-}
-
 func wantRoot(t *testing.T, root string, mode os.FileMode, names string) {
 	t.Helper()
 	info, err := os.Stat(root)
@@ -252,31 +238,100 @@ func wantRoot(t *testing.T, root string, mode os.FileMode, names string) {
 	}
 }
 
-func TestUsedRootIsLeftAlone(t *testing.T) {
+func TestOnlyAnEmptyLostFoundGoesAway(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		use   func(root string) error
 		mode  os.FileMode
 		names string
 	}{
-		{"file", func(root string) error { return os.WriteFile(root+"/file", nil, 0o600) }, 0o755, "file lost+found"},
-		{"something found", func(root string) error { return os.WriteFile(root+"/lost+found/#12", nil, 0o600) }, 0o755, "lost+found"},
-		{"emptied, other mode", func(root string) error {
-			return errors.Join(os.Remove(root+"/lost+found"), os.Chmod(root, 0o700))
-		}, 0o700, ""},
-		{"emptied, other owner", func(root string) error {
-			return errors.Join(os.Remove(root+"/lost+found"), os.Chown(root, 999, 999))
-		}, 0o755, ""},
+		{"fresh", func(string) error { return nil }, 0o777, ""},
+		{"of a mode that a user has chosen", func(root string) error { return os.Chmod(root, 0o755) }, 0o755, ""},
+		{"file", func(root string) error { return os.WriteFile(root+"/file", nil, 0o600) }, 0o777, "file lost+found"},
+		{"something found", func(root string) error { return os.WriteFile(root+"/lost+found/#12", nil, 0o600) }, 0o777, "lost+found"},
+		{"a file of that name", func(root string) error {
+			return errors.Join(os.Remove(root+"/lost+found"), os.WriteFile(root+"/lost+found", nil, 0o600))
+		}, 0o777, "lost+found"},
+		{"emptied", func(root string) error { return os.Remove(root + "/lost+found") }, 0o777, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			root := mount(t, formatted(t, "ext4"), "ext4")
 			if err := test.use(root); err != nil {
 				t.Fatal(err)
 			}
-			if err := host.FreshRoot(root); err != nil {
-				t.Fatal(err)
+			for range 2 {
+				if err := host.DropLostFound(root); err != nil {
+					t.Fatal(err)
+				}
+				wantRoot(t, root, test.mode, test.names)
 			}
-			wantRoot(t, root, test.mode, test.names)
 		})
+	}
+}
+
+// restrictions returns which flags of host.Restricted hold at a target.
+func restrictions(t *testing.T, target string) uintptr {
+	t.Helper()
+	var fs unix.Statfs_t
+	if err := unix.Statfs(target, &fs); err != nil {
+		t.Fatal(err)
+	}
+	return uintptr(fs.Flags) & host.Restricted
+}
+
+func TestViewsInheritTheRestrictions(t *testing.T) {
+	dev := formatted(t, "ext4")
+	source := t.TempDir()
+	if err := host.Mount(dev.Path, source, "ext4", host.Restricted); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unmount(t, source) })
+	for name, test := range map[string]struct {
+		bind func(target string) error
+		want uintptr
+	}{
+		"bind":        {func(target string) error { return host.Bind(source, target) }, host.Restricted},
+		"read-only":   {func(target string) error { return host.BindReadOnly(source, target) }, host.Restricted},
+		"with flags":  {func(target string) error { return host.BindWith(source, target, unix.MS_NOATIME) }, host.Restricted},
+		"suid lifted": {func(target string) error { return host.BindLifting(source, target, 0, unix.MS_NOSUID) }, unix.MS_NODEV},
+		"dev lifted":  {func(target string) error { return host.BindLifting(source, target, unix.MS_RDONLY, unix.MS_NODEV) }, unix.MS_NOSUID},
+		"both lifted": {func(target string) error { return host.BindLifting(source, target, 0, host.Restricted) }, 0},
+	} {
+		target := t.TempDir()
+		if err := test.bind(target); err != nil {
+			t.Fatal(err)
+		}
+		if got := restrictions(t, target); got != test.want {
+			t.Errorf("%s: the view has the restrictions %#x, want %#x", name, got, test.want)
+		}
+		unmount(t, target)
+	}
+	if got := restrictions(t, source); got != host.Restricted {
+		t.Errorf("the source has the restrictions %#x, want %#x", got, host.Restricted)
+	}
+}
+
+func TestMountOfAnEarlierVersionIsRestrictedInUse(t *testing.T) {
+	target := mount(t, formatted(t, "ext4"), "ext4")
+	file, err := os.Create(target + "/file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := host.Restrict(target, host.Restricted); err != nil {
+		t.Fatal(err)
+	}
+	if got := restrictions(t, target); got != host.Restricted {
+		t.Errorf("restrictions: got %#x, want %#x", got, host.Restricted)
+	}
+	if _, err := file.WriteString("text"); err != nil {
+		t.Errorf("write to a file that was open: %v", err)
+	}
+	table, err := host.MountTable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := table[len(table)-1]; at.Target != target || at.Flags != host.Restricted {
+		t.Errorf("mount table: got %+v, want the restrictions", at)
 	}
 }

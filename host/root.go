@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -41,7 +42,8 @@ func OpenMountRoot(writable, path string) (*MountRoot, error) {
 }
 
 func openMountRoot(writable, path string) (*MountRoot, error) {
-	writable, err := makeDirectory(writable)
+	// The mount root is a view of this directory, and has its mode.
+	writable, err := PrivateDirectory(writable)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +66,8 @@ func openMountRoot(writable, path string) (*MountRoot, error) {
 }
 
 // makeDirectory makes a directory where there is none and returns its path
-// without symbolic links, as the mount table has it.
+// without symbolic links, as the mount table has it. It refuses one that another
+// user can replace.
 func makeDirectory(path string) (string, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return "", err
@@ -73,7 +76,49 @@ func makeDirectory(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Abs(path)
+	if path, err = filepath.Abs(path); err != nil {
+		return "", err
+	}
+	return path, checkParents(path)
+}
+
+// PrivateDirectory makes a directory for root alone, and one that is there
+// already as well. It returns the directory's path without symbolic links, and
+// refuses a path that another user can replace.
+func PrivateDirectory(path string) (string, error) {
+	path, err := makeDirectory(path)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return "", err
+	}
+	if owner := int(info.Sys().(*syscall.Stat_t).Uid); owner != 0 && owner != os.Geteuid() {
+		return "", fmt.Errorf("%s belongs to user %d: give it to root (chown root %s)", path, owner, path)
+	}
+	if info.Mode().Perm() != 0o700 {
+		return path, os.Chmod(path, 0o700)
+	}
+	return path, nil
+}
+
+// checkParents refuses a path, without symbolic links, that any user can make lead
+// elsewhere, by the permissions of a directory above it.
+func checkParents(path string) error {
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		info, err := os.Lstat(dir)
+		if err != nil {
+			return err
+		}
+		if mode := info.Mode(); mode.Perm()&0o022 != 0 && mode&os.ModeSticky == 0 {
+			return fmt.Errorf("users other than root can replace what is in the directory %s above it, whose mode is %04o: run chmod go-w %s",
+				dir, mode.Perm(), dir)
+		}
+		if dir == "/" {
+			return nil
+		}
+	}
 }
 
 func within(path, dir string) bool {
@@ -102,7 +147,7 @@ func bindMountRoot(writable, path string) error {
 			unix.Major(at.Device), unix.Minor(at.Device), writable)
 	}
 	if !at.ReadOnly {
-		if err := unix.Mount("", path, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		if err := remount(path, unix.MS_RDONLY, 0); err != nil {
 			return fmt.Errorf("make it read-only: %w", err)
 		}
 	}
@@ -188,7 +233,7 @@ func bindShared(writable, path string) error {
 // bindSharedByRemount is bindShared for Linux before 5.12. A crash between its
 // steps leaves a mount that the next bindMountRoot completes.
 func bindSharedByRemount(writable, path string) error {
-	if err := bindThenRemount(writable, path, unix.MS_RDONLY); err != nil {
+	if err := bindThenRemount(writable, path, unix.MS_RDONLY, 0); err != nil {
 		return err
 	}
 	if err := unix.Mount("", path, "", unix.MS_PRIVATE, ""); err != nil {

@@ -130,6 +130,77 @@ func TestHalfMadeMountRootIsCompleted(t *testing.T) {
 	}
 }
 
+func TestMountRootIsForRootAlone(t *testing.T) {
+	root, p := openRoot(t)
+	target := makeMountPoint(t, root, "volume")
+	dev := formatted(t, "ext4")
+	mountAt(t, dev, target, "ext4")
+	want := func(when string) {
+		t.Helper()
+		for _, dir := range []string{p.writable, p.path} {
+			if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+				t.Errorf("%s: %s: got %v, %v, want mode 0700", when, dir, info, err)
+			}
+			cmd := exec.Command("setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups", "ls", filepath.Join(dir, "volume"))
+			if out, err := cmd.CombinedOutput(); err == nil {
+				t.Errorf("%s: a user lists %s/volume: %s", when, dir, out)
+			}
+		}
+	}
+	want("new")
+	if err := os.Chmod(p.writable, 0o755); err != nil { // as an earlier version left it
+		t.Fatal(err)
+	}
+	if err := p.open(t).Close(); err != nil {
+		t.Fatal(err)
+	}
+	want("taken over")
+}
+
+func TestMountRootRefusesParentsOfOthers(t *testing.T) {
+	for name, open := range map[string]func(parent string) error{
+		"of the mount root": func(parent string) error {
+			_, err := host.OpenMountRoot(filepath.Join(t.TempDir(), "mnt"), filepath.Join(parent, "flocker"))
+			return err
+		},
+		"of the writable directory": func(parent string) error {
+			_, err := host.OpenMountRoot(filepath.Join(parent, "run", "mnt"), filepath.Join(t.TempDir(), "flocker"))
+			return err
+		},
+		"of a private directory": func(parent string) error {
+			_, err := host.PrivateDirectory(filepath.Join(parent, "state"))
+			return err
+		},
+	} {
+		parent := filepath.Join(t.TempDir(), "shared")
+		if err := errors.Join(os.Mkdir(parent, 0o700), os.Chmod(parent, 0o777)); err != nil {
+			t.Fatal(err)
+		}
+		if err := open(parent); err == nil || !strings.Contains(err.Error(), "chmod go-w "+parent) {
+			t.Errorf("%s: got %v, want a refusal of %s with its remedy", name, err, parent)
+		}
+	}
+}
+
+func TestPrivateDirectory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	if err := os.Mkdir(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := host.PrivateDirectory(path); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("got %v, %v, want mode 0700", info, err)
+	}
+	if err := os.Chown(path, 1000, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := host.PrivateDirectory(path); err == nil || !strings.Contains(err.Error(), "user 1000") {
+		t.Errorf("a user's directory: got %v, want a refusal", err)
+	}
+}
+
 func TestMountRootRefusesWhatItWouldHide(t *testing.T) {
 	t.Run("files", func(t *testing.T) {
 		p := newRootPaths(t)
@@ -295,6 +366,9 @@ func TestVolumesReachOtherMountNamespaces(t *testing.T) {
 func TestVolumesDoNotShowInTheWritableDirectory(t *testing.T) {
 	base := mount(t, formatted(t, "ext4"), "ext4")
 	if err := unix.Mount("", base, "", unix.MS_SHARED, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(base, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	p := rootPaths{writable: filepath.Join(base, "mnt"), path: filepath.Join(base, "flocker")}

@@ -101,6 +101,9 @@ func probe(f *os.File, image string) (Signature, error) {
 		return Signature{}, fmt.Errorf("read its start: %w", err)
 	}
 	sb, found := parseExt(head)
+	if interrupted, err := interruptedInPlace(f, head, size, sb.unused); err != nil || interrupted {
+		return Signature{Kind: Blank, Clean: true, Interrupted: true}, err
+	}
 	if !found {
 		sb, found = parseXFS(head)
 	}
@@ -199,7 +202,7 @@ func probeUnknown(f *os.File, size int64) (Signature, error) {
 		sig.Kind = Filesystem
 	case name != "":
 		sig.Detail = name
-	case hasFormatMark(head):
+	case isFormatMark(head[:ext4Block]):
 		return Signature{Kind: Blank, Clean: true, Interrupted: true}, nil
 	default:
 		sig.Detail = fmt.Sprintf("unknown data at byte %d", data)

@@ -15,6 +15,7 @@ type superblock struct {
 	clean      bool
 	damage     string // what is wrong with it, "" if nothing
 	unfinished bool   // its mkfs never came to its end
+	unused     bool   // of ext4: it was never mounted
 }
 
 // The features of ext4 that matter here; see Documentation/filesystems/ext4 of
@@ -55,6 +56,7 @@ func parseExt(head []byte) (superblock, bool) {
 	sb := superblock{fs: extName(compat, incompat, roCompat), uuid: uuidText(b[0x68:0x78])}
 	sb.clean = state&extStateValid != 0 && state&extStateError == 0 &&
 		incompat&extIncompatRecover == 0 && roCompat&extROCompatOrphans == 0
+	sb.unused = le.Uint32(b[0x2c:]) == 0 && le.Uint16(b[0x34:]) == 0 // s_mtime, s_mnt_count
 	switch {
 	case roCompat&extROCompatChecksum != 0 && ^crc32.Checksum(b[:0x3fc], castagnoli) != le.Uint32(b[0x3fc:]):
 		sb.damage = "the superblock's checksum is wrong"

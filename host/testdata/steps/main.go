@@ -79,11 +79,11 @@ func up(dev host.Device, fs, target string) error {
 		if err := host.Check(context.Background(), dev); err != nil {
 			return err
 		}
-		if err := host.Mount(dev.Path, target, fs, 0); err != nil {
+		if err := host.Mount(dev.Path, target, fs, host.Restricted); err != nil {
 			return err
 		}
 	}
-	return host.FreshRoot(target)
+	return host.DropLostFound(target)
 }
 
 // size is what the image has in the end, in bytes.
@@ -91,11 +91,14 @@ const size = 640 << 20
 
 // grow makes the volume larger while it is mounted.
 func grow(image string, dev host.Device, target string) error {
-	if err := os.Truncate(image, size); err != nil {
-		return err
-	}
 	var st unix.Stat_t
 	if err := unix.Stat(image, &st); err != nil {
+		return err
+	}
+	if st.Size > size {
+		return nil
+	}
+	if err := os.Truncate(image, size); err != nil {
 		return err
 	}
 	number, err := strconv.Atoi(strings.TrimPrefix(dev.Path, "/dev/loop"))
