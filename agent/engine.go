@@ -337,6 +337,7 @@ func (e *engine) turn(d *dataset) task {
 			behind:     e.stepper.behind(d.seen),
 			filled:     d.seen.filled,
 			unreported: d.registered() && d.seen.volume.Size > d.record.Volume.Size,
+			foreign:    d.seen.foreign != nil,
 			unplaced:   d.registered() && unplaced(d.seen.volume, d.record.Volume),
 		})
 	}
@@ -425,7 +426,7 @@ func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 			ID: t.seen.volume.ID, Backend: e.stepper.backendName(), Size: t.seen.volume.Size, Zone: t.seen.volume.Zone,
 		}})
 	case actWait, actRefuse:
-		return t.seen, &stuckError{seen: t.seen, final: t.act == actRefuse || e.stepper.zones.isForeign(t.record, t.seen.volume)}
+		return t.seen, &stuckError{seen: t.seen, final: t.act == actRefuse || e.stepper.foreignRecord(t.record) != "" || e.stepper.zones.isForeign(t.record, t.seen.volume)}
 	case actFence:
 		return t.seen, e.fence(ctx, d.id, t.record)
 	case actCreate, actAttach:

@@ -90,7 +90,7 @@ func (s *stepper) canWrite(ctx context.Context, record *api.Dataset) (verdict ba
 	if err != nil {
 		return backend.MayWrite, "", err
 	}
-	if foreign := s.zones.foreignRecord(record); !found && foreign != "" {
+	if foreign := s.foreignRecord(record); !found && foreign != "" {
 		return backend.MayWrite, "", fmt.Errorf("look whether %s can write: %s", record.Fence.Instance, foreign)
 	}
 	if !found {
@@ -121,11 +121,13 @@ func (s *stepper) volumeOf(ctx context.Context, record *api.Dataset) (backend.Vo
 	if err != nil {
 		return backend.Volume{}, false, fmt.Errorf("look for the volume: %w", err)
 	}
-	i := slices.IndexFunc(volumes, func(v backend.Volume) bool { return v.DatasetID == string(record.ID) || len(ids) > 0 })
-	if i < 0 {
+	if len(ids) == 0 {
+		volumes = slices.DeleteFunc(volumes, func(v backend.Volume) bool { return v.DatasetID != string(record.ID) })
+	}
+	if len(volumes) == 0 {
 		return backend.Volume{}, false, nil
 	}
-	return volumes[i], true, nil
+	return volumes[0], true, s.checkOwner(record.ID, volumes[0])
 }
 
 // cutOff leaves the volume of a holder whose tenure has ended attached nowhere,
@@ -138,7 +140,7 @@ func (s *stepper) cutOff(ctx context.Context, record *api.Dataset) error {
 		}
 	}
 	v, found, err := s.volumeOf(ctx, record)
-	if foreign := s.zones.foreignRecord(record); err == nil && !found && foreign != "" {
+	if foreign := s.foreignRecord(record); err == nil && !found && foreign != "" {
 		return fmt.Errorf("take it from %s: %s", f.Instance, foreign)
 	}
 	if err != nil || !found {

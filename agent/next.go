@@ -58,6 +58,7 @@ type facts struct {
 	filled     bool // the file system is known to be as large as its device
 	unreported bool // the control service does not know yet that the volume has grown
 	unplaced   bool // it does not know in which zone the volume is
+	foreign    bool // the volume is another dataset's
 }
 
 // next is the whole of what decides what comes next.
@@ -78,6 +79,14 @@ type facts struct {
 // is gone, and formatting it would hide that. Such a device, and every other
 // that is not what it should be, is PhaseForeign and never touched.
 func next(phase api.Phase, g goal, f facts) action {
+	if f.foreign {
+		switch g {
+		case goalMounted, goalDestroyed, goalReleased, goalYielded:
+			return actRefuse
+		default:
+			phase = api.PhaseElsewhere // nothing of this dataset is here
+		}
+	}
 	switch g {
 	case goalLeave:
 		return actNone

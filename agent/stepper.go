@@ -25,6 +25,7 @@ type sight struct {
 	filled  bool           // the mounted file system is known to be as large as its device
 	clean   bool           // the file system was cleanly unmounted
 	cause   string         // of a phase from which the agent does not go on by itself
+	foreign error          // a *backend.ForeignVolumeError where the volume is another dataset's
 	epoch   uint64         // of the dataset when this was seen
 	doubt   bool           // a step failed since: look before the next one
 }
@@ -40,6 +41,7 @@ type stuckError struct {
 }
 
 func (e *stuckError) Error() string { return e.seen.cause }
+func (e *stuckError) Unwrap() error { return e.seen.foreign }
 
 // isFinal reports whether waiting does not mend an error: a person has to.
 func isFinal(err error) bool {
@@ -53,7 +55,8 @@ func isFinal(err error) bool {
 	case api.CodeDeleted, api.CodeNotFound, api.CodeInvalid:
 		return true
 	default:
-		return errors.Is(err, backend.ErrDamaged)
+		_, foreign := errors.AsType[*backend.ForeignVolumeError](err)
+		return foreign || errors.Is(err, backend.ErrDamaged)
 	}
 }
 
@@ -89,6 +92,12 @@ func (s *stepper) do(ctx context.Context, act action, id api.DatasetID, record *
 }
 
 func (s *stepper) act(ctx context.Context, act action, id api.DatasetID, record *api.Dataset, seen sight) (sight, error) {
+	if act != actLook && act != actCreate && act != actUnmount {
+		// An unmount takes down what is at the dataset's own mount point.
+		if err := s.checkOwner(id, seen.volume); err != nil {
+			return seen, err
+		}
+	}
 	switch act {
 	case actLook:
 		return s.look(ctx, id, record, seen)
@@ -134,7 +143,7 @@ func (s *stepper) look(ctx context.Context, id api.DatasetID, record *api.Datase
 		if record == nil || record.Volume == nil {
 			return sight{phase: api.PhaseNonExistent}, nil
 		}
-		if cause := s.zones.foreignRecord(record); cause != "" {
+		if cause := s.foreignRecord(record); cause != "" {
 			return sight{phase: api.PhaseElsewhere, cause: cause}, nil // it is not gone, it cannot be seen from here
 		}
 		return sight{phase: api.PhaseVanished, cause: fmt.Sprintf("volume %s is registered for this dataset, but %s does not "+
@@ -174,6 +183,10 @@ func (s *stepper) lookUnregistered(ctx context.Context, id api.DatasetID, record
 // attached here, from the device and the mount.
 func (s *stepper) judge(ctx context.Context, id api.DatasetID, record *api.Dataset, v backend.Volume) (sight, error) {
 	seen := sight{volume: v}
+	if err := s.checkOwner(id, v); err != nil {
+		seen.phase, seen.foreign, seen.cause = api.PhaseForeign, err, err.Error()
+		return seen, nil
+	}
 	if record != nil && record.Volume != nil && v.Size < record.Volume.Size {
 		seen.phase = api.PhaseForeign
 		seen.cause = fmt.Sprintf("volume %s has %d bytes now and had %d when it was registered: it was cut short; "+
@@ -202,6 +215,25 @@ func (s *stepper) judge(ctx context.Context, id api.DatasetID, record *api.Datas
 		seen.cause = fmt.Sprintf("volume %s is attached to %s, although this node holds the dataset", v.ID, v.AttachedTo)
 		return seen, nil
 	}
+}
+
+// checkOwner returns a *backend.ForeignVolumeError for a volume that belongs to
+// another dataset: a node certificate can register a volume that its node has never
+// seen, and the storage system alone knows whose it is.
+func (s *stepper) checkOwner(id api.DatasetID, v backend.Volume) error {
+	if v.ID == "" || v.DatasetID == string(id) {
+		return nil
+	}
+	return &backend.ForeignVolumeError{VolumeID: v.ID, Backend: s.backendName(), Wanted: string(id), Owner: v.DatasetID}
+}
+
+// foreignRecord says why a record's volume cannot be seen from here, "" where it can.
+func (s *stepper) foreignRecord(record *api.Dataset) string {
+	if record != nil && record.Volume != nil && record.Volume.Backend != "" && record.Volume.Backend != s.backendName() {
+		return fmt.Sprintf("volume %s is of the backend %s, and this node drives %s: keep the app on nodes that drive it",
+			record.Volume.ID, record.Volume.Backend, s.backendName())
+	}
+	return s.zones.foreignRecord(record)
 }
 
 // whereForeign keeps a foreign volume that is not attached here from being

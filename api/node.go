@@ -6,13 +6,18 @@ import "time"
 type Node struct {
 	ID       NodeID `json:"uuid"`
 	Hostname string `json:"hostname"`
-	Address  string `json:"host"`     // the IP address its agent calls from
-	Era      string `json:"era"`      // the kernel's boot id
-	Agent    string `json:"agent"`    // identity of the agent's state directory; tells a restarted agent from a second one
+	Address  string `json:"host"` // the IP address its agent calls from
+	Era      string `json:"era"`  // the kernel's boot id
+	// Agent is the hash of the identity of the agent's state directory: it tells a
+	// restarted agent from a second one. Only records have it, no answer shows it.
+	Agent    string `json:"agent,omitempty"`
 	Instance string `json:"instance"` // what the backend calls the machine
 	Backend  string `json:"backend"`
 	Version  string `json:"version"`
-	Zone     string `json:"zone,omitempty"` // that the machine is in, "" where that is not known
+	// AllowedInstance is the instance that the node's next stream may announce in
+	// place of Instance, on an operator's word; "" for none.
+	AllowedInstance string `json:"allowed_instance,omitempty"`
+	Zone            string `json:"zone,omitempty"` // that the machine is in, "" where that is not known
 	// AllocationUnit is the backend's, in bytes; Capabilities are of
 	// CapabilityGrow and its like.
 	AllocationUnit int64    `json:"allocation_unit,omitempty"`

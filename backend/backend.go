@@ -190,6 +190,24 @@ var (
 	ErrStale         = errors.New("the token is of the past: another node has had the volume since")
 )
 
+// ForeignVolumeError says that a volume belongs to another dataset than the one it
+// was looked up for. Such a volume is never acted on.
+type ForeignVolumeError struct {
+	VolumeID string
+	Backend  string
+	Wanted   string // the dataset that the volume was looked up for
+	Owner    string // the dataset that it belongs to by the storage system, "" for none
+}
+
+func (e *ForeignVolumeError) Error() string {
+	owner := "to no dataset"
+	if e.Owner != "" {
+		owner = "to dataset " + e.Owner
+	}
+	return fmt.Sprintf("volume %s belongs %s by %s, and is registered for dataset %s: it is neither attached, changed nor destroyed; "+
+		"look at the node that registered it", e.VolumeID, owner, e.Backend, e.Wanted)
+}
+
 // AttachedElsewhereError says which instance has the volume.
 type AttachedElsewhereError struct {
 	VolumeID string

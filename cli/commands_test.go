@@ -27,6 +27,7 @@ func (c *cluster) changing() {
 	c.Answer("POST /v1/configuration/leases", http.StatusCreated, client.Lease{Dataset: ordersID, Node: node1, Expires: &rest})
 	c.Answer("DELETE /v1/configuration/leases/"+ordersID, http.StatusOK, client.Lease{Dataset: ordersID, Node: node1})
 	c.Answer("POST /v1/nodes/"+string(node1)+"/drain", http.StatusOK, api.NodeDetail{Node: node(node1), Held: 2})
+	c.Answer("POST /v1/nodes/"+string(node3)+"/instance", http.StatusOK, api.NodeDetail{Node: node(node3)})
 	c.Answer("POST /v1/nodes/"+string(node3)+"/lost", http.StatusOK, api.NodeDetail{Node: node(node3), Held: 1})
 }
 
@@ -53,10 +54,11 @@ func TestCommandsAskForWhatTheySayTheyDo(t *testing.T) {
 			`{"dataset_id":"` + ordersID + `","node_uuid":"` + string(node1) + `","expires":600}`,
 			"node1.example.net has a lease of prod.orders-db.data. It ends in 10m.\n",
 		},
-		"leases release prod.orders-db.data": {"DELETE /v1/configuration/leases/" + ordersID, "The lease of prod.orders-db.data has ended.\n"},
-		"nodes drain node1.example.net":      {"POST /v1/nodes/" + string(node1) + "/drain", "node1.example.net gets no further volumes. It has 2 now"},
-		"nodes lost 192.0.2.12 -y":           {"POST /v1/nodes/" + string(node3) + "/lost", "is given up. The 1 datasets"},
-		"version --server":                   {"GET /v1/version", "control service 1.2.3\n"},
+		"leases release prod.orders-db.data":  {"DELETE /v1/configuration/leases/" + ordersID, "The lease of prod.orders-db.data has ended.\n"},
+		"nodes drain node1.example.net":       {"POST /v1/nodes/" + string(node1) + "/drain", "node1.example.net gets no further volumes. It has 2 now"},
+		"nodes allow-instance 192.0.2.12 i-7": {"POST /v1/nodes/" + string(node3) + `/instance {"instance":"i-7"}`, "may announce the instance i-7"},
+		"nodes lost 192.0.2.12 -y":            {"POST /v1/nodes/" + string(node3) + "/lost", "is given up. The 1 datasets"},
+		"version --server":                    {"GET /v1/version", "control service 1.2.3\n"},
 	} {
 		out, _, err := c.run(t, strings.Fields(args)...)
 		if err != nil {

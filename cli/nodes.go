@@ -21,7 +21,7 @@ func newNodes(env *Env) *cobra.Command {
 		Aliases: []string{"node"},
 		Short:   "List, show, drain and give up the machines of the cluster",
 		Long:    "Lists, shows, drains and gives up the machines of the cluster. A node is named by its host name,\nits address, or as much of its id as is unique.",
-	}, newNodesList(g), newNodesShow(g), newNodesDrain(g), newNodesLost(g))
+	}, newNodesList(g), newNodesShow(g), newNodesDrain(g), newNodesLost(g), newNodesAllowInstance(g))
 	g.conn.AddFlags(cmd)
 	return cmd
 }

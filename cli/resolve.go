@@ -130,6 +130,10 @@ func (s *session) node(text string) (*api.Node, error) {
 	return findNode(all, text)
 }
 
+// idGiven is from how many characters on a text is taken for the beginning of an id,
+// also where a node is called so.
+const idGiven = 6
+
 func findNode(all []*api.Node, text string) (*api.Node, error) {
 	var named, begun []*api.Node
 	for _, n := range all {
@@ -141,8 +145,11 @@ func findNode(all []*api.Node, text string) (*api.Node, error) {
 		}
 	}
 	found := named
-	if len(named) == 0 {
-		found = begun
+	for _, n := range begun {
+		// A node chooses its host name: it must not hide the node that an id means.
+		if !slices.Contains(named, n) && (len(named) == 0 || len(text) >= idGiven) {
+			found = append(found, n)
+		}
 	}
 	switch len(found) {
 	case 0:

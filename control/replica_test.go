@@ -265,7 +265,7 @@ func TestChangeThatIsTooLargeForTheLogIsRefused(t *testing.T) {
 	r := openReplica(t, (&memory.Store{}).Open())
 	metadata := map[string]string{}
 	for i := range api.MaxMetadata {
-		metadata[fmt.Sprint(i, strings.Repeat("k", 250))] = strings.Repeat("\u0001", 256) // 6 bytes each as JSON
+		metadata[fmt.Sprint(i, strings.Repeat("k", 250))] = strings.Repeat("<", 256) // 6 bytes each as JSON
 	}
 	var cmds []cluster.Command
 	for range 20 {

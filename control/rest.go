@@ -63,6 +63,7 @@ func (a *rest) operations() map[string]operation {
 		"listNodes":           a.listNodes,
 		"getNode":             a.getNode,
 		"giveUpNode":          a.giveUpNode,
+		"allowInstance":       a.allowInstance,
 		"drainNode":           a.drainNode,
 		"undrainNode":         a.undrainNode,
 		"listBackends":        a.listBackends,

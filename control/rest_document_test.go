@@ -94,6 +94,7 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 		"listNodes":           {"/v1/nodes", "", 200},
 		"getNode":             {"/v1/nodes/" + nodeA, "", 200},
 		"giveUpNode":          {"/v1/nodes/" + nodeA + "/lost", "", 409},
+		"allowInstance":       {"/v1/nodes/" + nodeB + "/instance", `{"instance": "i-new"}`, 200},
 		"drainNode":           {"/v1/nodes/" + nodeA + "/drain", "", 200},
 		"undrainNode":         {"/v1/nodes/" + nodeA + "/drain", "", 200},
 		"listBackends":        {"/v1/backends", "", 200},

@@ -47,6 +47,30 @@ func (a *rest) giveUpNode(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
+// allowInstance takes an operator's word that a node runs on an instance.
+func (a *rest) allowInstance(w http.ResponseWriter, r *request) error {
+	var body struct {
+		Instance string `json:"instance"`
+	}
+	if err := r.decode(&body); err != nil {
+		return err
+	}
+	id := r.node()
+	res, err := a.decide(r, cluster.AllowInstance{At: a.now(), Node: id, Instance: body.Instance})
+	if err != nil {
+		return err
+	}
+	if len(res.Changes) > 0 {
+		a.log.Warn("instance allowed for a node", "id", id, "instance", body.Instance, "by", r.who.name)
+	}
+	n := res.State.Node(id)
+	if n == nil { // nothing to allow: the answer shows what was asked for
+		n = res.Node
+	}
+	reply(w, http.StatusOK, nodeDetail(res.State, n, a.evidence(res.State)))
+	return nil
+}
+
 // drainNode has a node emptied.
 func (a *rest) drainNode(w http.ResponseWriter, r *request) error { return a.drain(w, r, false) }
 

@@ -59,8 +59,19 @@ func troubled(s cluster.Status) bool {
 	}
 }
 
+// withoutAgent returns a node as answers show it: without what tells its agent from
+// another one, nil for nil.
+func withoutAgent(n *api.Node) *api.Node {
+	if n == nil {
+		return nil
+	}
+	c := *n
+	c.Agent = ""
+	return &c
+}
+
 func nodeDetail(s *cluster.State, n *api.Node, mesos evidence) *api.NodeDetail {
-	full := &api.NodeDetail{Node: n, Mesos: mesos(n.ID)}
+	full := &api.NodeDetail{Node: withoutAgent(n), Mesos: mesos(n.ID)}
 	for d := range s.Concerning(n.ID) {
 		switch {
 		case d.HeldBy(n.ID):

@@ -110,7 +110,7 @@ func tagOf(full *api.DatasetDetail) string {
 func detail(s *cluster.State, d *api.Dataset, mesos evidence, now time.Time) *api.DatasetDetail {
 	full := &api.DatasetDetail{Dataset: d, State: s.DatasetState(d.ID), Lease: s.Lease(d.ID)}
 	if d.Holder != nil {
-		full.Holder = s.Node(d.Holder.Node)
+		full.Holder = withoutAgent(s.Node(d.Holder.Node))
 	}
 	status, why := cluster.Explain(d, full.State, full.Lease, s.Node, mesos, now)
 	full.Status, full.Why = string(status), why

@@ -168,6 +168,16 @@ func (c *Client) GiveUpNode(ctx context.Context, id api.NodeID, force bool) (*ap
 	return c.node(ctx, http.MethodPost, id, what)
 }
 
+// AllowInstance says, on the caller's word, that a node runs on an instance.
+func (c *Client) AllowInstance(ctx context.Context, id api.NodeID, instance string) (*api.NodeDetail, error) {
+	var n api.NodeDetail
+	r := request{method: http.MethodPost, path: "/v1/nodes/" + url.PathEscape(string(id)) + "/instance", body: map[string]string{"instance": instance}}
+	if _, _, err := c.c.call(ctx, r, &n); err != nil {
+		return nil, err
+	}
+	return &n, nil
+}
+
 // DrainNode has a node emptied, or ends that.
 func (c *Client) DrainNode(ctx context.Context, id api.NodeID, end bool) (*api.NodeDetail, error) {
 	method := http.MethodPost

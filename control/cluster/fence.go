@@ -26,9 +26,9 @@ func (s *State) fenceFor(d *api.Dataset, at time.Time) *api.Fence {
 	if holder.Connected || !wantedElsewhere(d) {
 		return nil
 	}
-	if holder.NeverCame() && holder.GivenUp.IsZero() {
-		// Nobody knows what the storage system calls its machine, so nobody
-		// but an operator can tell whether it can write.
+	if holder.GivenUp.IsZero() && (holder.NeverCame() || s.otherOfInstance(holder.ID, holder.Instance) != nil) {
+		// What the storage system calls its machine is not known, or in doubt, so
+		// only an operator can tell whether it can write.
 		return nil
 	}
 	return s.fenceBy(d, holder, at)
@@ -111,7 +111,7 @@ func (c Report) fence(s *State, d *api.Dataset, r api.DatasetReport) ([]Change, 
 	case r.Fence.Begin:
 		return c.beginFence(s, d)
 	}
-	finding := r.Fence.Finding
+	finding := api.Printable(r.Fence.Finding)
 	if len(finding) > maxCause {
 		return nil, api.FieldErrorf("fence", "has a finding of %d bytes, more than the %d that are allowed", len(finding), maxCause)
 	}

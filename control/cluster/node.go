@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"time"
 
@@ -25,19 +27,25 @@ func (c NodeConnect) Apply(s *State) (Outcome, error) {
 	}
 	n := api.Node{ID: c.Node, Since: c.At}
 	if old := s.Node(c.Node); old != nil {
-		if old.Connected && old.Agent != c.Hello.Agent {
+		if old.Connected && !c.sameAgent(old) {
 			return Outcome{}, api.Errorf(api.CodeConflict,
 				"node %s has an agent already: %s, connected from %s since %s. Two machines must not use the same node "+
 					"certificate: make one for each. If this machine was installed anew, stop the other agent and wait a moment.",
 				c.Node, old.Name(), old.Address, stamp(old.Since))
 		}
-		n.Stream, n.Draining = old.Stream, old.Draining
+		n.Stream, n.Draining, n.AllowedInstance = old.Stream, old.Draining, old.AllowedInstance
 		if old.Connected {
 			n.Since = old.Since
 		}
 	}
+	if err := s.checkInstance(c.Node, c.Hello.Instance); err != nil {
+		return Outcome{}, err
+	}
+	if instanceKey(n.AllowedInstance) == instanceKey(c.Hello.Instance) {
+		n.AllowedInstance = "" // an operator's word counts once
+	}
 	n.Hostname, n.Address = c.Hello.Hostname, c.Address
-	n.Era, n.Agent, n.Instance = strings.ToLower(c.Hello.Era), c.Hello.Agent, c.Hello.Instance
+	n.Era, n.Agent, n.Instance = strings.ToLower(c.Hello.Era), c.identity(), c.Hello.Instance
 	n.Backend, n.Version, n.Zone = c.Hello.Backend, c.Hello.Version, c.Hello.Zone
 	n.AllocationUnit, n.Capabilities, n.CertificateExpires = c.Hello.AllocationUnit, c.Hello.Capabilities, c.Hello.CertificateExpires
 	n.Stream++
@@ -54,6 +62,17 @@ func (c NodeConnect) check() error {
 		if len(text.value) > maxText {
 			return api.FieldErrorf(text.field, "has %d bytes, more than the %d that are allowed", len(text.value), maxText)
 		}
+		if err := api.CheckText(text.field, text.value); err != nil {
+			return err
+		}
+	}
+	for _, capability := range c.Hello.Capabilities {
+		if err := api.CheckText("capabilities", capability); err != nil {
+			return err
+		}
+	}
+	if unit := c.Hello.AllocationUnit; unit < 0 || unit > maxAllocationUnit {
+		return api.FieldErrorf("allocation_unit", "%d is not a number of bytes from 0 to %d", unit, int64(maxAllocationUnit))
 	}
 	if len(c.Hello.Capabilities) > maxCapabilities || len(strings.Join(c.Hello.Capabilities, "")) > maxText {
 		return api.FieldErrorf("capabilities", "are %d, more than the %d that are allowed, or too long", len(c.Hello.Capabilities), maxCapabilities)
@@ -63,6 +82,75 @@ func (c NodeConnect) check() error {
 	}
 	if c.Hello.Era == "" {
 		return api.FieldErrorf("era", "must not be empty: it is the kernel's boot id")
+	}
+	return nil
+}
+
+// identity is the agent's identity as records keep it. Only its hash is kept: with
+// the identity itself a second agent could take a connected agent's place.
+func (c NodeConnect) identity() string {
+	sum := sha256.Sum256([]byte(string(c.Node) + "\x00" + c.Hello.Agent))
+	return identityHash + hex.EncodeToString(sum[:])
+}
+
+// sameAgent reports whether a node's record is of this agent. Records of older
+// versions have the identity itself.
+func (c NodeConnect) sameAgent(n *api.Node) bool {
+	return n.Agent == c.identity() || n.Agent == c.Hello.Agent && !strings.HasPrefix(n.Agent, identityHash)
+}
+
+const identityHash = "sha256:"
+
+// AllowInstance is an operator's word that a node runs on an instance: its next
+// stream may say so. The instance is taken from a lost node that holds nothing.
+type AllowInstance struct {
+	At       time.Time
+	Node     api.NodeID
+	Instance string
+}
+
+// Apply decides the command.
+func (c AllowInstance) Apply(s *State) (Outcome, error) {
+	switch {
+	case strings.TrimSpace(c.Instance) == "":
+		return Outcome{}, api.FieldErrorf(fieldInstance, "must not be empty")
+	case len(c.Instance) > maxText:
+		return Outcome{}, api.FieldErrorf(fieldInstance, "has %d bytes, more than the %d that are allowed", len(c.Instance), maxText)
+	}
+	if err := api.CheckText(fieldInstance, c.Instance); err != nil {
+		return Outcome{}, err
+	}
+	b := newBatch(s)
+	if other := s.otherOfInstance(c.Node, c.Instance); other != nil {
+		if err := s.checkGivesInstance(other, c.Instance); err != nil {
+			return Outcome{}, err
+		}
+		n := *other
+		n.Instance = ""
+		b.put(putNode(&n))
+	}
+	n := api.Node{ID: c.Node, Since: c.At}
+	if old := s.Node(c.Node); old != nil {
+		n = *old
+	}
+	if instanceKey(n.Instance) != instanceKey(c.Instance) && n.AllowedInstance != c.Instance {
+		n.AllowedInstance = c.Instance
+		b.put(putNode(&n))
+	}
+	return Outcome{Changes: b.changes, Node: &n}, nil
+}
+
+// checkGivesInstance reports why a node's instance cannot become another node's.
+func (s *State) checkGivesInstance(n *api.Node, instance string) error {
+	if n.Connected {
+		return api.Errorf(api.CodeConflict, "instance %s belongs to node %s (%s), whose agent is connected since %s: stop that agent first",
+			instance, n.ID, n.Name(), stamp(n.Since))
+	}
+	for d := range s.Concerning(n.ID) {
+		if d.HeldBy(n.ID) {
+			return api.Errorf(api.CodeConflict, "instance %s belongs to node %s (%s), which holds dataset %s: if that machine is off, "+
+				"run flocker nodes lost %s and have its datasets moved first", instance, n.ID, n.Name(), nameOf(d), n.ID)
+		}
 	}
 	return nil
 }

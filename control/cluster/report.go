@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -76,9 +77,13 @@ func (c Report) one(s *State, r api.DatasetReport) ([]Change, error) {
 	if err := checkState(&r.State); err != nil {
 		return nil, err
 	}
+	if err := c.checkVolume(s, d, r.Volume); err != nil {
+		return nil, err
+	}
 	if err := checkEffects(d, r); err != nil {
 		return nil, err
 	}
+	r.State = legible(r.State)
 	return c.accept(s, d, r), nil
 }
 
@@ -100,16 +105,57 @@ func withdrawal(r api.DatasetReport) bool {
 	return r.Withdraw && r.Volume == nil && !r.Release && !r.Destroyed
 }
 
+// checkVolume reports why the volume that the holder registers cannot be the
+// dataset's. What the holder says of the volume's size and zone is believed: the
+// storage system alone could tell better.
+func (c Report) checkVolume(s *State, d *api.Dataset, v *api.Volume) error {
+	if v == nil {
+		return nil
+	}
+	if v.ID == "" || len(v.ID) > maxText || len(v.Backend) > maxText || len(v.Zone) > maxText {
+		return api.FieldErrorf(fieldVolume, "needs an id and a backend, and has a zone, of at most %d bytes", maxText)
+	}
+	if strings.ContainsFunc(v.ID+v.Backend, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return api.FieldErrorf(fieldVolume, "has the id %q of backend %q: only visible ASCII characters are allowed", v.ID, v.Backend)
+	}
+	if err := api.CheckText(fieldVolume, v.Zone); err != nil {
+		return err
+	}
+	if d.Volume != nil && (d.Volume.ID != v.ID || d.Volume.Backend != v.Backend) {
+		return &api.Error{Code: api.CodeConflict, Field: fieldVolume, Message: "dataset " + string(d.ID) +
+			" has the volume " + d.Volume.ID + " of backend " + d.Volume.Backend +
+			"; the volume " + v.ID + " of backend " + v.Backend + " does not take its place"}
+	}
+	if n := s.Node(c.Node); d.Volume == nil && n.Backend != "" && n.Backend != v.Backend && s.drives(v.Backend) {
+		return &api.Error{Code: api.CodeConflict, Field: fieldVolume, Message: n.Name() + " drives the backend " + n.Backend +
+			" and cannot register a volume of backend " + v.Backend}
+	}
+	if d.Volume == nil {
+		if err := s.checkOwner(d, v); err != nil {
+			return err
+		}
+	}
+	return checkVolumeSize(d, v)
+}
+
+// checkVolumeSize bounds a volume's size by what was asked for: sizes never go
+// down, so a wrong one would have the volume taken for cut short for ever.
+func checkVolumeSize(d *api.Dataset, v *api.Volume) error {
+	asked := d.Size
+	if d.Volume != nil {
+		asked = max(asked, d.Volume.Size)
+	}
+	if v.Size < 0 || v.Size > maxGrown || asked < maxGrown && v.Size > asked+max(asked, sizeSlack) {
+		return &api.Error{Code: api.CodeConflict, Field: fieldVolume, Message: fmt.Sprintf(
+			"volume %s has %d bytes, which is not a size for the %d bytes that dataset %s wants", v.ID, v.Size, asked, d.ID)}
+	}
+	return nil
+}
+
 // checkEffects reports why the holder's report cannot be.
 func checkEffects(d *api.Dataset, r api.DatasetReport) error {
 	if v := r.Volume; v != nil {
 		switch {
-		case v.ID == "" || len(v.ID) > maxText || len(v.Backend) > maxText || len(v.Zone) > maxText:
-			return api.FieldErrorf("volume", "needs an id and a backend, and has a zone, of at most %d bytes", maxText)
-		case d.Volume != nil && (d.Volume.ID != v.ID || d.Volume.Backend != v.Backend):
-			return &api.Error{Code: api.CodeConflict, Field: "volume", Message: "dataset " + string(d.ID) +
-				" has the volume " + d.Volume.ID + " of backend " + d.Volume.Backend +
-				"; the volume " + v.ID + " of backend " + v.Backend + " does not take its place"}
 		case d.Volume != nil && v.Size < d.Volume.Size:
 			// An older report may come late; and where the volume was really
 			// cut short, that must not become the truth.

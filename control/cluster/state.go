@@ -36,7 +36,9 @@ type State struct {
 
 	// Indexes, kept by Put.
 	names     *btree.Map[string, api.DatasetID] // of live datasets
-	eras      *btree.Map[string, api.NodeID]
+	eras      *btree.BTreeG[belonging]          // nodes by their eras
+	instances *btree.BTreeG[belonging]          // nodes by their instances
+	volumes   *btree.Map[string, api.DatasetID] // datasets by volumeKey, also deleted and destroyed ones
 	concerned *btree.BTreeG[concern]
 	due       *btree.Set[api.DatasetID] // that Upkeep has something to do about
 	orphans   *btree.Set[api.DatasetID] // with which any node may be able to help
@@ -82,7 +84,9 @@ func New() *State {
 		endings:   btree.NewMap[api.NodeID, *api.Ending](0),
 		newer:     btree.NewMap[Key, int](0),
 		names:     btree.NewMap[string, api.DatasetID](0),
-		eras:      btree.NewMap[string, api.NodeID](0),
+		eras:      btree.NewBTreeGOptions(belonging.before, btree.Options{NoLocks: true}),
+		instances: btree.NewBTreeGOptions(belonging.before, btree.Options{NoLocks: true}),
+		volumes:   btree.NewMap[string, api.DatasetID](0),
 		concerned: btree.NewBTreeGOptions(concern.before, btree.Options{NoLocks: true}),
 		due:       &btree.Set[api.DatasetID]{},
 		orphans:   &btree.Set[api.DatasetID]{},
@@ -117,6 +121,8 @@ func (s *State) Clone() *State {
 	c.newer = s.newer.Copy()
 	c.names = s.names.Copy()
 	c.eras = s.eras.Copy()
+	c.instances = s.instances.Copy()
+	c.volumes = s.volumes.Copy()
 	c.concerned = s.concerned.Copy()
 	c.due = s.due.Copy()
 	c.orphans = s.orphans.Copy()
@@ -171,15 +177,6 @@ func (s *State) DatasetState(id api.DatasetID) *api.DatasetState {
 func (s *State) Node(id api.NodeID) *api.Node {
 	n, _ := s.nodes.Get(id)
 	return n
-}
-
-// NodeByEra returns the node that announced an era last, nil if none did.
-func (s *State) NodeByEra(era string) *api.Node {
-	id, ok := s.eras.Get(era)
-	if !ok {
-		return nil
-	}
-	return s.Node(id)
 }
 
 // Datasets yields all datasets in the order of their ids, deleted ones too.
@@ -359,6 +356,7 @@ func (s *State) index(old, d *api.Dataset) {
 	if d != nil && d.Reclaim != nil && !d.Deleted {
 		s.reclaimed.Set(expiry{d.Reclaim.At, d.ID})
 	}
+	s.indexVolume(old, d)
 	s.indexMember(old, d)
 	for node := range concernedBy(old) {
 		if d == nil || !d.Concerns(node) {
@@ -373,20 +371,20 @@ func (s *State) index(old, d *api.Dataset) {
 }
 
 func (s *State) putNode(id api.NodeID, n *api.Node) {
-	if old := s.Node(id); old != nil && (n == nil || old.Era != n.Era) {
-		if of, ok := s.eras.Get(old.Era); ok && of == id {
-			s.eras.Delete(old.Era)
-		}
-	}
 	old := s.Node(id)
+	if old != nil {
+		s.eras.Delete(belonging{old.Era, id})
+		s.instances.Delete(belonging{instanceKey(old.Instance), id})
+	}
 	if n == nil {
 		s.nodes.Delete(id)
 	} else {
 		s.nodes.Set(id, n)
-		s.eras.Set(n.Era, id)
+		s.eras.Set(belonging{n.Era, id})
+		s.instances.Set(belonging{instanceKey(n.Instance), id})
 	}
 	if old == nil || n == nil || old.Connected != n.Connected || old.Draining != n.Draining || old.GivenUp != n.GivenUp || old.Forced != n.Forced ||
-		old.Zone != n.Zone {
+		old.Zone != n.Zone || old.Instance != n.Instance || old.Backend != n.Backend {
 		s.reconsiderAll(id)
 	}
 }

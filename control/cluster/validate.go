@@ -1,8 +1,7 @@
 package cluster
 
 import (
-	"strings"
-	"unicode"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -17,6 +16,11 @@ const (
 	maxState     = 100000 // bytes of all texts of a report about one dataset
 	// maxCapabilities is how many a hello may name.
 	maxCapabilities = 32
+	// maxAllocationUnit bounds a backend's, in bytes.
+	maxAllocationUnit = 1 << 40
+	// sizeSlack is how much larger than asked a volume may be made, in bytes: some
+	// storage systems have a smallest size, or no other one.
+	sizeSlack = 1 << 40
 )
 
 // CheckSize reports why bytes is no size to ask for.
@@ -44,8 +48,12 @@ func CheckMetadata(metadata map[string]string) []error {
 		case n > api.MaxNameLength:
 			mistakes = append(mistakes, api.FieldErrorf("metadata", "has a key of %d characters, more than the %d that are allowed",
 				n, api.MaxNameLength))
-		case strings.Contains(key, "\n"):
-			mistakes = append(mistakes, api.FieldErrorf("metadata", "has a key with a line break: %q", key))
+		}
+		if err := api.CheckText("metadata", key); err != nil {
+			mistakes = append(mistakes, err)
+		}
+		if err := api.CheckText("metadata", value); err != nil {
+			mistakes = append(mistakes, err)
 		}
 		if n := utf8.RuneCountInString(value); n > api.MaxNameLength {
 			mistakes = append(mistakes, api.FieldErrorf("metadata", "has a value of %d characters for key %.40q, more than the %d that are allowed",
@@ -62,12 +70,8 @@ func CheckName(field, name string) error {
 		return api.FieldErrorf(field, "must not be empty")
 	case n > api.MaxNameLength:
 		return api.FieldErrorf(field, "has %d characters, more than the %d that are allowed", n, api.MaxNameLength)
-	case !utf8.ValidString(name):
-		return api.FieldErrorf(field, "%q is not UTF-8", name)
-	case strings.ContainsFunc(name, unicode.IsControl):
-		return api.FieldErrorf(field, "%q has control characters", name)
 	}
-	return nil
+	return api.CheckText(field, name)
 }
 
 // CheckFS reports why a dataset cannot be formatted with fs.
@@ -76,6 +80,26 @@ func CheckFS(field, fs string) error {
 		return nil
 	}
 	return api.FieldErrorf(field, "%q is not a file system that Flocker makes: choose %s or %s", fs, api.FSExt4, api.FSXFS)
+}
+
+// legible returns a reported state with its texts escaped: the kernel, storage
+// systems and frameworks make them, and a report is not refused for them.
+func legible(st api.DatasetState) api.DatasetState {
+	st.Phase, st.Action = api.Phase(api.Printable(string(st.Phase))), api.Printable(st.Action)
+	st.Path, st.Device = api.Printable(st.Path), api.Printable(st.Device)
+	if len(st.Consumers) > 0 {
+		st.Consumers = slices.Clone(st.Consumers)
+		for i := range st.Consumers {
+			c := &st.Consumers[i]
+			c.ID, c.Kind, c.App, c.Key = api.Printable(c.ID), api.Printable(c.Kind), api.Printable(c.App), api.Printable(c.Key)
+		}
+	}
+	if st.Failure != nil {
+		f := *st.Failure
+		f.Action, f.Cause = api.Printable(f.Action), api.Printable(f.Cause)
+		st.Failure = &f
+	}
+	return st
 }
 
 // checkState reports why a reported state cannot be kept.

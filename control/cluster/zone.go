@@ -51,8 +51,14 @@ func zoneErrorf(format string, args ...any) error {
 }
 
 // sees reports whether what a node says of a volume, and that it is gone, is to be
-// believed: where the volume is bound to a zone, the node must be known to be there.
-func sees(n *api.Node, v *api.Volume) bool { return v == nil || v.Zone == "" || n.Zone == v.Zone }
+// believed: the node drives the volume's backend and, where the volume is bound to
+// a zone, is known to be there.
+func sees(n *api.Node, v *api.Volume) bool {
+	if v == nil {
+		return true
+	}
+	return (v.Zone == "" || n.Zone == v.Zone) && (v.Backend == "" || n.Backend == "" || n.Backend == v.Backend)
+}
 
 // seesAsHolder is sees also for a volume that the holder may have made without
 // having come to register it.
