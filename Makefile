@@ -28,7 +28,7 @@ demo: needs ## Play the whole story on two nodes made on this machine (root)
 # One package at a time: a mount namespace that one test makes keeps a copy of
 # what another has mounted, and its device busy.
 .PHONY: test
-test: needs build consul flocker-go ## Run all tests with the race detector (root: they use real devices)
+test: needs build consul machines flocker-go ## Run all tests with the race detector (root: they use real devices)
 	$(GO) test -race -p 1 -timeout 20m $(TESTS)
 
 .PHONY: lint
@@ -69,6 +69,22 @@ $(LINTER): tools/go.mod tools/go.sum
 consul: .cache/bin/consul ## Build the Consul server that tests start
 .cache/bin/consul: tools/consul/go.mod tools/consul/go.sum
 	cd tools/consul && CGO_ENABLED=0 nice $(GO) build -trimpath -ldflags '-s -w' -o ../../$@ github.com/hashicorp/consul
+
+# The machines that tests boot in QEMU. Their kernel is Debian's, unpacked and not installed.
+.PHONY: machines
+machines: kernel
+	@PATH="$$PATH:/usr/sbin:/sbin"; command -v qemu-system-x86_64 >/dev/null && command -v systemd-analyze >/dev/null || \
+		{ echo "Programs are missing. Install them with: apt-get install qemu-system-x86 systemd" >&2; exit 1; }
+
+.PHONY: kernel
+kernel: .cache/kernel/boot ## Get the kernel that tests boot in QEMU
+.cache/kernel/boot:
+	rm -rf .cache/kernel.new && mkdir -p .cache/kernel.new
+	cd .cache/kernel.new && { \
+		image() { apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: \(linux-image-[0-9][^ ]*\)$$/\1/p' | head -n 1; }; \
+		apt-get download -q "$$(image)" || { apt-get update -q && apt-get download -q "$$(image)"; }; \
+	} && dpkg -x linux-image-*.deb . && rm linux-image-*.deb
+	rm -rf .cache/kernel && mv .cache/kernel.new .cache/kernel
 
 # The Flocker client that Kubernetes had, as Debian ships its source: a test uses
 # it. The package is unpacked, not installed: it wants another Go.

@@ -20,9 +20,19 @@ const Restricted uintptr = unix.MS_NOSUID | unix.MS_NODEV
 // Mount mounts the file system fs that is on a device at the directory target.
 // flags are mount(2)'s, such as Restricted. ErrBusy for a device that another
 // process has opened exclusively, or that is mounted at target already.
+//
+// An ext4 with an error becomes read-only: its superblock can ask for a kernel
+// panic instead, and is not ours to trust.
 func Mount(device, target, fs string, flags uintptr) error {
-	err := retry(func() error { return unix.Mount(device, target, fs, flags, "") })
-	if err != nil {
+	options := ""
+	if fs == "ext2" || fs == "ext3" || fs == "ext4" {
+		options = "errors=remount-ro"
+	}
+	err := retry(func() error { return unix.Mount(device, target, fs, flags, options) })
+	switch {
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EUCLEAN), errors.Is(err, unix.EIO):
+		return fmt.Errorf("mount %s at %s: %w: the kernel refuses this file system; its log (dmesg) says why", device, target, err)
+	case err != nil:
 		return fmt.Errorf("mount %s at %s: %w", device, target, asBusy(err))
 	}
 	fault.Point("host.mounted")

@@ -125,6 +125,9 @@ func checkSuperblock(r io.ReaderAt, sb superblock, size int64) (Signature, error
 	case sb.size > size:
 		sig.Detail = fmt.Sprintf("%s of %d bytes on a device that has only %d", sb.fs, sb.size, size)
 		return sig, nil
+	case sb.foreign != "":
+		sig.Detail = sb.fs + " that " + sb.foreign
+		return sig, nil
 	}
 	// A file system that leaves room behind it may be half of a mirror whose
 	// metadata is at the end. It must not be mounted alone.

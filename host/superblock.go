@@ -2,6 +2,7 @@ package host
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 
 	"github.com/google/uuid"
@@ -14,6 +15,7 @@ type superblock struct {
 	size       int64 // bytes that the file system covers
 	clean      bool
 	damage     string // what is wrong with it, "" if nothing
+	foreign    string // why it must not be mounted although it is whole, "" if it may be
 	unfinished bool   // its mkfs never came to its end
 	unused     bool   // of ext4: it was never mounted
 }
@@ -21,13 +23,17 @@ type superblock struct {
 // The features of ext4 that matter here; see Documentation/filesystems/ext4 of
 // the kernel.
 const (
-	extCompatJournal    = 0x4
-	extIncompatRecover  = 0x4
-	extIncompatJournal  = 0x8  // is no file system but the journal of one
-	extIncompatGroups   = 0x10 // groups have their descriptors with them
-	extIncompat64Bit    = 0x80
-	extIncompatSeed     = 0x2000 // checksums start from a seed of their own, not from the UUID
-	extROCompatSparse   = 0x1    // only some groups have backups of the superblock
+	extCompatJournal   = 0x4
+	extIncompatRecover = 0x4
+	extIncompatJournal = 0x8  // is no file system but the journal of one
+	extIncompatGroups  = 0x10 // groups have their descriptors with them
+	extIncompat64Bit   = 0x80
+	extIncompatSeed    = 0x2000 // checksums start from a seed of their own, not from the UUID
+	// What any released kernel mounts; of the rest no checker or kernel here can
+	// be trusted to know what it does.
+	extIncompatKnown    = 0x2 | extIncompatRecover | extIncompatGroups | 0x40 | extIncompat64Bit | 0x100 | 0x200 | 0x400 | extIncompatSeed | 0x4000 | 0x8000 | 0x10000 | 0x20000
+	extROCompatKnown    = 0x77f&^0x80 | 0x1000 | 0x2000 | 0x8000 | extROCompatOrphans
+	extROCompatSparse   = 0x1 // only some groups have backups of the superblock
 	extROCompatChecksum = 0x400
 	extROCompatOrphans  = 0x10000 // files to be deleted were left open
 	extIncompatOfExt3   = 0x2 | extIncompatRecover | extIncompatGroups
@@ -60,14 +66,29 @@ func parseExt(head []byte) (superblock, bool) {
 	switch {
 	case roCompat&extROCompatChecksum != 0 && ^crc32.Checksum(b[:0x3fc], castagnoli) != le.Uint32(b[0x3fc:]):
 		sb.damage = "the superblock's checksum is wrong"
-	case logBlock > 6 || blocks == 0 || blocks > 1<<63>>(10+logBlock) || le.Uint32(b) == 0:
-		sb.damage = "the superblock makes no sense"
 	case incompat&extIncompatJournal != 0:
 		sb.fs, sb.damage = "jbd", "is only the journal of a file system elsewhere"
+	case logBlock > 6 || blocks == 0 || blocks > 1<<63>>(10+logBlock) || le.Uint32(b) == 0:
+		sb.damage = "the superblock makes no sense"
 	default:
 		sb.size = int64(blocks << (10 + logBlock))
+		sb.foreign = foreignFeatures(incompat&^extIncompatKnown, roCompat&^extROCompatKnown)
+		// The journal's place is the superblock's word: mounting would open, and
+		// replay, another device.
+		if compat&extCompatJournal != 0 && le.Uint32(b[0xe0:]) == 0 {
+			sb.foreign = "keeps its journal on another device"
+		}
 	}
 	return sb, true
+}
+
+// foreignFeatures says which features of a file system are unknown, given their
+// bits; "" if none is.
+func foreignFeatures(incompat, roCompat uint32) string {
+	if incompat|roCompat == 0 {
+		return ""
+	}
+	return fmt.Sprintf("needs features that are not known here (incompatible 0x%x, incompatible for writing 0x%x)", incompat, roCompat)
 }
 
 // extBlocks returns the blocks that a superblock says its file system has.
@@ -108,8 +129,30 @@ func parseXFS(head []byte) (superblock, bool) {
 		sb.damage = "the superblock's checksum is wrong"
 	default:
 		sb.size = int64(blocks * blockSize)
+		sb.foreign = foreignXFS(head, version)
 	}
 	return sb, true
+}
+
+// What any released kernel mounts.
+const (
+	xfsIncompatKnown = 0xff
+	xfsROCompatKnown = 0xf
+)
+
+// foreignXFS says why a whole XFS must not be mounted.
+func foreignXFS(head []byte, version uint16) string {
+	be := binary.BigEndian
+	switch {
+	case be.Uint64(head[48:]) == 0:
+		return "keeps its log on another device"
+	case be.Uint64(head[16:]) != 0:
+		return "keeps data on a realtime device"
+	case version == 5:
+		return foreignFeatures(be.Uint32(head[216:])&^xfsIncompatKnown, be.Uint32(head[212:])&^xfsROCompatKnown)
+	default:
+		return ""
+	}
 }
 
 // xfsChecksumRight checks a version 5 superblock. The checksum counts itself

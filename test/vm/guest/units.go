@@ -1,0 +1,369 @@
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+// limit bounds the wait for one thing in a machine whose processor is emulated.
+const limit = 45 * time.Second
+
+// await waits until a condition holds.
+func await(what string, holds func() bool) error {
+	deadline := time.After(limit)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			return fmt.Errorf("%s: not within %s", what, limit)
+		}
+	}
+	return nil
+}
+
+// story is what users do with a control service and an agent that systemd runs
+// by the units of docs/systemd.
+type story struct {
+	report *bufio.Writer
+	node   string
+	ext4   string // dataset ids
+	xfs    string
+}
+
+func playUnits() error {
+	report, err := openReport()
+	if err != nil {
+		return err
+	}
+	defer report.Flush()
+	node, err := os.ReadFile("/etc/flocker/node-id")
+	if err != nil {
+		return err
+	}
+	s := &story{report: report, node: strings.TrimSpace(string(node))}
+	for _, step := range []struct {
+		name string
+		play func() (string, error)
+	}{
+		{"units run", s.run},
+		{"restrictions hold", s.restricted},
+		{"create ext4", func() (_ string, err error) { s.ext4, err = s.create("orders", "ext4"); return "", err }},
+		{"create xfs", func() (_ string, err error) { s.xfs, err = s.create("logs", "xfs"); return "", err }},
+		{"mounts reach the host", s.mounted},
+		{"grow ext4 of another user", func() (string, error) { return s.grow("orders", s.ext4) }},
+		{"grow xfs of another user", func() (string, error) { return s.grow("logs", s.xfs) }},
+		{"agent restarts under volumes in use", s.restart},
+		{"check ext4 that was not unmounted", s.check},
+		{"name the process that uses a volume", s.busy},
+		{"destroy", s.destroy},
+	} {
+		said, err := step.play()
+		line := "ok: " + step.name
+		if err != nil {
+			line = "FAILED: " + step.name + ": " + err.Error()
+		}
+		if said != "" {
+			line += ": " + said
+		}
+		fmt.Fprintln(report, strings.ReplaceAll(line, "\n", " | "))
+		if err := report.Flush(); err != nil {
+			return err
+		}
+		if err != nil {
+			logs, _ := command("/usr/bin/tail", "-n", "8", "/run/flocker-control.service.log", "/run/flocker-agent.service.log")
+			fmt.Fprintln(report, logs)
+			return nil // the report has it
+		}
+	}
+	fmt.Fprintln(report, "end")
+	return nil
+}
+
+func command(name string, args ...string) (string, error) {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	text := strings.TrimSpace(string(out))
+	if err != nil {
+		return text, fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, text)
+	}
+	return text, nil
+}
+
+func flocker(args ...string) (string, error) {
+	return command("/usr/local/bin/flocker", append(args, "--control-service", "127.0.0.1", "--certs-path", "/root/.flocker", "--user", "alice")...)
+}
+
+func (s *story) run() (string, error) {
+	err := await("the agent is connected", func() bool {
+		out, err := flocker("nodes", "list", "-o", "json")
+		return err == nil && strings.Contains(out, s.node)
+	})
+	if err != nil {
+		out, _ := command("/usr/bin/systemctl", "status", "flocker-control", "flocker-agent")
+		return out, err
+	}
+	return "", nil
+}
+
+// restricted looks in /proc whether both processes are restricted as their
+// units say.
+func (s *story) restricted() (string, error) {
+	var said []string
+	for _, unit := range []string{"flocker-control", "flocker-agent"} {
+		pid, err := command("/usr/bin/systemctl", "show", "-P", "MainPID", unit)
+		if err != nil {
+			return "", err
+		}
+		status, err := os.ReadFile("/proc/" + pid + "/status")
+		if err != nil {
+			return "", err
+		}
+		own, err := os.Readlink("/proc/" + pid + "/ns/mnt")
+		if err != nil {
+			return "", err
+		}
+		host, err := os.Readlink("/proc/1/ns/mnt")
+		if err != nil {
+			return "", err
+		}
+		facts := []string{unit, fmt.Sprintf("own mount namespace %t", own != host)}
+		for line := range strings.Lines(string(status)) {
+			if name, value, ok := strings.Cut(line, ":"); ok {
+				switch name {
+				case "Uid", "CapBnd", "NoNewPrivs", "Seccomp":
+					facts = append(facts, name+" "+strings.Fields(value)[0])
+				}
+			}
+		}
+		said = append(said, strings.Join(facts, ", "))
+	}
+	return strings.Join(said, "; "), nil
+}
+
+// create has a consumer ask for a new volume, as the hook does, and returns the
+// id of the dataset.
+func (s *story) create(name, fs string) (string, error) {
+	consumer := "story-" + name
+	volume := api.VolumeRequest{Key: name, Path: "data", Name: name, Size: 320 << 20, FS: fs}
+	if _, err := ask(api.LocalRequest{Acquire: &api.AcquireRequest{Consumer: consumer, Kind: "mesos", Volumes: []api.VolumeRequest{volume}}}); err != nil {
+		return "", err
+	}
+	reply, err := ask(api.LocalRequest{Await: &api.AwaitRequest{Consumer: consumer}})
+	if err != nil {
+		return "", err
+	}
+	if len(reply.Mounts) != 1 {
+		return "", fmt.Errorf("the agent answers with %d mounts", len(reply.Mounts))
+	}
+	return string(reply.Mounts[0].DatasetID), nil
+}
+
+func release(name string) error {
+	_, err := ask(api.LocalRequest{Release: &api.ReleaseRequest{Consumer: "story-" + name}})
+	return err
+}
+
+// ask sends a request to the agent's socket and returns the last reply.
+func ask(request api.LocalRequest) (*api.LocalReply, error) {
+	var conn net.Conn
+	if err := await("the agent listens", func() (ok bool) {
+		var err error
+		conn, err = net.Dial("unix", api.DefaultSocket)
+		return err == nil
+	}); err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := json.NewEncoder(conn).Encode(request); err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(conn)
+	for {
+		reply := new(api.LocalReply)
+		if err := decoder.Decode(reply); err != nil {
+			return nil, fmt.Errorf("read the agent's reply: %w", err)
+		}
+		if reply.Error != nil {
+			return nil, reply.Error
+		}
+		if reply.Done {
+			return reply, nil
+		}
+	}
+}
+
+func mountPoint(id string) string { return "/flocker/" + id }
+
+func (s *story) mounted() (string, error) {
+	for _, id := range []string{s.ext4, s.xfs} {
+		if !isMounted(mountPoint(id)) {
+			return "", fmt.Errorf("%s is not in the mount table of the host", mountPoint(id))
+		}
+	}
+	return "", nil
+}
+
+func isMounted(target string) bool {
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	return err == nil && strings.Contains(string(table), " "+target+" ")
+}
+
+func fileSystemSize(target string) uint64 {
+	var fs unix.Statfs_t
+	if unix.Statfs(target, &fs) != nil {
+		return 0
+	}
+	return fs.Blocks * uint64(fs.Bsize)
+}
+
+// grow has a volume grow whose root belongs to a user who lets nobody in.
+func (s *story) grow(name, id string) (string, error) {
+	if err := errors.Join(os.Chown(mountPoint(id), 1000, 1000), os.Chmod(mountPoint(id), 0o700)); err != nil {
+		return "", err
+	}
+	before := fileSystemSize(mountPoint(id))
+	if _, err := flocker("volumes", "grow", name, "400MiB", "--wait=60s"); err != nil {
+		return "", err
+	}
+	if after := fileSystemSize(mountPoint(id)); after <= before {
+		return "", fmt.Errorf("the file system had %d bytes, and has %d", before, after)
+	}
+	return "", nil
+}
+
+func (s *story) restart() (string, error) {
+	file, err := os.Create(filepath.Join(mountPoint(s.ext4), "file"))
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	if _, err := command("/usr/bin/systemctl", "kill", "--signal=KILL", "flocker-agent"); err != nil {
+		return "", err
+	}
+	_, err = s.create("after-restart", "ext4")
+	return "", err
+}
+
+// check has the agent find an ext4 as a power cut leaves it, so that it runs
+// e2fsck.
+func (s *story) check() (string, error) {
+	if _, err := command("/usr/bin/systemctl", "stop", "flocker-agent"); err != nil {
+		return "", err
+	}
+	table, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return "", err
+	}
+	device := ""
+	var targets []string
+	for line := range strings.Lines(string(table)) {
+		if fields := strings.Fields(line); strings.HasPrefix(fields[1], mountPoint(s.ext4)) {
+			device = fields[0]
+			targets = append(targets, fields[1])
+		}
+	}
+	for i := len(targets) - 1; i >= 0; i-- {
+		if err := unix.Unmount(targets[i], 0); err != nil {
+			return "", fmt.Errorf("unmount %s: %w", targets[i], err)
+		}
+	}
+	if err := makeUnclean(device); err != nil {
+		return "", fmt.Errorf("make %s unclean: %w", device, err)
+	}
+	if _, err := command("/usr/bin/systemctl", "start", "flocker-agent"); err != nil {
+		return "", err
+	}
+	if err := await("the volume is mounted again", func() bool { return isMounted(mountPoint(s.ext4)) }); err != nil {
+		out, _ := flocker("volumes", "show", "orders")
+		return out, err
+	}
+	return "", nil
+}
+
+// makeUnclean takes the mark of an orderly unmount from an ext4.
+func makeUnclean(device string) error {
+	f, err := os.OpenFile(device, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	sb := make([]byte, 1024)
+	if _, err := f.ReadAt(sb, 1024); err != nil {
+		return err
+	}
+	binary.LittleEndian.PutUint16(sb[0x3a:], 0)
+	binary.LittleEndian.PutUint32(sb[0x3fc:], ^crc32.Checksum(sb[:0x3fc], crc32.MakeTable(crc32.Castagnoli)))
+	_, err = f.WriteAt(sb, 1024)
+	return errors.Join(err, f.Sync())
+}
+
+// busy has a process of another user keep a volume that is to be destroyed.
+func (s *story) busy() (string, error) {
+	used, err := os.Open(mountPoint(s.xfs))
+	if err != nil {
+		return "", err
+	}
+	defer used.Close()
+	holder := exec.Command("/usr/local/bin/guest-holder")
+	holder.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
+	holder.ExtraFiles = []*os.File{used}
+	if _, err := holder.StdinPipe(); err != nil {
+		return "", err
+	}
+	if err := holder.Start(); err != nil {
+		return "", err
+	}
+	if err := used.Close(); err != nil {
+		return "", err
+	}
+	if err := release("logs"); err != nil {
+		return "", err
+	}
+	if _, err := flocker("volumes", "destroy", "logs", "-y"); err != nil {
+		return "", err
+	}
+	said := ""
+	err = await("the process is named", func() bool {
+		said, _ = flocker("volumes", "show", s.xfs)
+		return strings.Contains(said, "guest-holder")
+	})
+	if err != nil {
+		return said, err
+	}
+	if err := holder.Process.Kill(); err != nil {
+		return "", err
+	}
+	_ = holder.Wait()
+	return "", nil
+}
+
+func (s *story) destroy() (string, error) {
+	if err := release("orders"); err != nil {
+		return "", err
+	}
+	if _, err := flocker("volumes", "destroy", "orders", "-y", "--wait=60s"); err != nil {
+		return "", err
+	}
+	for _, id := range []string{s.ext4, s.xfs} {
+		if err := await(id+" is gone", func() bool { return !isMounted(mountPoint(id)) }); err != nil {
+			return "", err
+		}
+	}
+	return "", nil
+}
