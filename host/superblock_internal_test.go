@@ -127,7 +127,7 @@ func FuzzSuperblocks(f *testing.F) {
 				sealXFS(head)
 			}
 		}
-		hasFormatMark(head)
+		isFormatMark(head[:ext4Block])
 		findMagic(head, 0, size)
 		for _, parse := range []func([]byte) (superblock, bool){parseExt, parseXFS} {
 			sb, ok := parse(head)

@@ -110,6 +110,9 @@ func (a *Agent) connect(ctx context.Context, ch *channel, hello api.Hello) (_ *S
 	if err = lines.Decode(&welcome); err == nil && welcome.Welcome == nil {
 		err = errors.New("the stream does not begin with a welcome")
 	}
+	if err == nil {
+		err = checkEvent(&welcome)
+	}
 	if err == nil && !stop() {
 		err = context.Cause(life)
 	}
@@ -316,7 +319,11 @@ func (s *Session) read(lines *json.Decoder) {
 	defer silence.Stop()
 	for {
 		var ev api.StreamEvent
-		if err := lines.Decode(&ev); err != nil {
+		err := lines.Decode(&ev)
+		if err == nil {
+			err = checkEvent(&ev)
+		}
+		if err != nil {
 			s.fail(fmt.Errorf("the stream ended: %w", err))
 			return
 		}

@@ -84,7 +84,7 @@ func newRoot(ctx context.Context, t *testing.T) *vm.Initramfs {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"mkfs.ext4", "e2fsck", "mkfs.xfs"} {
+	for _, name := range []string{"mke2fs", "e2fsck", "mkfs.xfs"} {
 		addProgram(t, root, name)
 	}
 	return root
