@@ -15,7 +15,7 @@ func (a *Agent) Launch(t *Task) (*Run, error) {
 	}
 	t = t.withDefaults()
 	r := a.newRun(t, t.ID)
-	id, err := a.place(t.ID, nil, t.Image != "")
+	id, err := a.place(t.ID, nil, t.Image != "", t.User)
 	if err != nil {
 		return nil, fmt.Errorf("launch task %s: %w", t.ID, err)
 	}

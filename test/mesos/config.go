@@ -21,6 +21,7 @@ type containerConfig struct {
 	Resources        []resource     `json:"resources,omitempty"`
 	Rootfs           string         `json:"rootfs,omitempty"`
 	TaskInfo         *taskInfo      `json:"task_info,omitempty"`
+	User             string         `json:"user,omitempty"`
 }
 
 type commandInfo struct {
@@ -243,6 +244,7 @@ func commandTaskConfig(id identity, t *Task) *containerConfig {
 			SlaveID:   value{id.agent},
 			TaskID:    value{t.ID},
 		},
+		User: t.User,
 	}
 	c.addImage(id, t)
 	return c

@@ -1,12 +1,16 @@
 package mesos
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -57,7 +61,7 @@ func (c *container) proc() *process {
 }
 
 // place gives the container an id and makes its sandbox.
-func (a *Agent) place(executor string, parent *container, withImage bool) (identity, error) {
+func (a *Agent) place(executor string, parent *container, withImage bool, owner string) (identity, error) {
 	id := identity{agent: a.ID, framework: a.Framework, container: containerID{Value: uuid.NewString()}}
 	if parent == nil {
 		id.directory = path.Join(a.config.WorkDir, "slaves", a.ID, "frameworks", a.Framework,
@@ -79,6 +83,15 @@ func (a *Agent) place(executor string, parent *container, withImage bool) (ident
 	}
 	for _, name := range []string{"stdout", "stderr"} {
 		if err := os.WriteFile(a.host.Path(path.Join(id.directory, name)), nil, 0o644); err != nil {
+			return id, err
+		}
+	}
+	credential, err := credentialOf(owner)
+	if err != nil || credential == nil {
+		return id, err
+	}
+	for _, name := range []string{"", "stdout", "stderr"} {
+		if err := os.Lchown(a.host.Path(path.Join(id.directory, name)), int(credential.Uid), int(credential.Gid)); err != nil {
 			return id, err
 		}
 	}
@@ -109,8 +122,8 @@ func (c *container) prepare(l *life) (*launchInfo, error) {
 }
 
 // start runs the phases of a launch up to the moment at which the launch
-// process goes on by itself: prepare, fork, isolate. Between them a doomed
-// container stops.
+// process goes on by itself: prepare, fork, isolate, fetch. Between them a
+// doomed container stops.
 func (c *container) start(l *life, doomed <-chan struct{}) error {
 	info, err := c.prepare(l)
 	if err != nil {
@@ -132,6 +145,12 @@ func (c *container) start(l *life, doomed <-chan struct{}) error {
 	if isClosed(doomed) {
 		return errDoomed
 	}
+	if err := c.fetch(); err != nil {
+		return err
+	}
+	if isClosed(doomed) {
+		return errDoomed
+	}
 	spec, err := json.Marshal(c.spec(info))
 	if err != nil {
 		return err
@@ -143,6 +162,43 @@ func (c *container) start(l *life, doomed <-chan struct{}) error {
 	return nil
 }
 
+// fetch does what mesos-fetcher does: it puts the task's files into the
+// sandbox, as the task's user, on the host.
+func (c *container) fetch() error {
+	if c.task == nil || c.task.Fetch == "" {
+		return nil
+	}
+	cmd := c.agent.host.Command(context.Background(), "sh", "-c", `cd "$1" && exec sh -c "$2"`, "sh", c.id.directory, c.task.Fetch)
+	credential, err := credentialOf(c.task.User)
+	if err != nil {
+		return err
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("Failed to fetch all URIs for container '%s': %w: %s", c.key(), err, stderr.String()) //nolint:staticcheck // as Mesos says it
+	}
+	return nil
+}
+
+// credentialOf returns the ids of a user, nil for "".
+func credentialOf(name string) (*syscall.Credential, error) {
+	if name == "" {
+		return nil, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+}
+
 // spec says what the launch process does with the launch info.
 func (c *container) spec(info *launchInfo) launch.Spec {
 	spec := launch.Spec{
@@ -152,6 +208,9 @@ func (c *container) spec(info *launchInfo) launch.Spec {
 		PreExec:   info.PreExec,
 		Executor:  c.task == nil,
 		Grace:     c.agent.config.KillGrace,
+	}
+	if c.task != nil && c.task.User != "" {
+		spec.Credential, _ = credentialOf(c.task.User) // it was found when the sandbox was made
 	}
 	sandbox := c.id.directory
 	if c.id.rootfs != "" {

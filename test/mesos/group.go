@@ -36,7 +36,7 @@ func (a *Agent) LaunchGroup(g *Group) (*GroupRun, error) {
 		copied.Tasks = append(copied.Tasks, t)
 		gr.Runs = append(gr.Runs, a.newRun(t, g.executorID()))
 	}
-	id, err := a.place(g.executorID(), nil, false)
+	id, err := a.place(g.executorID(), nil, false, g.User)
 	if err != nil {
 		return nil, fmt.Errorf("launch task group: %w", err)
 	}
@@ -113,7 +113,7 @@ func (g *GroupRun) run(l *life) {
 // TASK_STARTING, with the container's id, before it asks the agent for it.
 func (g *GroupRun) startNested(l *life, r *Run) error {
 	a := g.executor.agent
-	id, err := a.place("", g.executor, r.Task.Image != "")
+	id, err := a.place("", g.executor, r.Task.Image != "", r.Task.User)
 	if err != nil {
 		return err
 	}

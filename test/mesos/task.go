@@ -10,6 +10,8 @@ type Task struct {
 	Image   string // name of an image, "" to run on the host's files
 	Volumes []DockerVolume
 	CSI     []CSIVolume
+	User    string  // that the task runs as, "" for root
+	Fetch   string  // of the shell: what fetching its files does to the sandbox, as the task's user
 	CPUs    float64 // 0 for 0.1
 	Mem     float64 // MB, 0 for 32
 }
@@ -26,6 +28,7 @@ type DockerVolume struct {
 type Group struct {
 	Executor string  // its id, "" for "default-executor"
 	Labels   []Label // of the executor
+	User     string  // that the executor's sandbox belongs to, "" for root
 	Tasks    []*Task
 }
 

@@ -31,15 +31,18 @@ const Kill = "kill"
 
 // Spec is what to launch.
 type Spec struct {
-	Directory string        // the sandbox, on the host
-	Rootfs    string        // of the image, "" without one
-	Mounts    []Mount       // in order
-	PreExec   []Command     // before the task, on the host's root
-	Task      Command       // of a task
-	Executor  bool          // has no task, ends with Kill: the executor of a task group
-	Env       []string      // of the task
-	Grace     time.Duration // from SIGTERM to SIGKILL
-	Linger    time.Duration // from the task's end to the executor's
+	Directory string    // the sandbox, on the host
+	Rootfs    string    // of the image, "" without one
+	Mounts    []Mount   // in order
+	PreExec   []Command // before the task, on the host's root
+	Task      Command   // of a task
+	Executor  bool      // has no task, ends with Kill: the executor of a task group
+	Env       []string  // of the task
+	// Credential is the task's user, nil for root. All before the task is
+	// root's.
+	Credential *syscall.Credential
+	Grace      time.Duration // from SIGTERM to SIGKILL
+	Linger     time.Duration // from the task's end to the executor's
 }
 
 // Mount has the arguments of mount(2).
@@ -225,7 +228,7 @@ func (c Command) cmd(env []string) *exec.Cmd {
 func (s *Spec) runTask(control *bufio.Reader) (Event, error) {
 	cmd := s.Task.cmd(s.Env)
 	cmd.Dir = s.Directory
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.Credential}
 	if s.Rootfs != "" {
 		cmd.Dir = "/mnt/mesos/sandbox"
 		cmd.SysProcAttr.Chroot = s.Rootfs
