@@ -199,7 +199,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.deps.Log.Info("agent runs", "node", a.deps.Node, "version", a.deps.Version, "backend", a.deps.Backend.Properties().Name,
 		"instance", a.stepper.instance, "zone", a.stepper.zones.here, "consumers", len(a.volumes.journal.all()), "config", a.cfg.String())
-	server := &local.Server{Volumes: &frontDoor{a}, Labels: a.deps.Labels, Marathon: a.deps.Marathon, WaitLimit: a.cfg.WaitLimit, Log: a.deps.Log}
+	server := &local.Server{
+		Volumes: &frontDoor{a}, Labels: a.deps.Labels, Marathon: a.deps.Marathon, Clone: host.CloneMount,
+		MountRoot: a.root.Path(""), WaitLimit: a.cfg.WaitLimit, Log: a.deps.Log,
+	}
 	group.Go(func() error { return server.Serve(ctx, listeners[a.cfg.Socket]) })
 	if a.csi != nil {
 		group.Go(func() error { return a.csi.Serve(ctx, listeners[a.cfg.CSISocket]) })

@@ -40,6 +40,10 @@ type AcquireRequest struct {
 // and the reason when its wait limit has passed.
 type AwaitRequest struct {
 	Consumer string `json:"consumer"`
+	// Trees asks for the volumes themselves: with the last line of the answer
+	// comes a descriptor for each of Mounts, in their order, of a detached
+	// clone of the volume's mount (open_tree(2)).
+	Trees bool `json:"trees,omitempty"`
 }
 
 // ReleaseRequest ends a consumer. Unknown ones are no error.
@@ -66,12 +70,15 @@ type MarathonRequest struct {
 
 // LocalReply is one line of the answer.
 type LocalReply struct {
-	Done     bool         `json:"done"`
-	Error    *Error       `json:"error,omitempty"`    // with Done
-	Mounts   []Mount      `json:"mounts,omitempty"`   // of Acquire and Await, with Done
-	Progress string       `json:"progress,omitempty"` // a sentence for the task's log
-	Labels   []Label      `json:"labels,omitempty"`
-	Status   *AgentStatus `json:"status,omitempty"`
+	Done     bool    `json:"done"`
+	Error    *Error  `json:"error,omitempty"`    // with Done
+	Mounts   []Mount `json:"mounts,omitempty"`   // of Acquire and Await, with Done
+	Progress string  `json:"progress,omitempty"` // a sentence for the task's log
+	// MountRoot, with Trees, is the directory below which all volumes of the
+	// node are mounted.
+	MountRoot string       `json:"mount_root,omitempty"`
+	Labels    []Label      `json:"labels,omitempty"`
+	Status    *AgentStatus `json:"status,omitempty"`
 
 	Marathon *MarathonInfo `json:"marathon,omitempty"`
 	// WaitLimit, with the answer to Acquire, is how long an Await can take, in

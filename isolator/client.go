@@ -33,6 +33,31 @@ func (c *Client) Await(ctx context.Context, consumer string, progress func(strin
 	return reply.Mounts, nil
 }
 
+// AwaitTrees is Await that returns the volumes as detached mounts.
+func (c *Client) AwaitTrees(ctx context.Context, consumer string, progress func(string)) (*Trees, error) {
+	req := &api.LocalRequest{Await: &api.AwaitRequest{Consumer: consumer, Trees: true}}
+	var rights *rightsReader
+	reply, err := c.exchange(ctx, req, progress, func(conn *os.File) io.Reader {
+		rights = newRightsReader(conn)
+		return rights
+	})
+	if err == nil && len(rights.files) != len(reply.Mounts) {
+		err = fmt.Errorf("the flocker agent answered with %d volumes and %d mounts: it may be older than this program; "+
+			"restart it with the same version", len(reply.Mounts), len(rights.files))
+	}
+	if err != nil {
+		if rights != nil {
+			rights.close()
+		}
+		return nil, err
+	}
+	trees := &Trees{Root: reply.MountRoot, files: make(map[string]*os.File, len(reply.Mounts))}
+	for i, m := range reply.Mounts {
+		trees.files[m.Key] = rights.files[i]
+	}
+	return trees, nil
+}
+
 // Release ends a consumer.
 func (c *Client) Release(ctx context.Context, consumer string) error {
 	_, err := c.call(ctx, &api.LocalRequest{Release: &api.ReleaseRequest{Consumer: consumer}}, nil)
@@ -75,6 +100,11 @@ func (c *Client) Marathon(ctx context.Context, url string) (*api.MarathonInfo, e
 
 // call sends a request and reads the answer up to its last line.
 func (c *Client) call(ctx context.Context, req *api.LocalRequest, progress func(string)) (*api.LocalReply, error) {
+	return c.exchange(ctx, req, progress, func(conn *os.File) io.Reader { return conn })
+}
+
+// exchange is call with a reader of the caller's.
+func (c *Client) exchange(ctx context.Context, req *api.LocalRequest, progress func(string), reader func(*os.File) io.Reader) (*api.LocalReply, error) {
 	line, err := json.Marshal(req)
 	if err != nil {
 		return nil, fmt.Errorf("write request: %w", err)
@@ -87,13 +117,13 @@ func (c *Client) call(ctx context.Context, req *api.LocalRequest, progress func(
 		return nil, c.unreachable(ctx, err)
 	}
 	defer conn.Close()
-	// A deadline in the past wakes whoever reads or writes.
+	// A deadline in the past ends reads and writes.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := conn.Write(append(line, '\n')); err != nil {
 		return nil, c.unreachable(ctx, err)
 	}
-	lines := bufio.NewReader(conn)
+	lines := bufio.NewReader(reader(conn))
 	for {
 		reply, err := readReply(lines)
 		switch {

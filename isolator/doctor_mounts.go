@@ -74,8 +74,10 @@ func mountAt(mounts []MountPoint, path string) (MountPoint, bool) {
 	return MountPoint{}, false
 }
 
-// judgeMounts looks at the road that a volume takes into a container: from the
-// mount root through the Mesos agent's mount namespace.
+// judgeMounts looks at how volumes of docker/volume and CSI reach a container:
+// from the mount root through the Mesos agent's mount namespace. Labelled
+// volumes are handed to the container's launch process instead, but an unmount
+// on the host must reach the copies that containers inherit.
 func judgeMounts(f *Facts) []Finding {
 	const subject = "mount propagation"
 	if f.Agent == nil {

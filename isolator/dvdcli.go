@@ -176,6 +176,22 @@ func (d *DVDCLI) mount(ctx context.Context, call dvdcliCall) error {
 	return nil
 }
 
+// checkSource makes sure that the Mesos agent, in whose mount namespace this
+// runs, sees what it will be told to mount. Otherwise the framework would only
+// hear "Executor terminated", or the task would get an empty directory.
+func checkSource(m api.Mount) error {
+	var st syscall.Stat_t
+	if err := syscall.Stat(m.Source, &st); err != nil {
+		return fmt.Errorf("volume %s: the Mesos agent does not see the flocker agent's mount point: stat %s: %w; "+
+			"\"flocker-isolator doctor\" tells more", m.Name, m.Source, err)
+	}
+	if m.Ready && st.Dev != m.Device {
+		return fmt.Errorf("volume %s is mounted at %s, but the Mesos agent does not see it: mounts of the host must "+
+			"reach its mount namespace; \"flocker-isolator doctor\" tells more", m.Name, m.Source)
+	}
+	return nil
+}
+
 // create brings a volume here once, which creates it.
 func (d *DVDCLI) create(ctx context.Context, call dvdcliCall) error {
 	consumer := "dvdcli-create:" + call.volume
@@ -208,7 +224,9 @@ func (d *DVDCLI) bring(ctx context.Context, consumer string, call dvdcliCall) (a
 	}
 	var reason error // the agent's, when its limit has passed, which is shorter than ours
 	for {
-		mounts, err := awaitAgain(ctx, d.Client, consumer, d.Stderr)
+		mounts, err := awaitAgain(ctx, d.Stderr, func(ctx context.Context, say func(string)) ([]api.Mount, error) {
+			return d.Client.Await(ctx, consumer, say)
+		})
 		switch {
 		case api.CodeOf(err) == api.CodeUnavailable && sleep(ctx, time.Second) == nil:
 			reason = err

@@ -22,9 +22,9 @@ const (
 
 // Hook answers the calls of Mesos' command isolator.
 type Hook struct {
-	Program string // absolute path of this program
-	Socket  string // of the agent
-	Sandbox string // where containers with an image see their sandbox
+	Store   func() (string, error) // StoreProgram
+	Socket  string                 // of the agent
+	Sandbox string                 // where containers with an image see their sandbox
 	Log     io.Writer
 }
 

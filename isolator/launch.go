@@ -12,15 +12,17 @@ import (
 // fields that it does not know, and takes enumerations and flags only as
 // numbers.
 type LaunchInfo struct {
-	Mounts  []ContainerMount `json:"mounts,omitempty"`
-	PreExec []PreExec        `json:"pre_exec_commands,omitempty"`
+	Namespaces []int            `json:"clone_namespaces,omitempty"`
+	Mounts     []ContainerMount `json:"mounts,omitempty"`
+	PreExec    []PreExec        `json:"pre_exec_commands,omitempty"`
 }
 
 // ContainerMount is a mount that Mesos makes in the container's mount
-// namespace. Both paths are the host's.
+// namespace. The target is a path of the host's.
 type ContainerMount struct {
 	Source string `json:"source"`
 	Target string `json:"target"`
+	Type   string `json:"type"`
 	Flags  uint32 `json:"flags"` // of mount(2)
 }
 
@@ -32,10 +34,15 @@ type PreExec struct {
 	Arguments []string `json:"arguments"` // the first is the program's name
 }
 
-// bindFlags make a recursive bind mount, 20480. A read-only consumer gets a
-// read-only view of the volume as its source: Mesos' own read-only flag would
-// hold for the empty directory only, not for the volume that comes later.
-const bindFlags = syscall.MS_BIND | syscall.MS_REC
+// launch returns the launch info that starts a stored program, as the only one
+// that root runs in the container. See StoreProgram for the mount.
+func launch(program string, arguments ...string) *LaunchInfo {
+	return &LaunchInfo{
+		Namespaces: []int{syscall.CLONE_NEWNS},
+		Mounts:     []ContainerMount{{Source: deviceFS, Target: launchPath, Type: deviceFS, Flags: syscall.MS_NOSUID}},
+		PreExec:    []PreExec{{Value: program, Arguments: append([]string{programName}, arguments...)}},
+	}
+}
 
 // Encode returns the launch info as Mesos reads it, nothing at all for none.
 func (l *LaunchInfo) Encode() ([]byte, error) {

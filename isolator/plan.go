@@ -2,7 +2,8 @@ package isolator
 
 import (
 	"fmt"
-	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -10,39 +11,54 @@ import (
 
 // Waiting is how a container waits for its volumes.
 type Waiting struct {
-	Program  string // absolute path of flocker-isolator on the host
-	Socket   string
-	Consumer string
-	Limit    time.Duration
+	Program   string // path of the stored program
+	Socket    string
+	Consumer  string
+	Limit     time.Duration
+	Namespace uint64 // the Mesos agent's mount namespace
 }
 
-// Plan returns how to launch a container whose volumes go to placements and
-// are, or will be, at the mounts that the agent answered. It is pure.
-func Plan(placements []Placement, mounts []api.Mount, w Waiting) (*LaunchInfo, error) {
+// Plan returns how to launch a container whose volumes go to targets and are,
+// or will be, what the agent answered. It is pure.
+func Plan(space Space, targets []Target, mounts []api.Mount, w Waiting) (*LaunchInfo, error) {
 	byKey := make(map[string]api.Mount, len(mounts))
 	for _, m := range mounts {
 		byKey[m.Key] = m
 	}
-	info := new(LaunchInfo)
-	ready := true
-	for _, p := range placements {
-		m, ok := byKey[p.Key]
-		if !ok || !filepath.IsAbs(m.Source) {
-			return nil, fmt.Errorf("the flocker agent answered without a mount for volume %s", p.Name)
+	arguments := []string{"mount", "--socket", w.Socket, "--consumer", w.Consumer, "--limit", w.Limit.String(),
+		"--outside", strconv.FormatUint(w.Namespace, 10), "--sandbox", space.Sandbox.String()}
+	if space.Rootfs.Path != "" {
+		arguments = append(arguments, "--rootfs", space.Rootfs.String(), "--view", space.View)
+	}
+	for _, t := range targets {
+		if _, ok := byKey[t.Key]; !ok {
+			return nil, fmt.Errorf("the flocker agent answered without a mount for volume %s", t.Key)
 		}
-		info.Mounts = append(info.Mounts, ContainerMount{Source: m.Source, Target: p.Target, Flags: bindFlags})
-		ready = ready && m.Ready
+		arguments = append(arguments, t.String())
 	}
-	if !ready {
-		info.PreExec = []PreExec{w.command(placements)}
-	}
-	return info, nil
+	return launch(w.Program, arguments...), nil
 }
 
-func (w Waiting) command(placements []Placement) PreExec {
-	arguments := []string{programName, "wait", "--socket", w.Socket, "--consumer", w.Consumer, "--limit", w.Limit.String()}
-	for _, p := range placements {
-		arguments = append(arguments, p.Key+"="+p.Target)
+const (
+	readWrite = "rw:"
+	readOnly  = "ro:"
+)
+
+// String returns "rw:KEY=PATH" or "ro:KEY=PATH", which ParseTarget reads.
+func (t Target) String() string {
+	if t.ReadOnly {
+		return readOnly + t.Key + "=" + t.Path
 	}
-	return PreExec{Value: w.Program, Arguments: arguments}
+	return readWrite + t.Key + "=" + t.Path
+}
+
+// ParseTarget reads what String has written.
+func ParseTarget(text string) (Target, error) {
+	rest, ro := strings.CutPrefix(text, readOnly)
+	rest, rw := strings.CutPrefix(rest, readWrite)
+	key, path, ok := strings.Cut(rest, "=")
+	if ro == rw || !ok || key == "" || path == "" {
+		return Target{}, fmt.Errorf("read target %q: want ro:KEY=PATH or rw:KEY=PATH", text)
+	}
+	return Target{Key: key, Path: path, ReadOnly: ro}, nil
 }

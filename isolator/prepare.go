@@ -4,9 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
+	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -38,7 +37,16 @@ func (h *Hook) Prepare(ctx context.Context, in *Input) (*LaunchInfo, error) {
 	if len(demand.Volumes) == 0 {
 		return nil, nil
 	}
-	placements, err := Place(&in.Config, cmp.Or(h.Sandbox, api.SandboxPath), demand.Volumes)
+	view := cmp.Or(h.Sandbox, api.SandboxPath)
+	targets, err := Place(&in.Config, view, demand.Volumes)
+	if err != nil {
+		return nil, err
+	}
+	space, err := findSpace(&in.Config, view)
+	if err != nil {
+		return nil, err
+	}
+	program, namespace, err := h.launchable()
 	if err != nil {
 		return nil, err
 	}
@@ -46,24 +54,20 @@ func (h *Hook) Prepare(ctx context.Context, in *Input) (*LaunchInfo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("get volumes: %w", err)
 	}
-	info, err := Plan(placements, reply.Mounts, Waiting{
-		Program: h.Program, Socket: h.Socket, Consumer: in.ContainerID.String(),
-		Limit: cmp.Or(reply.WaitLimit, defaultWaitLimit),
+	return Plan(space, targets, reply.Mounts, Waiting{
+		Program: program, Socket: h.Socket, Consumer: in.ContainerID.String(),
+		Limit: cmp.Or(reply.WaitLimit, defaultWaitLimit), Namespace: namespace,
 	})
-	if err != nil {
-		return nil, err
+}
+
+// launchable returns what a command in a launch process needs: the path of the
+// stored program, and the mount namespace that it must not touch.
+func (h *Hook) launchable() (program string, namespace uint64, err error) {
+	if program, err = h.Store(); err != nil {
+		return "", 0, err
 	}
-	for _, m := range reply.Mounts {
-		if err := checkSource(m); err != nil {
-			return nil, err
-		}
-	}
-	for _, p := range placements {
-		if err := p.makeTarget(); err != nil {
-			return nil, err
-		}
-	}
-	return info, nil
+	namespace, err = MountNamespace()
+	return program, namespace, err
 }
 
 func (h *Hook) acquire(ctx context.Context, in *Input, volumes []api.VolumeRequest) (*api.LocalReply, error) {
@@ -79,46 +83,17 @@ func (h *Hook) acquire(ctx context.Context, in *Input, volumes []api.VolumeReque
 	})
 }
 
-// checkSource makes sure that the Mesos agent, in whose mount namespace prepare
-// runs, sees what it will be told to mount. Without, the framework would only
-// hear "Executor terminated", or the task would get an empty directory.
-func checkSource(m api.Mount) error {
-	device, err := deviceOf(m.Source)
-	if err != nil {
-		return fmt.Errorf("volume %s: the Mesos agent does not see the flocker agent's mount point: %w; "+
-			"\"flocker-isolator doctor\" tells more", m.Name, err)
-	}
-	if m.Ready && device != m.Device {
-		return fmt.Errorf("volume %s is mounted at %s, but the Mesos agent does not see it: mounts of the host must "+
-			"reach its mount namespace; \"flocker-isolator doctor\" tells more", m.Name, m.Source)
-	}
-	return nil
-}
-
-// deviceOf returns the st_dev of a path.
-func deviceOf(path string) (uint64, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0, err
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, fmt.Errorf("stat %s: no device number", path)
-	}
-	return stat.Dev, nil
-}
-
 // askMesos finds out, through the agent, whether Mesos knows of labels that
 // ask for volumes.
 //
-// When nobody can tell, most such containers have nothing to do with Flocker,
-// and holding them up would be holding Mesos up; but a database that starts
-// without its volume writes beside it. So: a framework that has asked for
-// volumes in this way before is refused until the agent is back. Any other
-// container is launched, with a command that asks again in its own launch
-// process for a few seconds, long enough for an agent that is just being
-// restarted. When that finds labels after all the container ends, to be started
-// anew; when it still finds nobody, the task starts, with a warning in its log.
+// Without an answer, most such containers have nothing to do with Flocker, and
+// holding them up would be holding Mesos up; but a database that starts without
+// its volume writes beside it. So: a framework that has asked for volumes in
+// this way before is refused until the agent is back. Any other container is
+// launched, with a command that asks again in its own launch process for a few
+// seconds, long enough for an agent that is just being restarted. If that finds
+// labels after all the container ends, to be started anew; if no agent answers,
+// the task starts, with a warning in its log.
 func (h *Hook) askMesos(ctx context.Context, in *Input) (Demand, *LaunchInfo, error) {
 	parent := in.ContainerID.Parent.String()
 	known := newMemory(h.Socket)
@@ -128,18 +103,19 @@ func (h *Hook) askMesos(ctx context.Context, in *Input) (Demand, *LaunchInfo, er
 	switch {
 	case err == nil:
 	case api.CodeOf(err) == api.CodeNotFound:
-		// The agent was not told of a Mesos agent: whoever set it up has
-		// decided that labels of task groups are not read.
+		// The agent was not told of a Mesos agent: its operator has decided
+		// that labels of task groups are not read.
 		return Demand{}, nil, nil
 	case known.knows(in.framework()):
 		return Demand{}, nil, fmt.Errorf("framework %s has asked for volumes by labels before, and whether this task "+
 			"does can't be found out: %w", in.framework(), err)
 	default:
-		return Demand{}, &LaunchInfo{PreExec: []PreExec{{
-			Value: h.Program,
-			Arguments: []string{programName, "wait", "--socket", h.Socket, "--limit", askAgainLimit.String(),
-				"--labels", in.ContainerID.Value, "--parent", parent},
-		}}}, nil
+		program, namespace, err := h.launchable()
+		if err != nil {
+			return Demand{}, nil, err
+		}
+		return Demand{}, launch(program, "wait", "--socket", h.Socket, "--limit", askAgainLimit.String(),
+			"--outside", strconv.FormatUint(namespace, 10), "--labels", in.ContainerID.Value, "--parent", parent), nil
 	}
 	if hasVolumeLabels(labels) {
 		if err := known.remember(in.framework()); err != nil {

@@ -3,11 +3,14 @@ package isolator_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,15 +41,44 @@ func nestedTask(c *isolator.Config, framework string) *isolator.Input {
 	return in
 }
 
+// program is where the played store has the program.
+const program = "/sys/.flocker/1"
+
 func hook(socket string, log *bytes.Buffer) *isolator.Hook {
-	return &isolator.Hook{Program: "/opt/flocker-isolator", Socket: socket, Log: log}
+	return &isolator.Hook{Store: func() (string, error) { return program, nil }, Socket: socket, Log: log}
 }
 
-func TestPrepareAsksTheAgentAndBindsWhatItAnswers(t *testing.T) {
+// launchInfo is how a container starts whose command has the given arguments.
+func launchInfo(arguments ...string) *isolator.LaunchInfo {
+	return &isolator.LaunchInfo{
+		Namespaces: []int{syscall.CLONE_NEWNS},
+		Mounts:     []isolator.ContainerMount{{Source: "devtmpfs", Target: "/sys", Type: "devtmpfs", Flags: syscall.MS_NOSUID}},
+		PreExec:    []isolator.PreExec{{Value: program, Arguments: append([]string{"flocker-isolator"}, arguments...)}},
+	}
+}
+
+func outside(t *testing.T) string {
+	t.Helper()
+	n, err := isolator.MountNamespace()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+func directory(t *testing.T, path string) string {
+	t.Helper()
+	d, err := isolator.FindDirectory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.String()
+}
+
+func TestPrepareAsksTheAgentAndLeavesTheMountsToTheLaunchProcess(t *testing.T) {
 	for _, image := range []bool{false, true} {
 		t.Run(fmt.Sprintf("image %v", image), func(t *testing.T) {
-			root := t.TempDir()
-			agent := agenttest.Start(t, agenttest.Volumes(t, root, func() bool { return true }))
+			agent := agenttest.Start(t, agenttest.Volumes(t, t.TempDir(), func() bool { return image }))
 			c := container(t, image)
 			in := commandTask(t, c, "flocker.volume.data", "/var/lib/db", "flocker.volume.data.size", "20G",
 				"flocker.volume.conf", "conf", "flocker.volume.conf.mode", "ro", "other", "x")
@@ -54,21 +86,18 @@ func TestPrepareAsksTheAgentAndBindsWhatItAnswers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			conf, data := c.Directory+"/conf", c.Directory+"/var/lib/db"
+			arguments := []string{"mount", "--socket", agent.Socket, "--consumer", "c1", "--limit", "45s",
+				"--outside", outside(t), "--sandbox", directory(t, c.Directory)}
 			if image {
-				conf, data = c.Rootfs+"/mnt/mesos/sandbox/conf", c.Rootfs+"/var/lib/db"
+				arguments = append(arguments, "--rootfs", directory(t, c.Rootfs), "--view", "/mnt/mesos/sandbox")
 			}
-			want := &isolator.LaunchInfo{Mounts: []isolator.ContainerMount{
-				{Source: root + "/prod.db.conf.ro", Target: conf, Flags: 20480},
-				{Source: root + "/prod.db.data", Target: data, Flags: 20480},
-			}}
+			want := launchInfo(append(arguments, "ro:conf=conf", "rw:data=/var/lib/db")...)
 			if !reflect.DeepEqual(info, want) {
 				t.Errorf("got  %+v\nwant %+v", info, want)
 			}
-			// What is below the sandbox must be there before Mesos mounts.
-			for _, dir := range []string{c.Directory + "/conf", data} {
-				if s, err := os.Stat(dir); err != nil || !s.IsDir() {
-					t.Errorf("%s: got %v, %v", dir, s, err)
+			for _, dir := range []string{c.Directory, c.Rootfs} {
+				if left, _ := os.ReadDir(dir); len(left) > 0 {
+					t.Errorf("prepare made %v in %s", left, dir)
 				}
 			}
 			requests, err := json.Marshal(agent.Requests())
@@ -78,20 +107,6 @@ func TestPrepareAsksTheAgentAndBindsWhatItAnswers(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", requests, want)
 			}
 		})
-	}
-}
-
-func TestPrepareLeavesTheWaitingToTheLaunchProcess(t *testing.T) {
-	agent := agenttest.Start(t, agenttest.Volumes(t, t.TempDir(), func() bool { return false }))
-	c := container(t, false)
-	info, err := hook(agent.Socket, new(bytes.Buffer)).Prepare(t.Context(), commandTask(t, c, "flocker.volume.data", "data"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []isolator.PreExec{{Value: "/opt/flocker-isolator", Arguments: []string{"flocker-isolator", "wait",
-		"--socket", agent.Socket, "--consumer", "c1", "--limit", "45s", "data=" + c.Directory + "/data"}}}
-	if !reflect.DeepEqual(info.PreExec, want) {
-		t.Errorf("got  %+v\nwant %+v", info.PreExec, want)
 	}
 }
 
@@ -115,7 +130,7 @@ func TestPrepareFails(t *testing.T) {
 	tests := []struct {
 		name   string
 		label  string
-		handle agenttest.Handler // nil: nobody listens
+		handle agenttest.Handler // nil: nothing listens
 		want   string
 	}{
 		{"a bad label, without contact", "../x", nil, `flocker.volume.data: path "../x" leads upwards`},
@@ -123,10 +138,7 @@ func TestPrepareFails(t *testing.T) {
 		{"the agent refuses", "data", func(_ api.LocalRequest, conn *agenttest.Conn) {
 			conn.Send(api.LocalReply{Done: true, Error: api.Errorf(api.CodeConflict, "volume db has another size")})
 		}, "get volumes: volume db has another size"},
-		{"the agent forgets a volume", "data", mounts(func(m *api.Mount) { m.Key = "x" }), "answered without a mount for volume prod.db.data"},
-		{"the source is not there", "data", mounts(func(m *api.Mount) { m.Source = "/nowhere" }), "the Mesos agent does not see the flocker agent's mount point"},
-		{"the volume is not mounted in this namespace", "data",
-			mounts(func(m *api.Mount) { m.Ready, m.Device = true, 1<<40 }), "but the Mesos agent does not see it"},
+		{"the agent forgets a volume", "data", mounts(func(m *api.Mount) { m.Key = "x" }), "answered without a mount for volume data"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -143,17 +155,26 @@ func TestPrepareFails(t *testing.T) {
 	}
 }
 
-func TestPrepareMakesNoDirectoryOutsideTheSandbox(t *testing.T) {
-	outside := t.TempDir()
-	agent := agenttest.Start(t, agenttest.Volumes(t, t.TempDir(), func() bool { return false }))
-	c := container(t, false)
-	symlink(t, outside, c.Directory+"/db")
-	info, err := hook(agent.Socket, new(bytes.Buffer)).Prepare(t.Context(), commandTask(t, c, "flocker.volume.data", "db/data"))
-	if err != nil || !strings.HasPrefix(info.Mounts[0].Target, c.Directory+"/") {
-		t.Errorf("got %+v, %v", info, err)
+func TestPrepareFailsWithoutAProgramToStart(t *testing.T) {
+	agent := agenttest.Start(t, agenttest.Volumes(t, t.TempDir(), func() bool { return true }))
+	h := hook(agent.Socket, new(bytes.Buffer))
+	h.Store = func() (string, error) { return "", errors.New("no device file system") }
+	_, err := h.Prepare(t.Context(), commandTask(t, container(t, false), "flocker.volume.data", "data"))
+	if err == nil || !strings.Contains(err.Error(), "no device file system") || len(agent.Requests()) > 0 {
+		t.Errorf("got %v, %+v", err, agent.Requests())
 	}
-	if left, err := os.ReadDir(outside); err != nil || len(left) > 0 {
-		t.Errorf("got %v outside, %v", left, err)
+}
+
+func TestPrepareRefusesANestedSandboxThatIsALink(t *testing.T) {
+	c := container(t, false)
+	if err := os.Chown(c.Directory, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	symlink(t, "/etc", c.Directory+"/containers")
+	c.Directory += "/containers"
+	info, err := hook("/nowhere", new(bytes.Buffer)).Prepare(t.Context(), commandTask(t, c, "flocker.volume.data", "data"))
+	if err == nil || !strings.Contains(err.Error(), "a symbolic link that other users than root can change") {
+		t.Errorf("got %+v, %v", info, err)
 	}
 }
 
@@ -201,7 +222,7 @@ func TestPrepareAsksMesosForLabelsOfNestedTasks(t *testing.T) {
 	}
 }
 
-func TestPrepareWithoutAnybodyWhoKnowsTheLabels(t *testing.T) {
+func TestPrepareWithoutAnAnswerAboutLabels(t *testing.T) {
 	answering := true
 	agent := agenttest.Start(t, func(req api.LocalRequest, conn *agenttest.Conn) {
 		switch {
@@ -224,8 +245,7 @@ func TestPrepareWithoutAnybodyWhoKnowsTheLabels(t *testing.T) {
 		}
 		for _, framework := range []string{"unknown", "", "../agent.sock"} {
 			info, err = h.Prepare(t.Context(), nestedTask(c, framework))
-			want := &isolator.LaunchInfo{PreExec: []isolator.PreExec{{Value: "/opt/flocker-isolator", Arguments: []string{
-				"flocker-isolator", "wait", "--socket", agent.Socket, "--limit", "5s", "--labels", "c2", "--parent", "c1"}}}}
+			want := launchInfo("wait", "--socket", agent.Socket, "--limit", "5s", "--outside", outside(t), "--labels", "c2", "--parent", "c1")
 			if err != nil || !reflect.DeepEqual(info, want) {
 				t.Errorf("unknown framework: got %+v, %v, want %+v", info, err, want)
 			}
@@ -278,7 +298,7 @@ func TestPrepareFilesFillsOneOfTheFiles(t *testing.T) {
 		out, err    string
 	}{
 		{"volumes", `{"container_id":{"value":"a"},"container_config":{"directory":"` + c.Directory + `","task_info":{` + dataLabel + `}}}`,
-			0, `{"mounts":[{"source":"`, ""},
+			0, `{"clone_namespaces":[`, ""},
 		{"none", `{"container_id":{"value":"a"},"container_config":{}}`, 0, "", ""},
 		{"no JSON", `x`, 1, "", "read container config: invalid character"},
 	} {

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/flocker-mesos/flocker/api"
 )
 
@@ -57,6 +59,10 @@ func connect(ctx context.Context, path string) (*os.File, error) {
 	for {
 		err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: path})
 		if err == nil {
+			if err := checkPeer(fd); err != nil {
+				syscall.Close(fd)
+				return nil, err
+			}
 			// The descriptor does not block, so the file has deadlines.
 			return os.NewFile(uintptr(fd), path), nil
 		}
@@ -70,6 +76,20 @@ func connect(ctx context.Context, path string) (*os.File, error) {
 			return nil, err
 		}
 	}
+}
+
+// checkPeer refuses an agent of another user than root. In a container's mount
+// namespace a socket of the task's may lie at the path of the agent's. A user
+// who is not root may have an agent of its own.
+func checkPeer(fd int) error {
+	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return fmt.Errorf("find the user of the agent: %w", err)
+	}
+	if peer.Uid != 0 && int(peer.Uid) != os.Geteuid() {
+		return fmt.Errorf("user %d listens there, not root", peer.Uid)
+	}
+	return nil
 }
 
 // sleep returns early, with the cause, when the context ends.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -46,41 +48,12 @@ func at(path string) api.VolumeRequest {
 	return api.VolumeRequest{Key: "k" + path, Name: "volume at " + path, Path: path}
 }
 
-func TestPlaceFollowsMesosAndTheContainersOwnView(t *testing.T) {
-	tests := []struct {
-		name  string
-		image bool
-		links map[string]string // paths, below sandbox/ or rootfs/, and what they lead to
-		path  string
-		want  string // below the container's directory
-	}{
-		{"no image, relative", false, nil, "db/data", "sandbox/db/data"},
-		{"no image, absolute", false, nil, "/var/lib/db", "sandbox/var/lib/db"},
-		{"image, absolute", true, nil, "/var/lib/db", "rootfs/var/lib/db"},
-		{"image, relative", true, nil, "data", "rootfs/mnt/mesos/sandbox/data"},
-		{"image, absolute in the sandbox", true, nil, "/mnt/mesos/sandbox/data", "rootfs/mnt/mesos/sandbox/data"},
-		{"image with an absolute link", true, map[string]string{"rootfs/var/lib/db": "/srv/db"}, "/var/lib/db", "rootfs/srv/db"},
-		{"image with a link upwards", true, map[string]string{"rootfs/data": "../../../../../../etc"}, "/data/x", "rootfs/etc/x"},
-		{"image with a link to the host", true, map[string]string{"rootfs/data": "/proc/1/root/etc"}, "/data", "rootfs/proc/1/root/etc"},
-		{"image whose /mnt is a link", true, map[string]string{"rootfs/mnt": "media"}, "data", "rootfs/media/mesos/sandbox/data"},
-		{"link in the sandbox", false, map[string]string{"sandbox/db": "/etc"}, "db/data", "sandbox/etc/data"},
-		{"link in the sandbox of an image", true, map[string]string{"sandbox/db": "../../.."}, "db/data", "rootfs/mnt/mesos/sandbox/data"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			c := container(t, tt.image)
-			dir := filepath.Dir(c.Directory)
-			for path, target := range tt.links {
-				symlink(t, target, filepath.Join(dir, path))
-			}
-			got, err := isolator.Place(c, api.SandboxPath, []api.VolumeRequest{at(tt.path)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want := filepath.Join(dir, tt.want); got[0].Target != want {
-				t.Errorf("got %s, want %s", got[0].Target, want)
-			}
-		})
+func TestPlaceKeepsWhatTheLabelsSay(t *testing.T) {
+	volumes := []api.VolumeRequest{{Key: "a", Path: "data"}, {Key: "b", Path: "/var/lib/db", ReadOnly: true}}
+	want := []isolator.Target{{Key: "a", Path: "data"}, {Key: "b", Path: "/var/lib/db", ReadOnly: true}}
+	got, err := isolator.Place(&isolator.Config{Directory: "/s"}, api.SandboxPath, volumes)
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 }
 
@@ -88,23 +61,20 @@ func TestPlaceRefuses(t *testing.T) {
 	tests := []struct {
 		name  string
 		image bool
-		links map[string]string
 		paths []string
 		want  string
 	}{
-		{"relative and absolute at one place", false, nil, []string{"data", "/data"}, "mounted over each other"},
-		{"one inside another", false, nil, []string{"/data", "data/x"}, "mounted over each other"},
-		{"one inside another by a link", true, map[string]string{"rootfs/a": "b/c"}, []string{"/a", "/b"}, "mounted over each other"},
-		{"a link to the root", true, map[string]string{"rootfs/data": "/"}, []string{"/data"}, "leads to the top"},
-		{"a link to the sandbox", false, map[string]string{"sandbox/data": "."}, []string{"data"}, "leads to the top"},
-		{"links in a circle", true, map[string]string{"rootfs/a": "b", "rootfs/b": "a"}, []string{"/a"}, "too many levels"},
-		{"a link that no JSON can carry", true, map[string]string{"rootfs/a": "b\xff"}, []string{"/a"}, "not UTF-8"},
+		{"relative and absolute at one place", false, []string{"data", "/data"}, "mounted over each other"},
+		{"one inside another", false, []string{"/data", "data/x"}, "mounted over each other"},
+		{"one inside another in an image", true, []string{"/mnt/mesos/sandbox/data", "data/x"}, "mounted over each other"},
+		{"the sandbox", true, []string{"/mnt/mesos/sandbox"}, "it would hide the sandbox"},
+		{"above the sandbox", true, []string{"/mnt"}, "it would hide the sandbox"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := container(t, tt.image)
-			for path, target := range tt.links {
-				symlink(t, target, filepath.Join(filepath.Dir(c.Directory), path))
+			c := &isolator.Config{Directory: "/s"}
+			if tt.image {
+				c.Rootfs = "/r"
 			}
 			var volumes []api.VolumeRequest
 			for _, p := range tt.paths {
@@ -121,46 +91,59 @@ func TestPlaceRefuses(t *testing.T) {
 	}
 }
 
-func TestPlaceHeedsAnotherSandboxDirectory(t *testing.T) {
-	c := container(t, true)
-	got, err := isolator.Place(c, "/work/", []api.VolumeRequest{at("data")})
-	if err != nil || got[0].Target != c.Rootfs+"/work/data" {
-		t.Errorf("got %+v, %v", got, err)
+// The links of an operator are followed, those of a task are not.
+func TestFindDirectory(t *testing.T) {
+	top := t.TempDir() // of root, in a directory for all
+	real := filepath.Join(top, "real")
+	mkdir(t, real+"/runs/c1")
+	symlink(t, "real", filepath.Join(top, "work"))
+	nobody := filepath.Join(top, "sandbox")
+	mkdir(t, nobody+"/containers/c2")
+	if err := os.Chown(nobody+"/containers", 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	symlink(t, real, nobody+"/containers/c3")
+	symlink(t, "../..", filepath.Join(nobody, "up"))
+	tests := []struct {
+		name, path, want string
+	}{
+		{"a plain path", real + "/runs/c1", ""},
+		{"a nested sandbox", nobody + "/containers/c2", ""},
+		{"a link in the place of a nested sandbox", nobody + "/containers/c3", "a symbolic link that other users than root can change"},
+		{"a link in the middle", nobody + "/containers/c3/runs", "a symbolic link that other users than root can change"},
+		{"missing", real + "/runs/c9", "no such file"},
+		{"a file", "/etc/passwd", "not a directory"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := isolator.FindDirectory(tt.path)
+			if tt.want == "" {
+				info, statErr := os.Stat(tt.path)
+				if err != nil || statErr != nil || got.Inode != info.Sys().(*syscall.Stat_t).Ino || got.Path != tt.path {
+					t.Errorf("got %+v, %v", got, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %+v, %v, want %s", got, err, tt.want)
+			}
+		})
 	}
 }
 
-// FuzzPlace states that no container config and no symbolic link makes a target
-// outside the container's own directories.
-func FuzzPlace(f *testing.F) {
-	f.Add("/var/lib/db", "rootfs/var", "/etc", true)
-	f.Add("data/x", "sandbox/data", "../../..", false)
-	f.Add("data/x", "sandbox/data", "//..//../etc", true)
-	f.Fuzz(func(t *testing.T, path, link, target string, image bool) {
-		volumes, _, err := api.ParseVolumes("/app", []api.Label{{Key: "flocker.volume.a", Value: path}}, nil)
-		if err != nil {
-			return
-		}
-		c := container(t, image)
-		dir := filepath.Dir(c.Directory)
-		link = filepath.Join(dir, filepath.Clean("/"+link))
-		if os.MkdirAll(filepath.Dir(link), 0o755) == nil && link != dir {
-			_ = os.Symlink(target, link) // names the kernel refuses make no link
-		}
-		if info, err := os.Lstat(c.Directory); err != nil || !info.IsDir() {
-			return
-		}
-		placements, err := isolator.Place(c, api.SandboxPath, volumes)
-		if err != nil {
-			return
-		}
-		root := c.Directory
-		if image {
-			root = c.Rootfs
-		}
-		if got := placements[0].Target; !strings.HasPrefix(got, root+"/") || filepath.Clean(got) != got {
-			t.Errorf("got %q outside %s", got, root)
-		}
-	})
+func TestFindDirectoryFollowsAnOperatorsLink(t *testing.T) {
+	top, err := os.MkdirTemp("/root", "flocker") // a path that is root's all the way
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(top) })
+	mkdir(t, top+"/real/runs")
+	symlink(t, "real", top+"/work")
+	want, err1 := isolator.FindDirectory(top + "/real/runs")
+	got, err2 := isolator.FindDirectory(top + "/work/runs")
+	if err1 != nil || err2 != nil || got.Inode != want.Inode {
+		t.Errorf("got %+v, %v, want %+v, %v", got, err2, want, err1)
+	}
 }
 
 // FuzzInput states that no input crashes the program, and that what is accepted
@@ -189,20 +172,18 @@ func FuzzInput(f *testing.F) {
 		if err != nil || in.Config.Directory == "" {
 			return
 		}
-		// Only look: these directories may be anybody's.
-		in.Config.Directory, in.Config.Rootfs = "/nowhere/sandbox", strings.Repeat("/nowhere/rootfs", min(1, len(in.Config.Rootfs)))
-		placements, err := isolator.Place(&in.Config, api.SandboxPath, demand.Volumes)
+		targets, err := isolator.Place(&in.Config, api.SandboxPath, demand.Volumes)
 		if err != nil {
 			return
 		}
-		mounts := make([]api.Mount, 0, len(placements))
-		for _, p := range placements {
-			if !strings.HasPrefix(p.Target, "/nowhere/") {
-				t.Errorf("got target %s", p.Target)
+		mounts := make([]api.Mount, 0, len(targets))
+		for _, target := range targets {
+			mounts = append(mounts, api.Mount{Key: target.Key})
+			if got, err := isolator.ParseTarget(target.String()); err != nil || got != target {
+				t.Errorf("target %+v is read as %+v, %v", target, got, err)
 			}
-			mounts = append(mounts, api.Mount{Key: p.Key, Source: "/flocker/x"})
 		}
-		info, err := isolator.Plan(placements, mounts, isolator.Waiting{})
+		info, err := isolator.Plan(isolator.Space{}, targets, mounts, isolator.Waiting{})
 		if err != nil {
 			t.Error(err)
 		}

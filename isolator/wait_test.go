@@ -3,8 +3,13 @@ package isolator_test
 import (
 	"bytes"
 	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,52 +36,60 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-func waiter(t *testing.T, socket, target string) (*isolator.Waiter, *buffer) {
-	t.Helper()
+func mounter(socket string) (*isolator.Mounter, *buffer) {
 	log := new(buffer)
-	return &isolator.Waiter{
-		Client: &isolator.Client{Socket: socket}, Consumer: "c1", Targets: map[string]string{"data": target},
+	return &isolator.Mounter{
+		Client: &isolator.Client{Socket: socket}, Consumer: "c1", Targets: []isolator.Target{{Key: "data", Path: "data"}},
 		Limit: 20 * time.Second, Log: log,
 	}, log
 }
 
-func mounted(t *testing.T, target string) api.LocalReply {
-	return api.LocalReply{Done: true, Mounts: []api.Mount{
-		{Key: "data", Name: "db", Source: "/flocker/1", Ready: true, Device: agenttest.Device(t, target)},
-	}}
+// handsOver answers with a directory in the place of a volume.
+func handsOver(t *testing.T) agenttest.Handler {
+	source := t.TempDir()
+	return func(_ api.LocalRequest, conn *agenttest.Conn) {
+		conn.SendTrees(t, api.LocalReply{Mounts: []api.Mount{{Key: "data", Name: "db", Source: source, Ready: true}}})
+	}
 }
 
-func TestWaitPassesProgressOnAndEndsWhenAllIsThere(t *testing.T) {
-	target := t.TempDir()
-	agent := agenttest.Start(t, func(_ api.LocalRequest, conn *agenttest.Conn) {
+func TestAwaitPassesProgressOnAndEndsWhenAllIsThere(t *testing.T) {
+	done := handsOver(t)
+	agent := agenttest.Start(t, func(req api.LocalRequest, conn *agenttest.Conn) {
 		conn.Send(api.LocalReply{Progress: "volume db: held by node-2,\nwaiting"})
 		conn.Send(api.LocalReply{Progress: "volume db: held by node-2,\nwaiting"})
 		conn.Send(api.LocalReply{Progress: "volume db: attaching"})
-		conn.Send(mounted(t, target))
+		done(req, conn)
 	})
-	w, log := waiter(t, agent.Socket, target)
-	if err := w.Wait(t.Context()); err != nil {
+	m, log := mounter(agent.Socket)
+	trees, err := m.Await(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
+	trees.Close()
 	want := "flocker: volume db: held by node-2, waiting\nflocker: volume db: attaching\n"
 	if log.String() != want {
 		t.Errorf("got %q, want %q", log.String(), want)
 	}
 }
 
-func TestWaitOutlivesAnAgentThatRestarts(t *testing.T) {
-	target := t.TempDir()
+func TestAwaitOutlivesAnAgentThatRestarts(t *testing.T) {
 	asked := make(chan bool)
 	agent := agenttest.Start(t, func(_ api.LocalRequest, conn *agenttest.Conn) {
 		asked <- true
 		<-conn.Closed
 	})
-	w, log := waiter(t, agent.Socket, target)
+	m, log := mounter(agent.Socket)
 	done := make(chan error, 1)
-	go func() { done <- w.Wait(t.Context()) }()
+	go func() {
+		trees, err := m.Await(t.Context())
+		if err == nil {
+			trees.Close()
+		}
+		done <- err
+	}()
 	<-asked
 	agent.Stop()
-	agenttest.StartAt(t, agent.Socket, func(_ api.LocalRequest, conn *agenttest.Conn) { conn.Send(mounted(t, target)) })
+	agenttest.StartAt(t, agent.Socket, handsOver(t))
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
@@ -85,8 +98,7 @@ func TestWaitOutlivesAnAgentThatRestarts(t *testing.T) {
 	}
 }
 
-func TestWaitFails(t *testing.T) {
-	target := t.TempDir()
+func TestAwaitFails(t *testing.T) {
 	answer := func(r api.LocalReply) agenttest.Handler {
 		return func(_ api.LocalRequest, conn *agenttest.Conn) {
 			conn.Send(api.LocalReply{Progress: "volume db: attaching"})
@@ -97,24 +109,23 @@ func TestWaitFails(t *testing.T) {
 		conn.Send(api.LocalReply{Progress: "volume db: attaching"})
 		<-conn.Closed
 	}
-	wrong := mounted(t, target)
-	wrong.Mounts[0].Device++
+	handed := handsOver(t)
 	tests := []struct {
 		name   string
-		handle agenttest.Handler // nil: nobody listens
-		target string
+		handle agenttest.Handler // nil: nothing listens
+		target isolator.Target
 		want   string
 	}{
 		{"the agent's limit has passed", answer(api.LocalReply{Done: true, Error: api.Errorf(api.CodeUnavailable, "node-2 still holds db")}),
-			target, "node-2 still holds db"},
+			isolator.Target{Key: "data"}, "node-2 still holds db"},
 		{"the consumer was released", answer(api.LocalReply{Done: true, Error: api.Errorf(api.CodeNotFound, "no consumer c1")}),
-			target, "no consumer c1"},
-		{"a volume is missing", answer(api.LocalReply{Done: true}), target, "without volume data"},
-		{"a volume is not ready", answer(api.LocalReply{Done: true, Mounts: []api.Mount{{Key: "data"}}}), target, "without volume data"},
-		{"mounts do not propagate", answer(wrong), target, "mounts of the host do not reach the containers"},
-		{"the target is gone", answer(mounted(t, target)), "/nowhere", "does not show in the container: stat /nowhere"},
-		{"the agent hangs", hang, target, "did not come in time; the last that was heard: volume db: attaching"},
-		{"there is no agent", nil, target, "the last that was heard: the agent does not answer on"},
+			isolator.Target{Key: "data"}, "no consumer c1"},
+		{"a volume is missing", handed, isolator.Target{Key: "log"}, "without this one"},
+		{"a read-only volume can be written", handed, isolator.Target{Key: "data", ReadOnly: true}, "asked for a read-only one"},
+		{"the agent is older and hands nothing over", answer(api.LocalReply{Done: true, Mounts: []api.Mount{{Key: "data"}}}),
+			isolator.Target{Key: "data"}, "restart it with the same version"},
+		{"the agent hangs", hang, isolator.Target{Key: "data"}, "did not come in time; the last that was heard: volume db: attaching"},
+		{"there is no agent", nil, isolator.Target{Key: "data"}, "the last that was heard: the agent does not answer on"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -123,12 +134,44 @@ func TestWaitFails(t *testing.T) {
 			if tt.handle != nil {
 				socket = agenttest.Start(t, tt.handle).Socket
 			}
-			w, _ := waiter(t, socket, tt.target)
-			w.Limit = -4 * time.Second // with its margin, a second
-			if err := w.Wait(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
+			m, _ := mounter(socket)
+			m.Limit = -4 * time.Second // with its margin, a second
+			m.Targets = []isolator.Target{tt.target}
+			if _, err := m.Await(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestAnotherUsersAgentIsRefused(t *testing.T) {
+	dir, err := os.MkdirTemp("", "flocker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(dir, "agent.sock")
+	listener := make(chan net.Listener)
+	go func() {
+		runtime.LockOSThread() // and ends with the thread, whose user changes
+		_, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, 65534, 65534, 65534)
+		l, err := net.Listen("unix", socket)
+		if err != nil || errno != 0 {
+			t.Error(err, errno)
+		}
+		listener <- l
+	}()
+	l := <-listener
+	if l == nil {
+		return
+	}
+	defer l.Close()
+	_, err = (&isolator.Client{Socket: socket}).Status(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "user 65534 listens there, not root") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -138,7 +181,7 @@ func TestLabelWait(t *testing.T) {
 	}
 	tests := []struct {
 		name    string
-		handle  agenttest.Handler // nil: nobody listens
+		handle  agenttest.Handler // nil: nothing listens
 		err     string
 		warning bool
 	}{
@@ -146,7 +189,7 @@ func TestLabelWait(t *testing.T) {
 		{"they do not", reply(api.LocalReply{Labels: []api.Label{{Key: "flocker", Value: "a"}}}), "", false},
 		{"no Mesos to ask", reply(api.LocalReply{Error: api.Errorf(api.CodeNotFound, "no Mesos")}), "", false},
 		{"Mesos does not answer", reply(api.LocalReply{Error: api.Errorf(api.CodeUnavailable, "no answer")}), "", true},
-		{"nobody answers", nil, "", true},
+		{"nothing answers", nil, "", true},
 		{"the agent hangs", func(_ api.LocalRequest, conn *agenttest.Conn) { <-conn.Closed }, "", true},
 	}
 	for _, tt := range tests {

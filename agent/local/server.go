@@ -55,6 +55,11 @@ type Server struct {
 	Labels  Labels // nil where no Mesos agent is configured
 	// Marathon is nil where nobody can ask one.
 	Marathon Marathon
+	// Clone returns a detached clone of a mount, for an Await that asks for
+	// them. Nil refuses such an Await.
+	Clone func(path string, device uint64) (*os.File, error)
+	// MountRoot is the directory below which all volumes are mounted.
+	MountRoot string
 	// WaitLimit is how long an Await can take.
 	WaitLimit time.Duration
 	Log       *slog.Logger
@@ -152,7 +157,13 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 		ctx, done = context.WithTimeout(ctx, requestTimeout)
 		defer done()
 	}
+	var trees []*os.File
+	defer func() { closeAll(trees) }()
 	reply, err := s.handle(ctx, req, func(text string) { s.reply(conn, api.LocalReply{Progress: text}) })
+	if err == nil && req.Await != nil && req.Await.Trees {
+		reply.MountRoot = s.MountRoot
+		trees, err = s.clone(conn, reply.Mounts)
+	}
 	switch {
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		return // the agent stops: the client waits for the next one
@@ -162,6 +173,10 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 	reply.Done = true
 	if err != nil {
 		reply = api.LocalReply{Done: true, Error: api.AsError(err)}
+	}
+	if len(trees) > 0 && err == nil {
+		s.replyWith(conn, reply, trees)
+		return
 	}
 	s.reply(conn, reply)
 }
@@ -208,6 +223,80 @@ func (s *Server) handle(ctx context.Context, req api.LocalRequest, progress func
 		return api.LocalReply{Status: &status}, nil
 	default:
 		return api.LocalReply{}, api.Errorf(api.CodeInvalid, "the request asks for nothing this agent knows")
+	}
+}
+
+// maxTrees is how many descriptors the kernel passes on at once (SCM_MAX_FD).
+const maxTrees = 253
+
+// clone returns a detached clone of each mount, in order. They go to a client
+// that is root alone: a volume reached through its clone has no other guard.
+func (s *Server) clone(conn net.Conn, mounts []api.Mount) ([]*os.File, error) {
+	unixConn, ok := conn.(*net.UnixConn)
+	if !ok || s.Clone == nil {
+		return nil, api.Errorf(api.CodeInvalid, "this agent hands no volumes over")
+	}
+	if err := checkRoot(unixConn); err != nil {
+		return nil, err
+	}
+	if len(mounts) > maxTrees {
+		return nil, api.Errorf(api.CodeInvalid, "%d volumes are more than the %d that can be handed over", len(mounts), maxTrees)
+	}
+	var trees []*os.File
+	for _, m := range mounts {
+		tree, err := s.Clone(m.Source, m.Device)
+		if err != nil {
+			closeAll(trees)
+			return nil, api.Errorf(api.CodeUnavailable, "volume %s (%s) is not mounted any more: %v", m.Name, m.Key, err)
+		}
+		trees = append(trees, tree)
+	}
+	return trees, nil
+}
+
+func checkRoot(conn *net.UnixConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var peer *unix.Ucred
+	var failure error
+	if err := raw.Control(func(fd uintptr) {
+		peer, failure = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil {
+		return err
+	}
+	if failure != nil {
+		return fmt.Errorf("find the client's user: %w", failure)
+	}
+	if peer.Uid != 0 {
+		return api.Errorf(api.CodeForbidden, "volumes are handed over to root alone, not to user %d", peer.Uid)
+	}
+	return nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
+}
+
+// replyWith writes a line together with descriptors.
+func (s *Server) replyWith(conn net.Conn, r api.LocalReply, files []*os.File) {
+	line, err := json.Marshal(r)
+	if err != nil {
+		s.Log.Error("cannot encode reply to local client", "cause", err)
+		return
+	}
+	line = append(line, '\n')
+	fds := make([]int, 0, len(files))
+	for _, f := range files {
+		fds = append(fds, int(f.Fd()))
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	n, _, err := conn.(*net.UnixConn).WriteMsgUnix(line, unix.UnixRights(fds...), nil)
+	if err == nil && n < len(line) {
+		_, _ = conn.Write(line[n:])
 	}
 }
 

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -17,10 +18,11 @@ import (
 	"github.com/flocker-mesos/flocker/isolator/agenttest"
 )
 
-// volume is a directory below a shared mount, on which a file system appears
-// when somebody awaits it: what an agent does, without devices.
+// volume is a directory on which a file system appears when a container awaits
+// it: what an agent does, without devices.
 type volume struct {
 	t      *testing.T
+	root   string // the mount root
 	source string
 	once   sync.Once
 }
@@ -33,7 +35,7 @@ func newVolume(t *testing.T) *volume {
 	root := t.TempDir()
 	mount(t, root, root, "", syscall.MS_BIND)
 	mount(t, "", root, "", syscall.MS_SHARED)
-	v := &volume{t: t, source: filepath.Join(root, "db")}
+	v := &volume{t: t, root: root, source: filepath.Join(root, "db")}
 	if err := os.Mkdir(v.source, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -66,13 +68,15 @@ func (v *volume) handle(req api.LocalRequest, conn *agenttest.Conn) {
 			}
 		})
 		m.Ready, m.Device = true, agenttest.Device(v.t, v.source)
+		conn.SendTrees(v.t, api.LocalReply{Mounts: []api.Mount{m}, MountRoot: v.root})
+		return
 	}
 	conn.Send(api.LocalReply{Done: true, Mounts: []api.Mount{m}, WaitLimit: 20 * time.Second})
 }
 
 // launch does what Mesos' launcher does with a launch info, in a mount
 // namespace of its own: propagation, mounts, commands, task.
-func launch(t *testing.T, info isolator.LaunchInfo, propagation, task string) (stdout, stderr string, err error) {
+func launch(t *testing.T, c container, propagation, task string) (stdout, stderr string, err error) {
 	t.Helper()
 	var script strings.Builder
 	var args []string
@@ -81,13 +85,17 @@ func launch(t *testing.T, info isolator.LaunchInfo, propagation, task string) (s
 		return `"${` + strconv.Itoa(len(args)) + `}"`
 	}
 	script.WriteString("set -e; mount --make-r" + propagation + " /\n")
-	for _, m := range info.Mounts {
-		if m.Flags != 20480 {
+	if c.rootfs != "" {
+		script.WriteString("mount --bind " + arg(c.sandbox) + " " + arg(c.rootfs+"/mnt/mesos/sandbox") + "\n")
+	}
+	script.WriteString(c.before + "\n")
+	for _, m := range c.info.Mounts {
+		if m.Flags != syscall.MS_NOSUID {
 			t.Fatalf("got flags %d", m.Flags)
 		}
-		script.WriteString("mount --rbind " + arg(m.Source) + " " + arg(m.Target) + "\n")
+		script.WriteString("mount -o nosuid -t " + arg(m.Type) + " " + arg(m.Source) + " " + arg(m.Target) + "\n")
 	}
-	for _, c := range info.PreExec {
+	for _, c := range c.info.PreExec {
 		if c.Shell {
 			t.Fatal("got a command for a shell")
 		}
@@ -108,16 +116,27 @@ func launch(t *testing.T, info isolator.LaunchInfo, propagation, task string) (s
 	return out.String(), errs.String(), err
 }
 
+// container is what launch is told of a container.
+type container struct {
+	info            isolator.LaunchInfo
+	sandbox, rootfs string
+	target          string // of the volume, on the host
+	before          string // commands of the shell, in the place of mounts of Mesos' own isolators
+}
+
 // prepared calls prepare for a Marathon app with one volume, at /data in an
 // image or in the sandbox.
-func prepared(t *testing.T, socket string, image bool) (isolator.LaunchInfo, string) {
+func prepared(t *testing.T, socket string, image bool) container {
 	t.Helper()
 	dir := t.TempDir()
 	config := isolator.Config{Directory: filepath.Join(dir, "sandbox")}
-	target := config.Directory + "/data"
+	c := container{sandbox: config.Directory, target: config.Directory + "/data"}
 	if image {
 		config.Rootfs = filepath.Join(dir, "rootfs")
-		target = config.Rootfs + "/data"
+		c.rootfs, c.target = config.Rootfs, config.Rootfs+"/data"
+		if err := os.MkdirAll(config.Rootfs+"/mnt/mesos/sandbox", 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	config.Task = &isolator.Task{}
 	config.Task.Labels.Labels = []api.Label{{Key: "flocker.volume.data", Value: "path=/data,name=db"}}
@@ -131,38 +150,61 @@ func prepared(t *testing.T, socket string, image bool) (isolator.LaunchInfo, str
 		t.Fatal(err)
 	}
 	got := callHook(t, "flocker-isolator-prepare", socket, input)
-	var info isolator.LaunchInfo
-	if err := json.Unmarshal(got.Output, &info); err != nil || got.Exit != 0 {
+	if err := json.Unmarshal(got.Output, &c.info); err != nil || got.Exit != 0 {
 		t.Fatalf("got %+v, %v", got, err)
 	}
-	return info, target
+	return c
 }
 
 func TestVolumeThatComesLaterShowsInTheContainer(t *testing.T) {
 	for name, image := range map[string]bool{"no image": false, "image": true} {
-		t.Run(name, func(t *testing.T) {
-			v := newVolume(t)
-			agent := agenttest.Start(t, v.handle)
-			info, target := prepared(t, agent.Socket, image)
-			stdout, stderr, err := launch(t, info, "slave", "cat "+target+"/orders")
-			if err != nil || stdout != "42" || stderr != "flocker: volume db: held by node-2 ... waiting, limit 45 s\n" {
-				t.Errorf("got %q, %q, %v", stdout, stderr, err)
-			}
-			// A second container finds it there already.
-			info, target = prepared(t, agent.Socket, image)
-			if stdout, _, err := launch(t, info, "slave", "cat "+target+"/orders"); err != nil || stdout != "42" {
-				t.Errorf("second: got %q, %v", stdout, err)
-			}
-		})
+		// The volume is handed over, so it needs no propagation.
+		for _, propagation := range []string{"slave", "private"} {
+			t.Run(name+", "+propagation, func(t *testing.T) {
+				v := newVolume(t)
+				agent := agenttest.Start(t, v.handle)
+				c := prepared(t, agent.Socket, image)
+				stdout, stderr, err := launch(t, c, propagation, "cat "+c.target+"/orders")
+				if err != nil || stdout != "42" || stderr != "flocker: volume db: held by node-2 ... waiting, limit 45 s\n" {
+					t.Errorf("got %q, %q, %v", stdout, stderr, err)
+				}
+				// A second container finds it there already.
+				c = prepared(t, agent.Socket, image)
+				if stdout, _, err := launch(t, c, propagation, "cat "+c.target+"/orders"); err != nil || stdout != "42" {
+					t.Errorf("second: got %q, %v", stdout, err)
+				}
+			})
+		}
 	}
 }
 
-func TestTaskDoesNotStartBesideItsVolume(t *testing.T) {
+func TestContainerSeesNoOtherVolumeAndNoneOfTheProgramsMounts(t *testing.T) {
 	v := newVolume(t)
-	info, _ := prepared(t, agenttest.Start(t, v.handle).Socket, false)
-	stdout, stderr, err := launch(t, info, "private", "echo started")
-	if err == nil || stdout != "" || !strings.Contains(stderr, "flocker: the task can't start: volume db is mounted on this machine") {
+	c := prepared(t, agenttest.Start(t, v.handle).Socket, false)
+	stdout, stderr, err := launch(t, c, "slave", "ls -A "+v.source+"; grep -c ' /sys ' /proc/self/mountinfo; ls -d /sys/kernel")
+	if err != nil || stdout != "1\n/sys/kernel\n" {
 		t.Errorf("got %q, %q, %v", stdout, stderr, err)
+	}
+	// On the host all is as before.
+	if _, err := os.Stat(filepath.Join(v.source, "orders")); err != nil {
+		t.Error("the volume is not mounted on the host any more")
+	}
+}
+
+func TestNothingIsMountedInTheHostsNamespace(t *testing.T) {
+	v := newVolume(t)
+	c := prepared(t, agenttest.Start(t, v.handle).Socket, false)
+	command := c.info.PreExec[0]
+	before, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := run(t, exec.Command("/dev"+strings.TrimPrefix(command.Value, "/sys"), command.Arguments[1:]...))
+	if got.Exit != 1 || !strings.Contains(got.Stderr, "the container has no mount namespace of its own") {
+		t.Errorf("got %+v", got)
+	}
+	if after, err := os.ReadFile("/proc/self/mountinfo"); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the mounts were %s and are %s, %v", before, after, err)
 	}
 }
 

@@ -4,7 +4,7 @@
 //	flocker-isolator-prepare, -isolate, -cleanup IN OUT ERR   the isolator's calls
 //	dvdcli mount|unmount|...                                  for Mesos' docker/volume isolator
 //	flocker-isolator prepare|isolate|cleanup IN OUT ERR       the same as the first
-//	flocker-isolator wait ...                                 in a container's launch process
+//	flocker-isolator mount|wait ...                           in a container's launch process
 //	flocker-isolator doctor                                   finds what is wrong on this machine
 //	flocker-isolator version
 package main
@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/isolator"
@@ -28,7 +29,7 @@ var version = "dev"
 const usage = `usage: flocker-isolator prepare|isolate|cleanup INPUT OUTPUT ERROR
        flocker-isolator doctor [--modules FILE] [--mesos-agent-pid PID] [--marathon URL] [--socket PATH]
        flocker-isolator version
-       flocker-isolator wait (called by itself)
+       flocker-isolator mount|wait (called by itself)
 `
 
 // Exit codes.
@@ -46,7 +47,6 @@ type program struct {
 	getenv         func(string) string
 	stdout, stderr io.Writer
 	socket         string
-	self           string // absolute path of the executable
 }
 
 func (p *program) run(ctx context.Context, args []string) int {
@@ -55,12 +55,6 @@ func (p *program) run(ctx context.Context, args []string) int {
 	}
 	name, args, called := filepath.Base(args[0]), args[1:], args[0]
 	p.socket = isolator.SocketPath(p.getenv, called)
-	self, err := os.Executable()
-	if err != nil {
-		fmt.Fprintln(p.stderr, "flocker:", err)
-		return exitFailure
-	}
-	p.self = self
 	if name == "dvdcli" {
 		return p.dvdcli(ctx, args)
 	}
@@ -75,6 +69,8 @@ func (p *program) run(ctx context.Context, args []string) int {
 	switch command {
 	case "prepare", "isolate", "cleanup":
 		return p.hook(ctx, command, args)
+	case "mount":
+		return p.mount(ctx, args)
 	case "wait":
 		return p.wait(ctx, args)
 	case "dvdcli":
@@ -96,7 +92,8 @@ func (p *program) hook(ctx context.Context, command string, args []string) int {
 		return exitUsage
 	}
 	h := isolator.Hook{
-		Program: p.self, Socket: p.socket, Sandbox: p.getenv(isolator.SandboxVariable), Log: p.stderr,
+		Store:  func() (string, error) { return isolator.StoreProgram(time.Now()) },
+		Socket: p.socket, Sandbox: p.getenv(isolator.SandboxVariable), Log: p.stderr,
 	}
 	switch command {
 	case "prepare":
@@ -107,42 +104,76 @@ func (p *program) hook(ctx context.Context, command string, args []string) int {
 	return 0
 }
 
-// wait never prints its usage into a task's log at length: only this program
-// calls it.
-func (p *program) wait(ctx context.Context, args []string) int {
-	flags := p.flags("wait")
-	consumer := flags.String("consumer", "", "")
-	limit := flags.Duration("limit", 0, "")
-	container := flags.String("labels", "", "")
-	parent := flags.String("parent", "", "")
+// mount waits for the volumes of a container and mounts them. Like wait it
+// prints no usage into a task's log: only this program calls it.
+func (p *program) mount(ctx context.Context, args []string) int {
+	m := isolator.Mounter{Log: p.stderr}
+	flags := p.flags("mount")
+	flags.StringVar(&m.Consumer, "consumer", "", "")
+	flags.DurationVar(&m.Limit, "limit", 0, "")
+	flags.Uint64Var(&m.Outside, "outside", 0, "")
+	flags.StringVar(&m.Space.View, "view", "", "")
+	directory := func(d *isolator.Directory) func(string) error {
+		return func(text string) (err error) {
+			*d, err = isolator.ParseDirectory(text)
+			return err
+		}
+	}
+	flags.Func("sandbox", "", directory(&m.Space.Sandbox))
+	flags.Func("rootfs", "", directory(&m.Space.Rootfs))
 	if flags.Parse(args) != nil {
 		return exitUsage
 	}
-	client := &isolator.Client{Socket: p.socket}
-	var err error
-	if *container != "" {
-		w := isolator.LabelWaiter{Client: client, Container: *container, Parent: *parent, Limit: *limit, Log: p.stderr}
-		err = w.Wait(ctx)
-	} else {
-		w := isolator.Waiter{
-			Client: client, Consumer: *consumer, Limit: *limit, Log: p.stderr, Targets: make(map[string]string),
+	for _, arg := range flags.Args() {
+		t, err := isolator.ParseTarget(arg)
+		if err != nil {
+			return p.refuse(err)
 		}
-		for _, arg := range flags.Args() {
-			key, target, _ := strings.Cut(arg, "=")
-			w.Targets[key] = target
-		}
-		err = w.Wait(ctx)
+		m.Targets = append(m.Targets, t)
 	}
-	if err != nil {
-		fmt.Fprintln(p.stderr, "flocker: the task can't start:", err)
-		return exitFailure
+	m.Client = &isolator.Client{Socket: p.socket}
+	if err := m.Run(ctx); err != nil {
+		return p.refuse(err)
 	}
 	return 0
 }
 
+// wait asks again for the labels of a container.
+func (p *program) wait(ctx context.Context, args []string) int {
+	w := isolator.LabelWaiter{Log: p.stderr}
+	flags := p.flags("wait")
+	flags.DurationVar(&w.Limit, "limit", 0, "")
+	flags.StringVar(&w.Container, "labels", "", "")
+	flags.StringVar(&w.Parent, "parent", "", "")
+	outside := flags.Uint64("outside", 0, "")
+	if flags.Parse(args) != nil {
+		return exitUsage
+	}
+	w.Client = &isolator.Client{Socket: p.socket}
+	err := isolator.Enter(*outside)
+	if err == nil {
+		err = w.Wait(ctx)
+	}
+	if err != nil {
+		return p.refuse(err)
+	}
+	return 0
+}
+
+// refuse ends a container whose task must not start.
+func (p *program) refuse(err error) int {
+	fmt.Fprintln(p.stderr, "flocker: the task can't start:", err)
+	return exitFailure
+}
+
 func (p *program) dvdcli(ctx context.Context, args []string) int {
+	self, err := os.Executable()
+	if err != nil {
+		fmt.Fprintln(p.stderr, "flocker:", err)
+		return exitFailure
+	}
 	d := isolator.DVDCLI{
-		Client: &isolator.Client{Socket: p.socket}, Program: p.self, Version: version,
+		Client: &isolator.Client{Socket: p.socket}, Program: self, Version: version,
 		Real: p.getenv(isolator.DVDCLIVariable), Stdout: p.stdout, Stderr: p.stderr,
 	}
 	return d.Run(ctx, args)
@@ -156,8 +187,13 @@ func (p *program) doctor(ctx context.Context, args []string) int {
 	if flags.Parse(args) != nil {
 		return exitUsage
 	}
+	self, err := os.Executable()
+	if err != nil {
+		fmt.Fprintln(p.stderr, "flocker:", err)
+		return exitFailure
+	}
 	d := isolator.Doctor{
-		Socket: p.socket, Version: version, Program: p.self, ModulesFile: *modules, MesosPID: *pid, Marathon: *marathon, Proc: "/proc",
+		Socket: p.socket, Version: version, Program: self, ModulesFile: *modules, MesosPID: *pid, Marathon: *marathon, Proc: "/proc",
 	}
 	facts := d.Examine(ctx)
 	findings := isolator.Judge(facts)

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/flocker-mesos/flocker/api"
 )
 
@@ -41,6 +43,29 @@ func (c *Conn) Send(reply api.LocalReply) {
 	if err == nil {
 		_, _ = c.Write(append(line, '\n')) // a client that has gone is no failure
 	}
+}
+
+// SendTrees writes the last line of an answer together with a detached clone of
+// each of its mounts, as an agent answers an Await with Trees.
+func (c *Conn) SendTrees(t testing.TB, reply api.LocalReply) {
+	t.Helper()
+	var fds []int
+	for _, m := range reply.Mounts {
+		fd, err := unix.OpenTree(unix.AT_FDCWD, m.Source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+		if err != nil {
+			t.Errorf("clone mount %s: %v", m.Source, err)
+			return
+		}
+		defer unix.Close(fd)
+		fds = append(fds, fd)
+	}
+	reply.Done = true
+	line, err := json.Marshal(reply)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	_, _, _ = c.Conn.(*net.UnixConn).WriteMsgUnix(append(line, '\n'), unix.UnixRights(fds...), nil)
 }
 
 // Start listens on a socket in a new directory.

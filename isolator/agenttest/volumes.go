@@ -30,6 +30,10 @@ func Volumes(t testing.TB, root string, ready func() bool) Handler {
 			reply.Error = api.Errorf(api.CodeNotFound, "no consumer %s", req.Await.Consumer)
 		case req.Await != nil:
 			reply.Mounts = mountsOf(t, root, mounts[req.Await.Consumer], true)
+			if req.Await.Trees {
+				conn.SendTrees(t, reply)
+				return
+			}
 		case req.Release != nil:
 			delete(mounts, req.Release.Consumer)
 		}

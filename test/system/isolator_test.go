@@ -37,8 +37,8 @@ func TestIsolatorIsKilledWhileTheAgentServesIt(t *testing.T) {
 	cases := map[string]struct{ stop, kill string }{
 		"prepare, before the consumer is known": {"agent.consumer-written", "isolator-prepare"},
 		"prepare, after the consumer is known":  {"agent.consumer-recorded", "isolator-prepare"},
-		"wait, while the volume is attached":    {"agent.attached", "flocker-isolator wait"},
-		"wait, while the volume is mounted":     {"agent.mounted", "flocker-isolator wait"},
+		"mount, while the volume is attached":   {"agent.attached", "flocker-isolator mount"},
+		"mount, while the volume is mounted":    {"agent.mounted", "flocker-isolator mount"},
 		"cleanup, after the consumer is gone":   {"agent.consumer-removed", "isolator-cleanup"},
 	}
 	for name, c := range cases {
