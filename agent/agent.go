@@ -125,6 +125,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 		Backend: deps.Backend.Properties().Name, Version: deps.Version,
 		AllocationUnit: deps.Backend.Properties().AllocationUnit, Capabilities: deps.capabilities(where), Zone: where.here,
 	})
+	a.link.logs.path = cfg.logFile()
 	return a, a.assemble(journal, instance, where)
 }
 

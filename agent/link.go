@@ -62,6 +62,7 @@ type link struct {
 	now   func() time.Time
 	hello api.Hello
 	dial  Dialer
+	logs  *logKeeper
 
 	mu      sync.Mutex
 	session Session // nil while there is none
@@ -77,7 +78,7 @@ type link struct {
 
 func newLink(log *slog.Logger, now func() time.Time, dial Dialer, hello api.Hello) *link {
 	return &link{
-		log: log, now: now, dial: dial, hello: hello, status: "not connected yet",
+		log: log, now: now, dial: dial, hello: hello, logs: &logKeeper{log: log}, status: "not connected yet",
 		changed: make(chan struct{}), wanted: make(chan struct{}, 1),
 	}
 }
@@ -268,7 +269,7 @@ func (l *link) pause(ctx context.Context, wait time.Duration) {
 
 // open opens a stream and takes its first event.
 func (l *link) open(ctx context.Context) (Session, api.StreamEvent, error) {
-	s, err := l.dial(ctx, l.hello)
+	s, err := l.dialKnown(ctx)
 	if err != nil {
 		return nil, api.StreamEvent{}, err
 	}
@@ -283,6 +284,7 @@ func (l *link) open(ctx context.Context) (Session, api.StreamEvent, error) {
 // follow follows a stream to its end.
 func (l *link) follow(ctx context.Context, s Session, first api.StreamEvent, f follower, onConnect func()) error {
 	defer func() { _ = s.Close() }()
+	defer l.logs.saw(s, true)
 	w := s.Welcome()
 	l.set(s, 0, "connected to %s since %s", w.Replica, l.now().UTC().Format(time.RFC3339))
 	l.log.Info("stream to the control service", "replica", w.Replica, "stream", w.Stream, "datasets", len(first.Datasets))
@@ -294,5 +296,6 @@ func (l *link) follow(ctx context.Context, s Session, first api.StreamEvent, f f
 			return err
 		}
 		f.apply(ev)
+		l.logs.saw(s, false)
 	}
 }

@@ -22,6 +22,7 @@ type metrics struct {
 	consumers *prometheus.Desc
 	asides    *prometheus.Desc
 	connected *prometheus.Desc
+	otherLog  *prometheus.Desc
 }
 
 func newMetrics(l *link, j *journal, t *times) *metrics {
@@ -41,6 +42,8 @@ func newMetrics(l *link, j *journal, t *times) *metrics {
 			"Consumer files that cannot be read and were set aside; what they may stand for stays mounted.", nil, nil),
 		connected: prometheus.NewDesc("flocker_agent_control_connected", "1 while there is a stream to the control service.",
 			nil, nil),
+		otherLog: prometheus.NewDesc("flocker_agent_control_other_log",
+			"1 while the control service is refused because its log is not the one that this node knows.", nil, nil),
 	}
 }
 
@@ -63,6 +66,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.consumers
 	ch <- m.asides
 	ch <- m.connected
+	ch <- m.otherLog
 }
 
 // Collect is for Prometheus.
@@ -87,6 +91,11 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		value = 1
 	}
 	ch <- prometheus.MustNewConstMetric(m.connected, prometheus.GaugeValue, value)
+	value = 0
+	if m.link.logs.refusal() != "" {
+		value = 1
+	}
+	ch <- prometheus.MustNewConstMetric(m.otherLog, prometheus.GaugeValue, value)
 }
 
 func yesNo(b bool) string {

@@ -34,6 +34,8 @@ type Hello struct {
 	Capabilities   []string `json:"capabilities,omitempty"`
 	// CertificateExpires is when the agent's certificate, or its authority's, ends.
 	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
+	// Log is the log that the agent has seen last, nil for none.
+	Log *LogIdentity `json:"log,omitempty"`
 }
 
 // StreamEvent is one line of a stream. The first is Welcome with all datasets
@@ -49,6 +51,7 @@ type StreamEvent struct {
 	Unhinted []DatasetID `json:"unhinted,omitempty"` // whose hints are no longer for this node
 	Ending   *Ending     `json:"ending,omitempty"`   // the newest on this node, once
 	Beat     uint64      `json:"beat,omitempty"`     // the newest that was heard of the agent
+	Revision uint64      `json:"revision,omitempty"` // of the log, with the answer to a beat
 }
 
 // Empty reports whether the event says nothing new: it may answer a beat.
@@ -65,10 +68,11 @@ type Beat struct {
 type Welcome struct {
 	Stream    uint64        `json:"stream"`
 	Node      NodeID        `json:"node"`
-	Cluster   string        `json:"cluster"`   // the certificate authority's cluster UUID
-	Heartbeat time.Duration `json:"heartbeat"` // nanoseconds between two beats; silence of three means dead
-	Replica   string        `json:"replica"`   // who serves the stream
-	Version   string        `json:"version"`   // of the control service
+	Cluster   string        `json:"cluster"`       // the certificate authority's cluster UUID
+	Heartbeat time.Duration `json:"heartbeat"`     // nanoseconds between two beats; silence of three means dead
+	Replica   string        `json:"replica"`       // who serves the stream
+	Version   string        `json:"version"`       // of the control service
+	Log       *LogIdentity  `json:"log,omitempty"` // nil from a version that does not tell
 }
 
 // ClaimRequest says that the node wants to use a dataset: the one with ID, or

@@ -9,6 +9,14 @@ type ClusterStatus struct {
 	Version  string    `json:"version"` // of that replica
 	Store    string    `json:"store"`   // where the log is
 	Revision uint64    `json:"revision"`
+	// Log is the log's id, and when it was begun or restored last.
+	Log LogIdentity `json:"log"`
+	// OtherLogs are the nodes that were refused lately because they know another log.
+	OtherLogs []OtherLog `json:"other_logs,omitempty"`
+	// Damaged are records that another program changed, at most MaxTroubles.
+	Damaged []DamagedRecord `json:"damaged,omitempty"`
+	// Warnings are what an operator should change in the replica's settings.
+	Warnings []string  `json:"warnings,omitempty"`
 	Now      time.Time `json:"now"` // at the replica
 	// StaleSince is since when the replica cannot reach the log, zero where it
 	// can: all of this is as it was then.
@@ -28,6 +36,24 @@ type ClusterStatus struct {
 	Marathon *MarathonStatus `json:"marathon,omitempty"`
 	// Newer are the keys of records that only a newer version understands.
 	Newer []string `json:"newer,omitempty"`
+}
+
+// DamagedRecord is a record of the log that another program has changed. It is
+// set aside, and so is the dataset that it is about.
+type DamagedRecord struct {
+	Key      string    `json:"key"`
+	Dataset  DatasetID `json:"dataset,omitempty"` // for which nothing is done
+	What     string    `json:"what"`              // a sentence's end
+	Since    time.Time `json:"since"`
+	Mendable bool      `json:"mendable"` // its value is known
+}
+
+// OtherLog is a node that knows another log than the one of this control service.
+type OtherLog struct {
+	Node  NodeID      `json:"node"`
+	Log   LogIdentity `json:"log"` // that the node knows
+	Why   string      `json:"why"`
+	Since time.Time   `json:"since"` // when it was refused last
 }
 
 // MaxTroubles bounds the troubles that a status shows.

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/flocker-mesos/flocker/consulaccess"
 )
 
 // Settings say which service it is, and how Consul is talked to. What they do
@@ -57,7 +61,11 @@ func New(s Settings) (*Catalog, error) {
 		addresses = []string{""} // what the environment says
 	}
 	for _, address := range addresses {
-		consul, err := api.NewClient(s.config(address))
+		cfg, err := s.config(address)
+		if err != nil {
+			return nil, err
+		}
+		consul, err := api.NewClient(cfg)
 		if err != nil {
 			return nil, fmt.Errorf("read settings for Consul: %w", err)
 		}
@@ -67,7 +75,7 @@ func New(s Settings) (*Catalog, error) {
 }
 
 // config puts what s says over what the environment says.
-func (s Settings) config(address string) *api.Config {
+func (s Settings) config(address string) (*api.Config, error) {
 	cfg := api.DefaultConfig()
 	for _, o := range []struct {
 		value string
@@ -88,7 +96,33 @@ func (s Settings) config(address string) *api.Config {
 	if s.TLS {
 		cfg.Scheme = "https"
 	}
-	return cfg
+	if cfg.TokenFile == "" {
+		return cfg, nil
+	}
+	if path, ok := strings.CutPrefix(cfg.Address, "unix://"); ok {
+		// The library would put a client of its own in place of ours.
+		cfg.Address = "localhost"
+		cfg.Transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}
+	}
+	client, err := api.NewHttpClient(cfg.Transport, cfg.TLSConfig)
+	if err != nil {
+		return nil, fmt.Errorf("read TLS settings for Consul: %w", err)
+	}
+	client.Transport = &consulaccess.Transport{Base: client.Transport, File: cfg.TokenFile}
+	cfg.HttpClient = client
+	return cfg, nil
+}
+
+// Warning says what an operator should change in how Consul is reached, "" for nothing.
+func (s Settings) Warning() string {
+	cfg := api.DefaultConfig()
+	addresses := s.Addresses
+	if len(addresses) == 0 {
+		addresses = []string{cfg.Address}
+	}
+	return consulaccess.Warning("Consul's catalogue", consulaccess.Plain(s.TLS || cfg.Scheme == "https", addresses...))
 }
 
 // askTimeout bounds one request. The Consul agent is on this machine or near.

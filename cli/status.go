@@ -37,6 +37,9 @@ func newStatus(env *Env) *cobra.Command {
 func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 	p.Field("Cluster", "%s", s.Cluster)
 	p.Field("Store", "%s, revision %d", s.Store, s.Revision)
+	if s.Log.ID != "" {
+		p.Field("Log", "%s", s.Log.ID)
+	}
 	p.Field("Datasets", "%d, %d not as wanted", s.Datasets, s.AllTroubles)
 	p.Field("Policy", "on-lost-node: %s", s.Settings.OnLostNode)
 	if s.Marathon != nil {
@@ -52,6 +55,7 @@ func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 		p.Space()
 		p.Prose(fmt.Sprintf("The record %s was written by a newer version of the control service: update this one.", key))
 	}
+	describeLog(p, s)
 	p.Space()
 	p.Table(replicasTable(p, s))
 	if len(s.Nodes) > 0 {
@@ -68,6 +72,29 @@ func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 	if more := s.AllTroubles - len(s.Troubles); more > 0 {
 		p.Space()
 		p.Linef("... and %d more: flocker volumes list", more)
+	}
+}
+
+// describeLog says what is wrong with the log, and with how it is reached.
+func describeLog(p *output.Printer, s *api.ClusterStatus) {
+	for _, o := range s.OtherLogs {
+		p.Space()
+		p.Prose(fmt.Sprintf("Node %s was refused %s: the log that it knows is not this one: %s.", o.Node, output.Since(o.Since, s.Now), o.Why))
+	}
+	for _, d := range s.Damaged {
+		p.Space()
+		text := fmt.Sprintf("The record %s %s. It is set aside %s.", d.Key, d.What, output.Since(d.Since, s.Now))
+		if d.Dataset != "" {
+			text += " Nothing is done for its dataset meanwhile."
+		}
+		if d.Mendable {
+			text += " To put back what was committed: flocker control repair."
+		}
+		p.Prose(text)
+	}
+	for _, w := range s.Warnings {
+		p.Space()
+		p.Prose("WARNING: " + w)
 	}
 }
 

@@ -29,11 +29,17 @@ func (a *agents) stream(w http.ResponseWriter, r *http.Request, who caller) erro
 		return err
 	}
 	node := api.NodeID(who.name)
+	if err := a.admitLog(node, hello); err != nil {
+		return err
+	}
 	res, err := a.replica.Do(r.Context(), cluster.NodeConnect{At: a.now(), Node: node, Address: remoteIP(r), Hello: hello, Replica: a.self})
 	if err != nil {
 		if api.CodeOf(err) == api.CodeConflict {
 			a.log.Warn("second agent of a node refused", "node", node, "hostname", hello.Hostname, "from", r.RemoteAddr, "cause", err)
 		}
+		return err
+	}
+	if err := a.admitRevision(node, hello, res.State); err != nil {
 		return err
 	}
 	st := &stream{
@@ -83,7 +89,7 @@ func (st *stream) serve(ctx context.Context) error {
 	welcome := api.StreamEvent{
 		Welcome: &api.Welcome{
 			Stream: st.number, Node: st.node, Cluster: s.Meta().Cluster,
-			Heartbeat: st.heartbeat, Replica: st.name, Version: st.version,
+			Heartbeat: st.heartbeat, Replica: st.name, Version: st.version, Log: new(s.Identity()),
 		},
 		Datasets: slices.Collect(s.Concerning(st.node)),
 		Leases:   slices.Collect(s.LeasesOf(st.node)),
@@ -105,7 +111,7 @@ func (st *stream) serve(ctx context.Context) error {
 			if st.members.cutOff() {
 				return errCutOff
 			}
-			line = appendBeat(line[:0], st.beats.newest.Load())
+			line = appendAnswer(line[:0], st.beats.newest.Load(), st.replica.State().Revision())
 			if err := st.write(func() error { _, err := st.out.Write(line); return err }); err != nil {
 				return err
 			}

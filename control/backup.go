@@ -27,6 +27,15 @@ func TakeBackup(ctx context.Context, log store.Log, program string, now time.Tim
 		Header:  backup.Header{Revision: snap.Revision, Taken: now, Log: name, Program: program},
 		Records: snap.Records,
 	}
+	known := map[string]bool{}
+	for _, r := range snap.Records {
+		known[r.Key] = true
+	}
+	for _, d := range snap.Damage {
+		if !d.Foreign && !d.Stray && !known[d.Key] {
+			return backup.Backup{}, fmt.Errorf("%s: its record %s %s, and what was committed is not known: mend it first: flocker control repair", name, d.Key, d.What)
+		}
+	}
 	for _, r := range snap.Records {
 		c, err := cluster.Decode(cluster.Key(r.Key), r.Value)
 		if _, newer := errors.AsType[*cluster.NewerError](err); err != nil && !newer {
@@ -46,7 +55,8 @@ func TakeBackup(ctx context.Context, log store.Log, program string, now time.Tim
 type Restorable struct {
 	Snapshot store.Snapshot
 	Cluster  string
-	Datasets int // that are not deleted
+	Log      string // its id
+	Datasets int    // that are not deleted
 	Deleted  int
 	Nodes    int
 	Leases   int
@@ -54,7 +64,8 @@ type Restorable struct {
 
 // FromBackup returns what is restored from a backup: its records as they are to
 // be in a log that goes on from there. Records of a newer version make it fail.
-func FromBackup(b backup.Backup, now time.Time) (Restorable, error) {
+// Replaced are the ids of logs that are given up for this one.
+func FromBackup(b backup.Backup, now time.Time, replaced ...string) (Restorable, error) {
 	changes := make([]cluster.Change, 0, len(b.Records))
 	for _, r := range b.Records {
 		c, err := cluster.Decode(cluster.Key(r.Key), r.Value)
@@ -63,7 +74,7 @@ func FromBackup(b backup.Backup, now time.Time) (Restorable, error) {
 		}
 		changes = append(changes, c)
 	}
-	revision, changes, err := cluster.Restored(b.Revision, changes, now)
+	revision, changes, err := cluster.Restored(b.Revision, changes, now, replaced...)
 	if err != nil {
 		return Restorable{}, err
 	}
@@ -81,6 +92,8 @@ func restorable(revision uint64, changes []cluster.Change) (Restorable, error) {
 		switch {
 		case c.Meta != nil:
 			r.Cluster = c.Meta.Cluster
+		case c.Log != nil:
+			r.Log = c.Log.ID
 		case c.Dataset != nil && c.Dataset.Deleted:
 			r.Deleted++
 		case c.Dataset != nil:

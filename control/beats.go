@@ -113,3 +113,12 @@ func appendBeat(to []byte, n uint64) []byte {
 	to = strconv.AppendUint(to, n, 10)
 	return append(to, beatSuffix...)
 }
+
+// appendAnswer writes the answer to a beat as a line, with how far the log is.
+func appendAnswer(to []byte, n, revision uint64) []byte {
+	to = append(to, beatPrefix...)
+	to = strconv.AppendUint(to, n, 10)
+	to = append(to, `,"revision":`...)
+	to = strconv.AppendUint(to, revision, 10)
+	return append(to, beatSuffix...)
+}

@@ -53,6 +53,13 @@ func TestBeatLeavesNoGarbage(t *testing.T) {
 	}); got > 0 {
 		t.Errorf("%v allocations", got)
 	}
+	if got := testing.AllocsPerRun(100, func() {
+		if string(appendAnswer(out, 12, 345)) != "{\"beat\":12,\"revision\":345}\n" {
+			t.Fatal("the answer is another one")
+		}
+	}); got > 0 {
+		t.Errorf("an answer: %v allocations", got)
+	}
 }
 
 func FuzzParseBeat(f *testing.F) {

@@ -29,6 +29,9 @@ type Config struct {
 	// Store is where the log is kept: file:DIRECTORY for one replica, or
 	// consul://HOST:PORT/PREFIX for any number.
 	Store string `yaml:"store"`
+	// StateDir is where this replica remembers which log it has seen; "" for the
+	// directory of the store, or DefaultStateDir where that is in Consul.
+	StateDir string `yaml:"state-dir"`
 	// DefaultSize is the size of datasets for which none was asked.
 	DefaultSize string `yaml:"default-size"`
 	// Heartbeat is the longest silence between two lines of an agent's stream.
@@ -91,6 +94,9 @@ func (c Config) Validate() error {
 	default:
 		mistakes = append(mistakes, api.FieldErrorf("on-lost-node", "%q is none of %s, %s, %s", c.OnLostNode,
 			api.FenceWait, api.FenceStop, api.FenceForce))
+	}
+	if c.StateDir != "" && !filepath.IsAbs(c.StateDir) {
+		mistakes = append(mistakes, api.FieldErrorf("state-dir", "%q is not an absolute directory", c.StateDir))
 	}
 	if err := c.checkStore(); err != nil {
 		mistakes = append(mistakes, api.FieldErrorf("store", "%v", err))

@@ -15,7 +15,7 @@ import (
 
 // OpenReplica lets tests have a replica without a service around it.
 func OpenReplica(ctx context.Context, log store.Log, clusterID string, slog *slog.Logger) (*Replica, error) {
-	return openReplica(ctx, log, clusterID, time.Now().UTC(), slog, newReplicaMetrics(prometheus.NewRegistry()))
+	return openReplica(ctx, log, clusterID, &memory{}, time.Now().UTC(), slog, newReplicaMetrics(prometheus.NewRegistry()))
 }
 
 // Subscription lets tests see what a stream is woken by.

@@ -99,6 +99,9 @@ func expireDue(ctx context.Context, r *Replica, now func() time.Time, log *slog.
 			}
 			return false
 		}
+		if len(res.Changes) == 0 {
+			return false // those that are left are of datasets that are set aside
+		}
 		for _, c := range res.Changes {
 			if id, _ := c.Key.Lease(); s.Lease(id) != nil {
 				log.Info("lease has expired", "dataset", id, "node", nodeName(s, s.Lease(id).Node))

@@ -25,6 +25,7 @@ type metrics struct {
 	events   prometheus.Counter
 	lost     prometheus.Counter
 	refused  *prometheus.CounterVec
+	otherLog prometheus.Counter
 
 	replicasLost prometheus.Counter
 }
@@ -50,10 +51,12 @@ func newMetrics(registry *prometheus.Registry) *metrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flocker_control_tls_refusals_total", Help: "Connections that ended in the TLS handshake, by listener. The log says why."},
 			[]string{"listener"}),
+		otherLog: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "flocker_control_other_log_refusals_total", Help: "Streams of agents that were refused because the agent knows another log."}),
 		replicasLost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flocker_control_replicas_lost_total", Help: "Replicas that this one noted as lost."}),
 	}
-	registry.MustRegister(m.requests, m.seconds, m.panics, m.streams, m.events, m.lost, m.refused, m.replicasLost,
+	registry.MustRegister(m.requests, m.seconds, m.panics, m.streams, m.events, m.lost, m.refused, m.otherLog, m.replicasLost,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -77,14 +80,17 @@ func methodLabel(method string) string {
 
 // replicaMetrics counts what the replica does.
 type replicaMetrics struct {
-	commands *prometheus.CounterVec
-	commits  *prometheus.CounterVec
-	seconds  prometheus.Histogram
-	batch    prometheus.Histogram
-	revision prometheus.Gauge
-	datasets prometheus.Gauge
-	leases   prometheus.Gauge
-	outage   prometheus.Gauge
+	commands   *prometheus.CounterVec
+	commits    *prometheus.CounterVec
+	seconds    prometheus.Histogram
+	batch      prometheus.Histogram
+	revision   prometheus.Gauge
+	datasets   prometheus.Gauge
+	leases     prometheus.Gauge
+	inspection prometheus.Histogram
+	foreign    prometheus.Gauge
+	damaged    prometheus.Gauge
+	outage     prometheus.Gauge
 }
 
 func newReplicaMetrics(registry *prometheus.Registry) *replicaMetrics {
@@ -106,10 +112,17 @@ func newReplicaMetrics(registry *prometheus.Registry) *replicaMetrics {
 			Name: "flocker_control_datasets", Help: "Datasets, deleted ones included."}),
 		leases: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "flocker_control_leases", Help: "Leases of datasets."}),
+		inspection: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "flocker_control_log_inspection_seconds", Help: "Time to compare the log with what was committed.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15)}),
+		damaged: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "flocker_control_damaged_records", Help: "Records of the log that are set aside because another program changed them."}),
+		foreign: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "flocker_control_foreign_keys", Help: "Keys of the log that are none of its own. They are ignored."}),
 		outage: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "flocker_control_log_unreachable", Help: "1 while the log cannot be reached."}),
 	}
-	registry.MustRegister(m.commands, m.commits, m.seconds, m.batch, m.revision, m.datasets, m.leases, m.outage)
+	registry.MustRegister(m.commands, m.commits, m.seconds, m.batch, m.revision, m.datasets, m.leases, m.outage, m.inspection, m.damaged, m.foreign)
 	return m
 }
 
@@ -147,6 +160,8 @@ func commandLabel(cmd cluster.Command) string {
 		return "give-up"
 	case cluster.DrainNode:
 		return "drain"
+	case cluster.NoteDamage:
+		return "note-damage"
 	case cluster.Upkeep:
 		return "upkeep"
 	case cluster.AcquireLease:
@@ -203,6 +218,7 @@ func (m *replicaMetrics) committed(commands, records int, took time.Duration, er
 
 func (m *replicaMetrics) observe(s *cluster.State) {
 	m.revision.Set(float64(s.Revision()))
+	m.damaged.Set(float64(s.CountDamage()))
 	m.datasets.Set(float64(s.CountDatasets()))
 	m.leases.Set(float64(s.CountLeases()))
 }

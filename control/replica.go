@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -22,6 +23,11 @@ type Replica struct {
 	props   store.Properties
 	slog    *slog.Logger
 	metrics *replicaMetrics
+	memory  *memory
+
+	strangers strangers
+	foreign   foreignKeys
+	warnings  []string // what an operator should change in how the log is reached
 
 	state    atomic.Pointer[cluster.State] // written by the writer only
 	outage   outage
@@ -57,9 +63,10 @@ const queueLength = 1024
 
 // openReplica reads the cluster from a log. A new log is given to the cluster
 // with the given UUID; one of another cluster is refused.
-func openReplica(ctx context.Context, log store.Log, clusterID string, now time.Time, slog *slog.Logger, m *replicaMetrics) (*Replica, error) {
+func openReplica(ctx context.Context, log store.Log, clusterID string, memory *memory, now time.Time, slog *slog.Logger, m *replicaMetrics) (*Replica, error) {
 	r := &Replica{
-		log: log, props: log.Properties(), slog: slog, metrics: m,
+		memory: memory,
+		log:    log, props: log.Properties(), slog: slog, metrics: m,
 		commands: make(chan *pending, queueLength),
 		updates:  make(chan follow),
 		due:      make(chan struct{}, 1),
@@ -72,6 +79,9 @@ func openReplica(ctx context.Context, log store.Log, clusterID string, now time.
 		return nil, err
 	}
 	if s.Revision() == 0 {
+		if err := memory.admit(s.Identity(), r.props.Name); err != nil {
+			return nil, err
+		}
 		if s, err = r.begin(ctx, clusterID, now); err != nil {
 			return nil, err
 		}
@@ -82,6 +92,12 @@ func openReplica(ctx context.Context, log store.Log, clusterID string, now time.
 	case meta.Cluster != clusterID:
 		return nil, fmt.Errorf("%s belongs to the cluster %s, and the certificates to the cluster %s: use the certificates of the one or the log of the other",
 			r.props.Name, meta.Cluster, clusterID)
+	}
+	if err := memory.admit(s.Identity(), r.props.Name); err != nil {
+		return nil, err
+	}
+	if err := memory.note(s.Identity()); err != nil {
+		return nil, err
 	}
 	r.state.Store(s)
 	r.history.begin(s.Revision())
@@ -120,12 +136,15 @@ func (r *Replica) unreached(cause error) {
 
 // begin makes the first commit of a new log.
 func (r *Replica) begin(ctx context.Context, clusterID string, now time.Time) (*cluster.State, error) {
-	meta := cluster.Change{Key: cluster.KeyMeta, Meta: &cluster.Meta{Cluster: clusterID, Created: now}}
-	value, err := cluster.Encode(meta)
-	if err != nil {
-		return nil, err
+	batch := store.Batch{ID: newBatchID()}
+	for _, c := range cluster.NewIdentity(uuid.NewString(), cluster.Meta{Cluster: clusterID, Created: now}) {
+		value, err := cluster.Encode(c)
+		if err != nil {
+			return nil, err
+		}
+		batch.Changes = append(batch.Changes, store.Record{Key: string(c.Key), Value: value})
 	}
-	_, err = r.log.Commit(ctx, store.Batch{ID: newBatchID(), Changes: []store.Record{{Key: string(meta.Key), Value: value}}})
+	_, err := r.log.Commit(ctx, batch)
 	if err != nil && !errors.Is(err, store.ErrRaced) { // another replica may have begun it
 		return nil, fmt.Errorf("begin log: %w", err)
 	}
@@ -142,6 +161,11 @@ func (r *Replica) load(ctx context.Context) (*cluster.State, error) {
 	if err := r.put(s, snap.Records); err != nil {
 		return nil, err
 	}
+	for _, d := range snap.Damage {
+		if key := cluster.Key(d.Key); !d.Foreign && s.DamageOf(key) == nil {
+			s.SetAside(damaged(d, s)) // until it is noted in the log
+		}
+	}
 	s.SetRevision(snap.Revision)
 	return s, nil
 }
@@ -151,13 +175,19 @@ func (r *Replica) load(ctx context.Context) (*cluster.State, error) {
 func (r *Replica) put(s *cluster.State, records []store.Record) error {
 	for _, record := range records {
 		err := s.PutStored(cluster.Key(record.Key), record.Value)
+		if of, ok := cluster.Key(record.Key).Damaged(); ok && err == nil {
+			err = recall(s, of)
+		}
 		if err == nil {
 			continue
 		}
 		newer, ok := errors.AsType[*cluster.NewerError](err)
 		switch {
-		case !ok:
+		case !ok && cluster.Key(record.Key) == cluster.KeyMeta:
 			return &store.DamagedError{Name: r.props.Name, What: "has a record that cannot be read", Err: err}
+		case !ok:
+			r.slog.Error("record cannot be read, it is set aside", "key", record.Key, "cause", err)
+			s.SetAside(cluster.Damaged{Key: cluster.Key(record.Key), What: "cannot be read: " + err.Error(), Since: time.Now().UTC()})
 		case newer.Key == cluster.KeyMeta:
 			return fmt.Errorf("%s was taken over by a newer version of the control service: %w", r.props.Name, err)
 		default:
@@ -232,6 +262,10 @@ func (p *pending) answer(result Result, err error) {
 func (r *Replica) Run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.write(gctx) })
+	g.Go(func() error { r.remember(gctx); return nil })
+	if log, ok := r.log.(store.Inspector); ok {
+		g.Go(func() error { return r.inspect(gctx, log) })
+	}
 	if !r.props.Exclusive {
 		g.Go(func() error { return r.follow(gctx) })
 	}

@@ -100,9 +100,9 @@ func TestCommandsThatComeInMeanwhileAreCommittedTogether(t *testing.T) {
 	eventually(t, "all commands wait for the writer", func() bool { return r.Waiting() == more })
 	close(release)
 	wg.Wait()
-	// The record about the log, the first alone, and the rest as they fit
+	// The two records about the log, the first alone, and the rest as they fit
 	// into commits of 64.
-	if want := []int{1, 1, 64, 36}; !slices.Equal(batches, want) {
+	if want := []int{2, 1, 64, 36}; !slices.Equal(batches, want) {
 		t.Errorf("got commits of %v changes, want %v", batches, want)
 	}
 }
@@ -354,16 +354,36 @@ func TestRecordOfANewerVersionIsLeftAsItIs(t *testing.T) {
 	}
 }
 
-func TestDamagedRecordIsNotActedOn(t *testing.T) {
+// TestARecordThatCannotBeReadIsSetAside commits garbage, as a defect would.
+func TestARecordThatCannotBeReadIsSetAside(t *testing.T) {
 	shared := &memory.Store{}
 	log := shared.Open()
-	openReplica(t, log)
-	if _, err := log.Commit(t.Context(), store.Batch{ID: "x", After: 1,
-		Changes: []store.Record{{Key: "datasets/" + dataset1, Value: []byte(`{"schema":1,"rec`)}}}); err != nil {
+	r := runReplica(t, log)
+	id := newID()
+	if _, err := r.Do(t.Context(), create(id, "db")); err != nil {
 		t.Fatal(err)
 	}
-	_, err := control.OpenReplica(t.Context(), shared.Open(), clusterID, quiet())
-	if _, ok := errors.AsType[*store.DamagedError](err); !ok {
-		t.Errorf("got %v, want a DamagedError", err)
+	garbage := store.Record{Key: string(cluster.DatasetKey(id)), Value: []byte(`{"schema":1,"rec`)}
+	if _, err := shared.Open().Commit(t.Context(), store.Batch{ID: "x", After: r.State().Revision(), Changes: []store.Record{garbage}}); err != nil {
+		t.Fatal(err)
 	}
+	eventually(t, "it is noticed", func() bool { return r.State().CountDamage() == 1 })
+	refused := func(r *control.Replica, cmd cluster.Command) {
+		t.Helper()
+		if _, err := r.Do(t.Context(), cmd); api.CodeOf(err) != api.CodeUnavailable || !strings.Contains(err.Error(), "flocker control repair") {
+			t.Errorf("%T: got %v, want it refused", cmd, err)
+		}
+	}
+	// What was known stays known: its name is taken, and others are free.
+	refused(r, cluster.Delete{At: time.Now(), ID: id})
+	if _, err := r.Do(t.Context(), create(newID(), "db")); api.CodeOf(err) != api.CodeConflict {
+		t.Errorf("a dataset of the same name: got %v", err)
+	}
+	if _, err := r.Do(t.Context(), create(newID(), "other")); err != nil {
+		t.Errorf("another dataset: %v", err)
+	}
+	// A replica that starts now does not know which name it has.
+	next := runReplica(t, shared.Open())
+	refused(next, cluster.Delete{At: time.Now(), ID: id})
+	refused(next, create(newID(), "third"))
 }

@@ -203,7 +203,13 @@ func (r *Replica) decide(waiting []*pending) *decision {
 	d := &decision{work: r.State().Clone(), at: map[cluster.Key]int{}}
 	for _, p := range waiting {
 		outcome, err := p.cmd.Apply(d.work)
+		if err == nil {
+			if err = d.work.CheckFrozen(outcome.Changes); err != nil {
+				outcome = cluster.Outcome{}
+			}
+		}
 		if err == nil && len(outcome.Changes) > 0 {
+			outcome.Changes = append(outcome.Changes, d.work.Overwritten(outcome.Changes)...)
 			switch fits, failure := d.add(outcome.Changes, r.props); {
 			case failure != nil:
 				outcome, err = cluster.Outcome{}, failure

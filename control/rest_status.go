@@ -14,6 +14,7 @@ func (a *rest) getStatus(w http.ResponseWriter, _ *request) error {
 	since, cause := a.replica.outage.state()
 	status := api.ClusterStatus{
 		Cluster: s.Meta().Cluster, Replica: a.self, Version: a.version, Store: a.replica.props.Name, Revision: s.Revision(),
+		Log: s.Identity(), OtherLogs: a.replica.strangers.all(now), Warnings: a.replica.warnings,
 		Now: now, StaleSince: since, Settings: s.Meta().Settings,
 		Replicas: []*api.Replica{}, Nodes: []*api.NodeDetail{}, Troubles: []*api.DatasetDetail{},
 	}
@@ -29,6 +30,12 @@ func (a *rest) getStatus(w http.ResponseWriter, _ *request) error {
 	}
 	for n := range s.Nodes() {
 		status.Nodes = append(status.Nodes, nodeDetail(s, n, mesos))
+	}
+	for d := range s.Damage() {
+		if len(status.Damaged) < api.MaxTroubles {
+			id, _ := d.Key.Frozen()
+			status.Damaged = append(status.Damaged, api.DamagedRecord{Key: string(d.Key), Dataset: id, What: d.What, Since: d.Since, Mendable: d.Mendable()})
+		}
 	}
 	for key := range s.Newer() {
 		status.Newer = append(status.Newer, string(key))

@@ -116,11 +116,17 @@ func (s *Service) open() error {
 	if s.deps.Credentials != nil {
 		s.deps.Registry.MustRegister(s.deps.Credentials)
 	}
-	replica, err := openReplica(ctx, s.store, s.deps.Cluster, s.deps.Now(), s.log, m.replica)
+	replica, err := openReplica(ctx, s.store, s.deps.Cluster, s.memory(), s.deps.Now(), s.log, m.replica)
 	if err != nil {
 		return err
 	}
 	s.replica = replica
+	if of, ok := s.store.(interface{ Warnings() []string }); ok {
+		replica.warnings = of.Warnings()
+	}
+	for _, text := range replica.warnings {
+		s.log.Warn(text)
+	}
 	settings, err := s.cfg.settings()
 	if err != nil {
 		return err
@@ -169,6 +175,14 @@ func (s *Service) open() error {
 		return nil
 	}
 	return s.listen("metrics", s.cfg.MetricsListen, nil, s.observability())
+}
+
+// memory returns what this replica remembers of the log.
+func (s *Service) memory() *memory {
+	if s.deps.Store != nil && s.cfg.StateDir == "" {
+		return &memory{} // the log is the caller's
+	}
+	return &memory{path: s.cfg.memoryFile(s.deps.Cluster)}
 }
 
 // advertised returns under what others reach a listener of this machine.

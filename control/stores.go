@@ -30,11 +30,18 @@ func openStore(cfg Config, deps Deps) (store.Log, error) {
 	return embedded.Open(dir)
 }
 
+// logExists reports whether there may be a log: whether one in Consul is there
+// is only known once it is read.
+func logExists(cfg Config) bool {
+	dir, err := cfg.storeDirectory()
+	return err != nil || embedded.Exists(dir)
+}
+
 // OpenExisting opens the log that the configuration names, if there is one. It
 // makes none.
 func OpenExisting(cfg Config) (store.Log, error) {
-	if dir, err := cfg.storeDirectory(); err == nil && !embedded.Exists(dir) {
-		return nil, fmt.Errorf("there is no log in %s", dir)
+	if !logExists(cfg) {
+		return nil, fmt.Errorf("there is no log in %s", strings.TrimPrefix(cfg.Store, "file:"))
 	}
 	return openStore(cfg, Deps{})
 }

@@ -157,6 +157,8 @@ type Session struct {
 	contact atomic.Int64 // when what was acknowledged last was sent, in nanoseconds since origin
 	beats   sentBeats
 
+	revision atomic.Uint64 // of the log, as the control service has said last
+
 	mu      sync.Mutex
 	pending *merge
 	ready   chan struct{} // holds one token while something is pending
@@ -310,6 +312,9 @@ func (s *Session) call(ctx context.Context, req request, into any) error {
 	return nil
 }
 
+// Revision returns how far the control service's log was when it last said so.
+func (s *Session) Revision() uint64 { return s.revision.Load() }
+
 // read takes in the stream until it ends.
 func (s *Session) read(lines *json.Decoder) {
 	limit := patience * s.welcome.Heartbeat
@@ -331,6 +336,7 @@ func (s *Session) read(lines *json.Decoder) {
 		if sent, ok := s.beats.sent(ev.Beat); ok {
 			s.acknowledged(sent)
 		}
+		s.revision.Store(max(s.revision.Load(), ev.Revision)) // this goroutine alone writes it
 		if ev.Empty() {
 			continue
 		}

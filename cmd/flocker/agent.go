@@ -38,6 +38,7 @@ func newAgent() *cobra.Command {
 		log := settings.Log.logger(cmd.ErrOrStderr())
 		return runAgent(cmd.Context(), settings, settings.certificates(file), log)
 	}
+	cmd.AddCommand(newAgentAcceptLog())
 	return cmd
 }
 
@@ -52,6 +53,11 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 	cfg, err := settings.Control.Hostname.config(catalog.Agents, settings.Control.Port)
 	if err != nil {
 		return err
+	}
+	if where, _ := settings.Control.Hostname.catalogue(); where != nil {
+		if text := where.Warning(); text != "" {
+			log.Warn(text)
+		}
 	}
 	cfg.TLS = creds.Client()
 	control, err := client.NewAgent(cfg)

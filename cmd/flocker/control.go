@@ -38,7 +38,7 @@ func newControl() *cobra.Command {
 		}
 		return runControl(cmd.Context(), service, settings, log)
 	}
-	cmd.AddCommand(newControlBackup(), newControlRestore(), newControlImport())
+	cmd.AddCommand(newControlBackup(), newControlRestore(), newControlImport(), newControlAcceptLog(), newControlRepair())
 	return cmd
 }
 
@@ -86,10 +86,14 @@ func registration(service *control.Service, settings *controlSettings, log *slog
 // log alone: they read the same file, and show the flags that matter to them.
 func logSettingsFlags(cmd *cobra.Command, settings *controlSettings, shown ...string) (load func() (file string, err error)) {
 	load = settingsFlags(cmd, settings, defaultControlConfig, controlHelp)
+	hideFlagsBut(cmd, shown...)
+	return load
+}
+
+func hideFlagsBut(cmd *cobra.Command, shown ...string) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		f.Hidden = !slices.Contains(shown, f.Name)
 	})
-	return load
 }
 
 // openControl makes a control service that is ready to run.

@@ -48,7 +48,12 @@ func newControlRestore() *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("%s: %w. Nothing was changed", args[0], err)
 		}
-		r, err := control.FromBackup(b, time.Now().UTC())
+		// A log that is replaced on purpose is given up by the replicas and agents that know it.
+		found, err := control.IdentityOf(cmd.Context(), settings.Control)
+		if err != nil || !replace {
+			found.ID = "" // it cannot be read, or must be empty
+		}
+		r, err := control.FromBackup(b, time.Now().UTC(), found.ID)
 		if err != nil {
 			return fmt.Errorf("%s: %w. Nothing was changed", args[0], err)
 		}

@@ -42,9 +42,11 @@ var controlHelp = map[string]string{
 	"metrics-listen": "address for /metrics and /health without TLS, on this machine only, such as 127.0.0.1:4525; empty for nowhere",
 	"certificates":   "directory of cluster.crt, control-service.crt and control-service.key",
 	"store":          "where the records are kept, as file:DIRECTORY, or consul://HOST:PORT/PREFIX for a log in Consul",
-	"default-size":   "of datasets for which no size was asked",
-	"heartbeat":      "longest silence between two lines of an agent's stream; after three of them the agent is taken to be gone",
-	"keep-deleted":   "how long deleted datasets are still listed, and their ids reserved, after their volumes are gone",
+	"state-dir": "where this machine remembers which log it has served, so that it refuses an empty or foreign one; empty for the directory of the store or, " +
+		"where that is in Consul, /var/lib/flocker/control",
+	"default-size": "of datasets for which no size was asked",
+	"heartbeat":    "longest silence between two lines of an agent's stream; after three of them the agent is taken to be gone",
+	"keep-deleted": "how long deleted datasets are still listed, and their ids reserved, after their volumes are gone",
 	"on-lost-node": "what is done to a node that is silent but can still write to its volumes, so that they can follow their containers: " +
 		"wait, stop-instance or force-detach",
 	"marathon": "URLs of all Marathons, with commas between them, to follow their apps and pods; empty for none. " +

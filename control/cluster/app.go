@@ -101,7 +101,7 @@ func (f *following) volume(v *api.AppVolume) {
 		v.Failure = fmt.Sprintf("the app asks for %s, and dataset %q has %s: what exists is used as it is; "+
 			"make it larger with flocker volumes grow, or have the app ask for no more", sizeText(spec.Size), spec.Name, sizeText(d.Size))
 	}
-	if d.Reclaim != nil { // whatever else is wrong: it is asked for
+	if d.Reclaim != nil && !f.s.frozen(d.ID) { // whatever else is wrong: it is asked for
 		d = f.s.draft(d)
 		d.Reclaim = nil
 		f.changes = append(f.changes, putDataset(d))
@@ -252,7 +252,7 @@ func (c ForgetApp) Apply(s *State) (Outcome, error) {
 			out.Changes = append(out.Changes, Change{Key: HintKey(v.Dataset)})
 		}
 		d := s.Dataset(v.Dataset)
-		if !c.Reclaim || v.Reclaim != api.ReclaimDelete || d == nil || d.Deleted || d.Pinned || d.Name() != v.Name || s.askedBesides(v.Name, app.ID) {
+		if !c.Reclaim || v.Reclaim != api.ReclaimDelete || d == nil || s.frozen(d.ID) || d.Deleted || d.Pinned || d.Name() != v.Name || s.askedBesides(v.Name, app.ID) {
 			continue
 		}
 		d = s.draft(d)
@@ -306,7 +306,7 @@ func (c Reclaim) Apply(s *State) (Outcome, error) {
 // known.
 func (s *State) wanted(d *api.Dataset) bool {
 	st := s.DatasetState(d.ID)
-	return len(d.Waiting) > 0 || d.Pinned || s.Lease(d.ID) != nil || s.askedBesides(d.Name(), "") ||
+	return s.frozen(d.ID) || len(d.Waiting) > 0 || d.Pinned || s.Lease(d.ID) != nil || s.askedBesides(d.Name(), "") ||
 		d.Holder != nil && st != nil && len(st.Consumers) > 0 || d.Member != nil && s.memberWanted(d.Member)
 }
 

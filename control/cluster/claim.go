@@ -45,6 +45,9 @@ func (c Claim) Apply(s *State) (Outcome, error) {
 		if d = s.DatasetByName(c.Find.Name); d == nil {
 			return c.create(s)
 		}
+		if err := s.intact(d.ID); err != nil {
+			return Outcome{}, err
+		}
 		if err := checkFound(c.Find, d); err != nil {
 			return Outcome{}, err
 		}

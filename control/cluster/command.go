@@ -69,6 +69,9 @@ func (s *State) live(id api.DatasetID) (*api.Dataset, error) {
 
 // find returns the dataset that a command names, deleted or not.
 func (s *State) find(id api.DatasetID) (*api.Dataset, error) {
+	if err := s.intact(id); err != nil {
+		return nil, err
+	}
 	if d := s.Dataset(id); d != nil {
 		return d, nil
 	}
@@ -99,6 +102,10 @@ func (s *State) namesKnown(consequence string) error {
 			return api.Errorf(api.CodeUnavailable,
 				"%v, so this control service cannot tell which names are free and %s: update it", newer, consequence)
 		}
+	}
+	if d := s.unknownDataset(); d != nil {
+		return api.Errorf(api.CodeUnavailable, "the record %s in the log %s and its value is not known, so this control service cannot tell which names "+
+			"are free and %s: an operator has to mend it: flocker control repair", d.Key, d.What, consequence)
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func (c Prune) Apply(s *State) (Outcome, error) {
 		if len(changes) >= c.Limit {
 			break
 		}
-		if d.Destroyed && d.DestroyedAt.Before(c.DestroyedBefore) {
+		if d.Destroyed && !s.frozen(d.ID) && d.DestroyedAt.Before(c.DestroyedBefore) {
 			changes = append(changes, Change{Key: DatasetKey(d.ID)})
 		}
 	}

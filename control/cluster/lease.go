@@ -75,7 +75,9 @@ func (c ExpireLeases) Apply(s *State) (Outcome, error) {
 		if len(out.Changes) >= c.Limit || !c.At.After(e.at) {
 			return false
 		}
-		out.Changes = append(out.Changes, Change{Key: LeaseKey(e.dataset)})
+		if !s.frozen(e.dataset) {
+			out.Changes = append(out.Changes, Change{Key: LeaseKey(e.dataset)})
+		}
 		return true
 	})
 	return out, nil
@@ -85,6 +87,9 @@ func (c ExpireLeases) Apply(s *State) (Outcome, error) {
 // is none.
 func (s *State) leaseOf(id api.DatasetID) (*api.Lease, error) {
 	if err := s.readable(LeaseKey(id)); err != nil {
+		return nil, err
+	}
+	if err := s.intact(id); err != nil {
 		return nil, err
 	}
 	return s.Lease(id), nil

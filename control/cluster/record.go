@@ -146,6 +146,8 @@ type Change struct {
 	Job     *api.Job
 	Set     *api.VolumeSet
 	Ending  *api.Ending
+	Log     *Identity
+	Damaged *Damaged
 }
 
 func putDataset(d *api.Dataset) Change { return Change{Key: DatasetKey(d.ID), Dataset: d} }
@@ -200,6 +202,10 @@ func Encode(c Change) ([]byte, error) {
 		record = c.Set
 	case c.Ending != nil:
 		record = c.Ending
+	case c.Log != nil:
+		record = c.Log
+	case c.Damaged != nil:
+		record = c.Damaged
 	default:
 		return nil, nil
 	}
@@ -270,6 +276,12 @@ func Decode(key Key, value []byte) (Change, error) {
 	case kindEnding:
 		c.Ending = &api.Ending{}
 		record = c.Ending
+	case kindLog:
+		c.Log = &Identity{}
+		record = c.Log
+	case kindDamaged:
+		c.Damaged = &Damaged{}
+		record = c.Damaged
 	default:
 		return Change{}, &NewerError{Key: key}
 	}
@@ -316,6 +328,8 @@ func (c Change) belongsTo(id string) bool {
 		return id == "" && c.Meta.Cluster != ""
 	case c.Barred != nil:
 		return id == ""
+	case c.Log != nil:
+		return id == "" && c.Log.ID != ""
 	case c.Dataset != nil:
 		return named(string(c.Dataset.ID))
 	case c.State != nil:
@@ -336,6 +350,8 @@ func (c Change) belongsTo(id string) bool {
 		return c.Set.Name != "" && setID(c.Set.Name) == id
 	case c.Ending != nil:
 		return named(string(c.Ending.Node))
+	case c.Damaged != nil:
+		return named(string(c.Damaged.Key))
 	default:
 		return true
 	}

@@ -30,7 +30,7 @@ func Leap(n uint64, at time.Time) uint64 {
 }
 
 // Restored returns the revision and the records of a log that is restored from
-// a backup with these.
+// a backup with these. Replaced are the ids of logs that are given up for it.
 //
 // Agents are still running and know what came after the backup. So whatever
 // counts up leaps ahead of all that they can have seen, and nothing is believed
@@ -40,14 +40,18 @@ func Leap(n uint64, at time.Time) uint64 {
 // to be there until they have had the time to come back; else the first of them to
 // return would fence the others. A lease may have been renewed since, and lasts
 // until whoever has it had the time to do so again.
-func Restored(revision uint64, records []Change, at time.Time) (uint64, []Change, error) {
+func Restored(revision uint64, records []Change, at time.Time, replaced ...string) (uint64, []Change, error) {
 	out := make([]Change, 0, len(records))
 	datasets := map[api.DatasetID]*api.Dataset{}
 	holders := map[api.NodeID]bool{}
 	var meta *Meta
+	var log *Identity
 	for _, c := range records {
 		if c.Meta != nil {
 			meta = c.Meta
+		}
+		if c.Log != nil {
+			log = c.Log
 		}
 		if d := c.Dataset; d != nil {
 			datasets[d.ID] = d
@@ -62,8 +66,11 @@ func Restored(revision uint64, records []Change, at time.Time) (uint64, []Change
 	if meta == nil {
 		return 0, nil, errors.New("it has no record of which cluster it is of")
 	}
+	next := Leap(revision, at)
+	out = append(out, putIdentity(restoredIdentity(identity(log, meta), next, replaced)))
 	for _, c := range records {
 		switch {
+		case c.Log != nil:
 		case c.Dataset != nil:
 			out = append(out, putDataset(restoredDataset(c.Dataset, at)))
 		case c.State != nil:
@@ -74,6 +81,7 @@ func Restored(revision uint64, records []Change, at time.Time) (uint64, []Change
 			out = append(out, putLease(restoredLease(c.Lease, at)))
 		case c.App != nil:
 			out = append(out, putApp(restoredApp(c.App, at)))
+		case c.Damaged != nil: // a restored log is whole
 		case c.Replica != nil, c.Job != nil: // none of them runs on this log
 		case c.Hint != nil, c.Ending != nil: // what was about to start has started, and what to end has ended
 		case c.Set != nil:
@@ -84,7 +92,7 @@ func Restored(revision uint64, records []Change, at time.Time) (uint64, []Change
 			out = append(out, c)
 		}
 	}
-	return Leap(revision, at), out, nil
+	return next, out, nil
 }
 
 func restoredDataset(old *api.Dataset, at time.Time) *api.Dataset {
@@ -152,4 +160,18 @@ func restoredNode(old *api.Node, holds bool, at time.Time) *api.Node {
 		n.Connected, n.Since = holds, at
 	}
 	return &n
+}
+
+// PutBack returns a single record of a backup as it is put into a log that has
+// gone on since, at a revision. As with a whole log, its numbers leap.
+func PutBack(c Change, revision uint64, at time.Time) Change {
+	if c.Dataset != nil {
+		c.Dataset = restoredDataset(c.Dataset, at)
+		c.Dataset.Revision = revision
+	}
+	if c.Lease != nil {
+		c.Lease = restoredLease(c.Lease, at)
+		c.Lease.Revision = revision
+	}
+	return c
 }

@@ -245,6 +245,9 @@ func (c ClaimMember) adopt(b *batch) {
 
 // idle reports whether nobody can be using a dataset, as far as is known.
 func (s *State) idle(d *api.Dataset) bool {
+	if s.frozen(d.ID) {
+		return false
+	}
 	if s.free(d) {
 		return true
 	}

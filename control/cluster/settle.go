@@ -135,7 +135,7 @@ func (s *State) choose(set *api.VolumeSet, w api.SetWaiter, at time.Time) *api.D
 		}
 		if !s.unused(d) {
 			used++
-			if w.Instance != "" && d.Member.User.Instance == w.Instance && s.there(d.Member.User.Node) && !s.shutOut(d, w.Node) {
+			if w.Instance != "" && d.Member.User != nil && d.Member.User.Instance == w.Instance && s.there(d.Member.User.Node) && !s.shutOut(d, w.Node) {
 				return nil // what its predecessor leaves behind in a moment
 			}
 			continue
@@ -199,6 +199,9 @@ func (s *State) memberAt(set string, index int) (d *api.Dataset) {
 // unused reports whether a member is nobody's. That of a user whose node is lost
 // and is not the one that may have it attached is nobody's either.
 func (s *State) unused(d *api.Dataset) bool {
+	if s.frozen(d.ID) {
+		return false
+	}
 	u := d.Member.User
 	if u == nil {
 		return true
@@ -278,7 +281,7 @@ func (s *State) sought(set string, waiting []api.SetWaiter) []*api.Dataset {
 		if u != nil && !s.there(u.Node) && d.HeldBy(u.Node) {
 			seek = s.seeker(d, &unserved)
 		}
-		if seek != d.Member.Sought {
+		if seek != d.Member.Sought && !s.frozen(d.ID) {
 			wrong = append(wrong, d)
 		}
 	}

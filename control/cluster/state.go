@@ -21,6 +21,7 @@ import (
 type State struct {
 	revision uint64
 	meta     *Meta
+	log      *Identity // nil where a version without ids began the log
 	datasets *btree.Map[api.DatasetID, *api.Dataset]
 	states   *btree.Map[api.DatasetID, *api.DatasetState]
 	nodes    *btree.Map[api.NodeID, *api.Node]
@@ -31,8 +32,10 @@ type State struct {
 	jobs     *btree.Map[string, *api.Job]
 	sets     *btree.Map[string, *api.VolumeSet] // by setID
 	endings  *btree.Map[api.NodeID, *api.Ending]
-	barred   *Barred              // nil while there are none
-	newer    *btree.Map[Key, int] // records that only a newer version understands, with their schema
+	barred   *Barred                   // nil while there are none
+	newer    *btree.Map[Key, int]      // records that only a newer version understands, with their schema
+	damaged  *btree.Map[Key, *Damaged] // notes, by the records that they are about
+	spoilt   *btree.Map[Key, *Damaged] // records that were committed and cannot be read
 
 	// Indexes, kept by Put.
 	names     *btree.Map[string, api.DatasetID] // of live datasets
@@ -83,6 +86,8 @@ func New() *State {
 		sets:      btree.NewMap[string, *api.VolumeSet](0),
 		endings:   btree.NewMap[api.NodeID, *api.Ending](0),
 		newer:     btree.NewMap[Key, int](0),
+		damaged:   btree.NewMap[Key, *Damaged](0),
+		spoilt:    btree.NewMap[Key, *Damaged](0),
 		names:     btree.NewMap[string, api.DatasetID](0),
 		eras:      btree.NewBTreeGOptions(belonging.before, btree.Options{NoLocks: true}),
 		instances: btree.NewBTreeGOptions(belonging.before, btree.Options{NoLocks: true}),
@@ -119,6 +124,8 @@ func (s *State) Clone() *State {
 	c.sets = s.sets.Copy()
 	c.endings = s.endings.Copy()
 	c.newer = s.newer.Copy()
+	c.damaged = s.damaged.Copy()
+	c.spoilt = s.spoilt.Copy()
 	c.names = s.names.Copy()
 	c.eras = s.eras.Copy()
 	c.instances = s.instances.Copy()
@@ -267,9 +274,12 @@ func (s *State) Newer() iter.Seq2[Key, int] {
 func (s *State) Put(changes ...Change) {
 	for _, c := range changes {
 		s.newer.Delete(c.Key)
+		s.spoilt.Delete(c.Key)
 		switch kind, id := c.Key.split(); kind {
 		case kindMeta:
 			s.putMeta(c.Meta)
+		case kindLog:
+			s.log = c.Log
 		case kindDataset:
 			s.putDataset(api.DatasetID(id), c.Dataset)
 		case kindState:
@@ -304,6 +314,8 @@ func (s *State) Put(changes ...Change) {
 			s.putSet(id, c.Set)
 		case kindEnding:
 			s.putEnding(api.NodeID(id), c.Ending)
+		case kindDamaged:
+			s.putDamagedNote(Key(id), c.Damaged)
 		}
 	}
 }

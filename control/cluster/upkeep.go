@@ -47,6 +47,9 @@ func (s *State) upkeep(at time.Time, limit int) []Change {
 // kept returns what should become of a dataset by itself, nil if it is as it
 // should be.
 func (s *State) kept(old *api.Dataset, at time.Time) *api.Dataset {
+	if s.frozen(old.ID) {
+		return nil
+	}
 	if s.astray(old) {
 		d := s.draft(old)
 		s.sendHome(d)

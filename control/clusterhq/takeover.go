@@ -69,7 +69,8 @@ func (c *Configuration) TakeOver(o Options) (*Takeover, error) {
 	}
 	t.holders(o)
 	t.leases(c.Leases, o)
-	t.Changes = append(t.Changes, cluster.Change{Key: cluster.KeyMeta, Meta: &cluster.Meta{Cluster: o.Cluster, Created: o.At}})
+	t.Changes = append(t.Changes, cluster.Change{Key: cluster.KeyMeta, Meta: &cluster.Meta{Cluster: o.Cluster, Created: o.At}},
+		cluster.Change{Key: cluster.KeyLog, Log: &cluster.Identity{ID: cluster.ImportedLog(o.Cluster), Incarnation: t.Revision}})
 	for _, d := range t.Datasets {
 		t.Changes = append(t.Changes, cluster.Change{Key: cluster.DatasetKey(d.ID), Dataset: d})
 	}

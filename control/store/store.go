@@ -20,7 +20,9 @@ type Log interface {
 
 	// Load returns all records as of one revision. A log that has lost
 	// records, is damaged, or is empty though it was not, is a
-	// *DamagedError: never an empty state.
+	// *DamagedError: never an empty state. A few records that another program
+	// has changed are no such error where it can be told which they are: see
+	// Snapshot.Damage.
 	Load(ctx context.Context) (Snapshot, error)
 
 	// Commit makes a batch's changes durable, all or none, if the log's
@@ -82,6 +84,29 @@ type Batch struct {
 type Snapshot struct {
 	Revision uint64
 	Records  []Record
+	// Damage are the records that are not what was committed. Records has what
+	// was committed under their keys, where that is known, and else nothing.
+	Damage []Damage
+}
+
+// Damage is a record that another program has changed, removed or added.
+type Damage struct {
+	Key   string
+	What  string // a sentence's end
+	Stray bool   // nothing was ever committed under the key
+	Sum   uint64 // of what was committed, as the log reckons it
+	// Foreign says that Key is no key of a record, but a path of the log's.
+	Foreign bool
+}
+
+// MaxDamage is how many damaged records a log may have that is still served.
+const MaxDamage = 50
+
+// Inspector is a Log that other programs can write to.
+type Inspector interface {
+	// Inspect compares all records with what was committed and returns those
+	// that are not as they should be. It costs as much as Load.
+	Inspect(ctx context.Context) ([]Damage, error)
 }
 
 // Update is what has changed up to a revision.

@@ -111,11 +111,11 @@ func (s *Consul) leads(ctx context.Context) error {
 
 // get asks the server for a path of its API. What is not there is empty.
 func (s *Consul) get(ctx context.Context, path string) ([]byte, error) {
-	return s.call(ctx, http.MethodGet, path)
+	return s.call(ctx, http.MethodGet, path, "")
 }
 
-func (s *Consul) call(ctx context.Context, method, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.server.HTTP()+path, http.NoBody)
+func (s *Consul) call(ctx context.Context, method, path, body string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.server.HTTP()+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -187,12 +187,35 @@ func (c *Cluster) Log(ctx context.Context, folder string) ([]Pair, error) {
 
 // WipeLog removes the log, as an operator does who mistakes it for another.
 func (c *Cluster) WipeLog(ctx context.Context) error {
+	return c.RemoveKeys(ctx, LogPrefix+"/")
+}
+
+// RemoveKeys removes all keys in Consul that begin with a prefix, as does
+// `consul kv delete -recurse PREFIX`.
+func (c *Cluster) RemoveKeys(ctx context.Context, prefix string) error {
 	s, err := c.Leader(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := s.call(ctx, http.MethodDelete, "/v1/kv/"+LogPrefix+"/?recurse"); err != nil {
-		return fmt.Errorf("wipe the log: %w", err)
+	if _, err := s.call(ctx, http.MethodDelete, "/v1/kv/"+prefix+"?recurse", ""); err != nil {
+		return fmt.Errorf("remove keys: %w", err)
+	}
+	return nil
+}
+
+// PutKey sets a key in Consul, as `consul kv put` does. A key without a value is
+// removed.
+func (c *Cluster) PutKey(ctx context.Context, key, value string) error {
+	s, err := c.Leader(ctx)
+	if err != nil {
+		return err
+	}
+	method := http.MethodPut
+	if value == "" {
+		method = http.MethodDelete
+	}
+	if _, err := s.call(ctx, method, "/v1/kv/"+key, value); err != nil {
+		return fmt.Errorf("put key: %w", err)
 	}
 	return nil
 }

@@ -60,7 +60,26 @@ func TestTokens(t *testing.T) {
 		}
 		s := s
 		s.TokenFile = file
-		load(t, open(t, s))
+		log := open(t, s)
+		load(t, log)
+		// The token in use is taken back, and another one is put into the file.
+		next := token(t, address, "next", `key_prefix "flocker/" { policy = "write" } key "flocker-begun" { policy = "write" }`)
+		write := func(text string) {
+			t.Helper()
+			if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(file+".new", file); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const wrong = "00000000-0000-0000-0000-0000000000ee"
+		write(wrong)
+		if _, err := log.Load(t.Context()); err == nil || strings.Contains(err.Error(), wrong) {
+			t.Errorf("with a wrong token: got %v, want an error that does not show it", err)
+		}
+		write(next + "\n")
+		load(t, log)
 	})
 	for name, rules := range map[string]string{
 		"no token that may read anything": `key_prefix "other/" { policy = "write" }`,

@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/flocker-mesos/flocker/consulaccess"
 	"github.com/flocker-mesos/flocker/control/store"
 )
 
@@ -42,7 +44,9 @@ const (
 type client struct {
 	api       *api.Client
 	transport *http.Transport
-	addresses []string // none where the request's own is used
+	base      http.RoundTripper // transport, with a token that is kept fresh
+	plain     []string          // addresses of other machines that are called without TLS
+	addresses []string          // none where the request's own is used
 	current   atomic.Uint64
 }
 
@@ -62,6 +66,21 @@ func newClient(s Settings) (*client, error) {
 	httpClient, err := api.NewHttpClient(c.transport, cfg.TLSConfig)
 	if err != nil {
 		return nil, fmt.Errorf("read TLS settings for Consul: %w", err)
+	}
+	c.base = c.transport
+	if cfg.TokenFile != "" {
+		c.base = &consulaccess.Transport{Base: c.transport, File: cfg.TokenFile}
+	}
+	if c.plain = consulaccess.Plain(cfg.Scheme == "https", c.addresses...); len(c.addresses) == 0 {
+		c.plain = consulaccess.Plain(cfg.Scheme == "https", cfg.Address)
+	}
+	if certs := c.transport.TLSClientConfig; certs != nil && cfg.TLSConfig.CertFile != "" {
+		cert, key := cfg.TLSConfig.CertFile, cfg.TLSConfig.KeyFile
+		certs.Certificates = nil
+		certs.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { // it may have been renewed
+			pair, err := tls.LoadX509KeyPair(cert, key)
+			return &pair, err
+		}
 	}
 	httpClient.Transport = checked{c}
 	cfg.HttpClient = httpClient
@@ -155,7 +174,7 @@ type checked struct{ *client }
 
 func (c checked) RoundTrip(req *http.Request) (*http.Response, error) {
 	current := c.current.Load()
-	resp, err := c.transport.RoundTrip(req)
+	resp, err := c.base.RoundTrip(req)
 	if err != nil {
 		if !errors.Is(context.Cause(req.Context()), context.Canceled) {
 			c.leave(current)
@@ -272,6 +291,12 @@ func refused(errs api.TxnErrors) error {
 
 func set(key string, value []byte) *api.TxnOp {
 	return &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVSet, Key: key, Value: value}}
+}
+
+// put sets a record, sealed with its digest: by that it can be told from what
+// other programs put under its key.
+func put(key string, value []byte, d digest) *api.TxnOp {
+	return &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVSet, Key: key, Value: value, Flags: seal(d)}}
 }
 
 func compareAndSet(key string, value []byte, index uint64) *api.TxnOp {

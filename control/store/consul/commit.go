@@ -179,7 +179,7 @@ func (l *Log) transaction(b base, batch store.Batch, changes []change) (head, ap
 	}
 	for _, c := range changes {
 		if len(c.Value) > 0 {
-			ops = append(ops, set(l.keys.record(c.Key), c.Value))
+			ops = append(ops, put(l.keys.record(c.Key), c.Value, c.digest))
 		} else {
 			ops = append(ops, remove(l.keys.record(c.Key)))
 		}
@@ -269,7 +269,7 @@ func (l *Log) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
-	_, _, err := l.load(ctx)
+	_, _, _, err := l.load(ctx)
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/flocker-mesos/flocker/consulaccess"
 	"github.com/flocker-mesos/flocker/control/store"
 )
 
@@ -87,6 +88,14 @@ func Open(settings Settings) (*Log, error) {
 // Properties implements store.Log.
 func (l *Log) Properties() store.Properties {
 	return store.Properties{Name: l.name, MaxChanges: maxChanges, MaxBytes: maxBytes, History: history}
+}
+
+// Warnings say what an operator should change in how Consul is reached.
+func (l *Log) Warnings() []string {
+	if text := consulaccess.Warning("Consul, which has the log,", l.client.plain); text != "" {
+		return []string{text}
+	}
+	return nil
 }
 
 // Close implements store.Log. It waits until all calls have ended.

@@ -3,6 +3,8 @@ package consul_test
 import (
 	"bytes"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,6 +28,8 @@ func TestWhatAnOperatorDoesToTheKeysIsNoticed(t *testing.T) {
 		"a lost record is missed when it is touched":        testTouchedRecordLost,
 		"an altered record is noticed":                      testRecordAltered,
 		"a record that nobody committed is noticed":         testRecordAdded,
+		"a key that is no record's is noticed":              testKeyAdded,
+		"several records are altered":                       testSeveralAltered,
 		"a folder is nothing":                               testFolder,
 		"a lost mark is made again":                         testMarkLost,
 		"a head that was written again is none the worse":   testHeadTouched,
@@ -95,15 +99,45 @@ func testHeadLost(t *testing.T, s consul.Settings, kv *api.KV) {
 	wantDamaged(t, open(t, s), 0, "has 2 records, but no "+s.Prefix+"/head")
 }
 
+// wantDamage inspects and loads a log.
+func wantDamage(t *testing.T, log *consul.Log, records map[string]string, want ...store.Damage) {
+	t.Helper()
+	snap := load(t, log)
+	if got := asMap(snap.Records); !maps.Equal(got, records) {
+		t.Errorf("load: got the records %v, want %v", got, records)
+	}
+	inspected, err := log.Inspect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for op, got := range map[string][]store.Damage{"load": snap.Damage, "inspect": inspected} {
+		for i := range got {
+			got[i].Sum = 0
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got the damage %+v, want %+v", op, got, want)
+		}
+	}
+}
+
+const (
+	changed = "was changed by another program"
+	added   = "was put there by another program"
+)
+
 func testRecordLost(t *testing.T, s consul.Settings, kv *api.KV) {
 	log := twoCommits(t, s)
 	deleteTree(t, kv, s.Prefix+"/records/a")
-	for _, log := range []*consul.Log{log, open(t, s)} {
-		_, err := log.Load(t.Context())
-		checkDamaged(t, "load", err, "has 1 records, not the 2")
-	}
-	_, err := open(t, s).Commit(t.Context(), newBatch(2, put("c", "3")))
+	// Only a process that has known it can tell which one is gone.
+	wantDamage(t, log, map[string]string{"b": "2"}, store.Damage{Key: "a", What: "was removed by another program"})
+	_, err := open(t, s).Load(t.Context())
+	checkDamaged(t, "load", err, "has 1 records, not the 2")
+	_, err = open(t, s).Commit(t.Context(), newBatch(2, put("c", "3")))
 	checkDamaged(t, "commit", err, "has 1 records, not the 2")
+	// It is right again once it is committed anew.
+	commit(t, log, 2, put("a", "3"))
+	wantDamage(t, log, map[string]string{"a": "3", "b": "2"})
+	wantDamage(t, open(t, s), map[string]string{"a": "3", "b": "2"})
 }
 
 func testTouchedRecordLost(t *testing.T, s consul.Settings, kv *api.KV) {
@@ -112,24 +146,76 @@ func testTouchedRecordLost(t *testing.T, s consul.Settings, kv *api.KV) {
 	load(t, other)
 	commit(t, log, 2, put("a", "3"))
 	deleteTree(t, kv, s.Prefix+"/records/a")
-	_, err := other.Follow(t.Context(), 2)
-	checkDamaged(t, "follow", err, "has 1 records, not the 2")
+	if _, err := other.Follow(t.Context(), 2); !errors.Is(err, store.ErrGap) {
+		t.Errorf("follow: got %v, want %v", err, store.ErrGap)
+	}
+	_, err := other.Load(t.Context())
+	checkDamaged(t, "load", err, "has 1 records, not the 2")
 }
 
 func testRecordAltered(t *testing.T, s consul.Settings, kv *api.KV) {
 	log := twoCommits(t, s)
 	write(t, kv, s.Prefix+"/records/a", "2")
 	for _, log := range []*consul.Log{log, open(t, s)} {
-		_, err := log.Load(t.Context())
-		checkDamaged(t, "load", err, "changed by other means")
+		wantDamage(t, log, map[string]string{"b": "2"}, store.Damage{Key: "a", What: changed})
+	}
+	// The rest goes on, in every process, and whoever follows has what was committed.
+	other := open(t, s)
+	load(t, other)
+	commit(t, log, 2, put("b", "3"), put("c", "4"))
+	up, err := other.Follow(t.Context(), 2)
+	if got := asMap(up.Changes); err != nil || !maps.Equal(got, map[string]string{"b": "3", "c": "4"}) {
+		t.Errorf("follow: got %v, %v", got, err)
+	}
+	commit(t, other, 3, put("a", "anew"))
+	for _, log := range []*consul.Log{log, other, open(t, s)} {
+		wantDamage(t, log, map[string]string{"a": "anew", "b": "3", "c": "4"})
+	}
+}
+
+// testSeveralAltered changes records in every way at once.
+func testSeveralAltered(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	commit(t, log, 2, put("c", "3"), put("d", "4"))
+	write(t, kv, s.Prefix+"/records/a", "x")
+	pair, _, err := kv.Get(s.Prefix+"/records/b", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair.Value = []byte("y") // as Consul's web pages change it: the flags stay
+	if _, err := kv.Put(pair, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, log := range []*consul.Log{log, open(t, s)} {
+		snap := load(t, log)
+		if got := asMap(snap.Records); len(snap.Damage) != 2 || !maps.Equal(got, map[string]string{"c": "3", "d": "4"}) {
+			t.Errorf("got %v, %+v", got, snap.Damage)
+		}
 	}
 }
 
 func testRecordAdded(t *testing.T, s consul.Settings, kv *api.KV) {
 	log := twoCommits(t, s)
+	write(t, kv, s.Prefix+"/records/c", "2")
+	for _, log := range []*consul.Log{log, open(t, s)} {
+		wantDamage(t, log, map[string]string{"a": "1", "b": "2"}, store.Damage{Key: "c", What: added, Stray: true})
+	}
+	commit(t, log, 2, put("c", "mine"))
+	wantDamage(t, open(t, s), map[string]string{"a": "1", "b": "2", "c": "mine"})
+}
+
+func testKeyAdded(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
 	write(t, kv, s.Prefix+"/records/not a key of ours", "2")
-	_, err := log.Load(t.Context())
-	checkDamaged(t, "load", err, "not committed to it")
+	want := store.Damage{Key: s.Prefix + "/records/not a key of ours", What: added, Foreign: true}
+	for _, log := range []*consul.Log{log, open(t, s)} {
+		wantDamage(t, log, map[string]string{"a": "1", "b": "2"}, want)
+	}
+	write(t, kv, s.Prefix+"/note", "x")
+	found, err := log.Inspect(t.Context())
+	if err != nil || len(found) != 2 || found[0].Key != s.Prefix+"/note" {
+		t.Errorf("got %+v, %v", found, err)
+	}
 }
 
 func testFolder(t *testing.T, s consul.Settings, kv *api.KV) {

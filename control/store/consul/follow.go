@@ -186,8 +186,10 @@ func (l *Log) learn(after uint64, at position, records []store.Record) error {
 	if k == nil || k.Revision < after || k.Revision >= at.Revision {
 		return nil // nothing to add to, or nothing new
 	}
-	if err := l.compare(k.after(changes), at.head); err != nil {
-		return err
+	if l.compare(k.after(changes), at.head) != nil {
+		// Another program has changed one of the records before it was read here:
+		// which one it is shows when everything is read.
+		return store.ErrGap
 	}
 	k.apply(changes)
 	k.position = at

@@ -42,6 +42,16 @@ func (k keys) commit(revision uint64) string {
 	return fmt.Sprintf("%s%03d", k.commits, revision%history)
 }
 
+// own reports whether a key other than a record's is the log's.
+func (k keys) own(path string) bool {
+	if path == k.head || path == k.restore || folder(path) {
+		return true
+	}
+	slot, ok := strings.CutPrefix(path, k.commits)
+	n, err := strconv.ParseUint(slot, 10, 16)
+	return ok && err == nil && n < history && path == k.commit(n)
+}
+
 func (k keys) record(key string) string { return k.records + escape(key) }
 
 // recordKey is the reverse of record. It refuses whatever record did not make.

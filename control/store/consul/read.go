@@ -56,7 +56,7 @@ func (l *Log) look(ctx context.Context) (position, error) {
 		return at, err
 	}
 	// An empty log is one without records too.
-	at, _, err = l.load(ctx)
+	at, _, _, err = l.load(ctx)
 	return at, err
 }
 
@@ -67,15 +67,15 @@ func (l *Log) Load(ctx context.Context) (store.Snapshot, error) {
 		return store.Snapshot{}, err
 	}
 	defer leave()
-	at, records, err := l.load(inner)
+	at, records, damage, err := l.load(inner)
 	if err != nil {
 		return store.Snapshot{}, l.ended(ctx, err)
 	}
-	return store.Snapshot{Revision: at.Revision, Records: records}, nil
+	return store.Snapshot{Revision: at.Revision, Records: records, Damage: damage}, nil
 }
 
 // load reads everything in one transaction.
-func (l *Log) load(ctx context.Context) (position, []store.Record, error) {
+func (l *Log) load(ctx context.Context) (position, []store.Record, []store.Damage, error) {
 	before, _ := l.newest()
 	names := []string{l.keys.head, l.keys.begun, l.keys.restore}
 	var ops api.TxnOps
@@ -85,28 +85,31 @@ func (l *Log) load(ctx context.Context) (position, []store.Record, error) {
 	ops = append(ops, getTree(l.keys.records))
 	pairs, err := l.client.read(ctx, loadTimeout, ops, true)
 	if err != nil {
-		return position{}, nil, fmt.Errorf("read %s: %w", l.name, err)
+		return position{}, nil, nil, fmt.Errorf("read %s: %w", l.name, err)
 	}
 	if err := l.complete(pairs, names); err != nil {
-		return position{}, nil, err
+		return position{}, nil, nil, err
 	}
 	at, err := l.position(pairs[0])
 	if err != nil {
-		return position{}, nil, err
+		return position{}, nil, nil, err
 	}
 	if err := l.observe(before, at, true); err != nil {
-		return position{}, nil, err
+		return position{}, nil, nil, err
 	}
 	if pairs[2].ModifyIndex > 0 {
-		return position{}, nil, l.damaged("is being restored, or a restore of it was begun and not finished", nil)
+		return position{}, nil, nil, l.damaged("is being restored, or a restore of it was begun and not finished", nil)
 	}
-	records, err := l.records(pairs[3:])
-	if err != nil {
-		return position{}, nil, err
-	}
-	k := &known{position: at, index: newIndex(records), begun: pairs[1].ModifyIndex > 0}
+	found := l.findings(pairs[3:])
+	k := &known{position: at, index: found.index, begun: pairs[1].ModifyIndex > 0}
 	if err := l.verify(k); err != nil {
-		return position{}, nil, err
+		if at.Revision == 0 {
+			return position{}, nil, nil, err
+		}
+		if !l.recognise(found, at) && !found.explain(at.head) {
+			return position{}, nil, nil, err
+		}
+		k.index = found.index
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -114,22 +117,7 @@ func (l *Log) load(ctx context.Context) (position, []store.Record, error) {
 	if l.known == nil || l.known.Revision <= at.Revision {
 		l.known = k
 	}
-	return at, records, nil
-}
-
-func (l *Log) records(pairs []*api.KVPair) ([]store.Record, error) {
-	records := make([]store.Record, 0, len(pairs))
-	for _, pair := range pairs {
-		if folder(pair.Key) {
-			continue
-		}
-		key, err := l.keys.recordKey(pair.Key)
-		if err != nil {
-			return nil, l.damaged("has a record that was not committed to it", err)
-		}
-		records = append(records, store.Record{Key: key, Value: pair.Value})
-	}
-	return records, nil
+	return at, found.asCommitted(), found.damage, nil
 }
 
 // verify compares what was read with what head says of it.

@@ -234,7 +234,7 @@ func inTransactions(keys keys, records []store.Record) []api.TxnOps {
 		if len(ops) == maxChanges || len(ops) > 0 && size+bytes > maxBytes {
 			all, ops, size = append(all, ops), nil, 0
 		}
-		ops = append(ops, set(keys.record(record.Key), record.Value))
+		ops = append(ops, put(keys.record(record.Key), record.Value, digestOf(record)))
 		size += bytes
 	}
 	if len(ops) > 0 {

@@ -25,7 +25,7 @@ type Settings struct {
 	Datacenter string
 	// TLS is set by files too.
 	TLS           bool
-	TokenFile     string // is read once
+	TokenFile     string // is read again when it changes
 	CAFile        string
 	CertFile      string
 	KeyFile       string

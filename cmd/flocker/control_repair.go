@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flocker-mesos/flocker/cli/usage"
+	"github.com/flocker-mesos/flocker/control"
+)
+
+func newControlRepair() *cobra.Command {
+	settings := defaultControlSettings()
+	how := control.Repair{}
+	var from string
+	cmd := &cobra.Command{
+		Use:   "repair",
+		Short: "Mend the records of the log that another program has changed",
+		Long: "Shows the records of the log that are not what was committed, because another program wrote to\n" +
+			"it, and mends them: what was committed is put back, and what never was is removed. Control\n" +
+			"services may run meanwhile. Until then such records are set aside, and nothing is done for\n" +
+			"the datasets that they are about.\n\n" +
+			"Where a record was changed while no control service ran, nobody knows what it was: give a\n" +
+			"backup that has it with --from, or give the record up with --drop. A dataset whose record is\n" +
+			"given up is forgotten; its volume stays in the storage system.",
+		Args: usage.Takes(cobra.NoArgs, "nothing but flags"),
+	}
+	load := logSettingsFlags(cmd, settings, "config", "store")
+	cmd.Flags().BoolVar(&how.DryRun, "dry-run", false, "say what is damaged and what would be done, and do nothing")
+	cmd.Flags().StringVar(&from, "from", "", "backup to take records from of which it is not known what they were")
+	cmd.Flags().StringArrayVar(&how.Drop, "drop", nil, "key of a record to give up; can be repeated")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if _, err := load(); err != nil {
+			return err
+		}
+		if from != "" {
+			b, err := readBackup(cmd, from)
+			if err != nil {
+				return fmt.Errorf("%s: %w. Nothing was changed", from, err)
+			}
+			how.Backup = &b
+		}
+		how.At = time.Now().UTC()
+		log, err := control.OpenExisting(settings.Control)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = log.Close() }() // every commit is there
+		all, err := control.RepairLog(cmd.Context(), log, how)
+		if err != nil {
+			return err
+		}
+		return tellMended(cmd, all, how.DryRun)
+	}
+	return cmd
+}
+
+func tellMended(cmd *cobra.Command, all []control.Mended, dryRun bool) error {
+	out, left := cmd.OutOrStdout(), 0
+	if len(all) == 0 {
+		fmt.Fprintln(out, "Every record is as it was committed.")
+		return nil
+	}
+	for _, m := range all {
+		fmt.Fprintf(out, "%s %s", m.Key, m.What)
+		if m.How == "" {
+			left++
+			fmt.Fprintln(out, ". What was committed is not known.")
+		} else {
+			fmt.Fprintf(out, "; it %s.\n", m.How)
+		}
+	}
+	if dryRun {
+		fmt.Fprintln(out, "Nothing was done, as --dry-run asks.")
+	}
+	if left > 0 {
+		return fmt.Errorf("%d records are left as they are: give a backup that has them with --from FILE, or give them up with --drop KEY", left)
+	}
+	return nil
+}

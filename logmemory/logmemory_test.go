@@ -1,0 +1,49 @@
+package logmemory_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/logmemory"
+)
+
+func TestRemembersWhatWasWrittenLast(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state", "log.json")
+	want := func(want api.LogIdentity) {
+		t.Helper()
+		if got, err := logmemory.Read(path); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
+	}
+	want(api.LogIdentity{})
+	for _, seen := range []api.LogIdentity{{ID: "a", Revision: 1}, {ID: "a", Incarnation: 7, Revision: 9}} {
+		if err := logmemory.Write(path, seen); err != nil {
+			t.Fatal(err)
+		}
+		want(seen)
+	}
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
+		t.Errorf("files left: %v, %v", left, err)
+	}
+	for range 2 {
+		if err := logmemory.Forget(path); err != nil {
+			t.Fatal(err)
+		}
+		want(api.LogIdentity{})
+	}
+}
+
+func TestReportsAMemoryThatCannotBeRead(t *testing.T) {
+	for _, text := range []string{"", "{", "{}", `{"id":7}`, "\x00\x00"} {
+		path := filepath.Join(t.TempDir(), "log.json")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := logmemory.Read(path); err == nil {
+			t.Errorf("%q: got %+v, want an error", text, got)
+		}
+	}
+}
