@@ -271,7 +271,7 @@ func (f *frontDoor) Status() api.AgentStatus {
 	since, times := f.engine.times.summary()
 	return api.AgentStatus{
 		Version: f.deps.Version, Node: f.deps.Node, MountRoot: f.cfg.MountRoot, WaitLimit: f.cfg.WaitLimit,
-		Control: why, Connected: connected, Mesos: f.deps.Mesos, Mounts: f.volumes.allMounts(),
+		Control: why, Connected: connected, Log: f.link.logNow(), Mesos: f.deps.Mesos, Mounts: f.volumes.allMounts(),
 		Times: times, TimesSince: since,
 	}
 }

@@ -120,15 +120,39 @@ type revised interface{ Revision() uint64 }
 
 // saw notes how far the log is: now and then, and at the stream's end.
 func (k *logKeeper) saw(s Session, ended bool) {
-	w, r := s.Welcome(), revised(nil)
-	if r, _ = s.(revised); r == nil || w.Log == nil || k.path == "" || !ended && time.Since(k.noted) < notePause {
+	found := logOf(s)
+	if found == nil || k.path == "" || !ended && time.Since(k.noted) < notePause {
 		return
 	}
-	found := *w.Log
-	found.Revision = max(found.Revision, r.Revision())
 	if seen, err := logmemory.Read(k.path); err == nil && seen.ID == found.ID {
-		k.remember(seen, found)
+		k.remember(seen, *found)
 	}
+}
+
+// logOf returns the log of a stream's control service, and how far it was last.
+func logOf(s Session) *api.LogIdentity {
+	w := s.Welcome()
+	if w.Log == nil {
+		return nil
+	}
+	found := *w.Log
+	if r, ok := s.(revised); ok {
+		found.Revision = max(found.Revision, r.Revision())
+	}
+	return &found
+}
+
+// logNow is logOf for the stream that there is, nil for none.
+func (l *link) logNow() *api.LogIdentity {
+	s, err := l.current()
+	if err != nil {
+		return nil
+	}
+	found := logOf(s)
+	if found != nil {
+		found.Starts = nil
+	}
+	return found
 }
 
 // dialKnown opens a stream to a control service that has the log which this node

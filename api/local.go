@@ -114,7 +114,9 @@ type AgentStatus struct {
 	WaitLimit time.Duration `json:"wait_limit"`
 	Control   string        `json:"control"` // "connected to ... since ...", or why not
 	Connected bool          `json:"connected"`
-	Mesos     string        `json:"mesos,omitempty"` // the Mesos agent's URL, "" where none is set
+	// Log is the control service's log, and how far it was last.
+	Log   *LogIdentity `json:"log,omitempty"`
+	Mesos string       `json:"mesos,omitempty"` // the Mesos agent's URL, "" where none is set
 	// Mounts are the volumes that are mounted on the node or on their way.
 	Mounts []Mount `json:"mounts,omitempty"`
 	// Times are how long volumes took to be ready, since TimesSince.

@@ -70,6 +70,7 @@ type stream struct {
 	*agents
 	node   api.NodeID
 	number uint64
+	start  string // of the replica that had started last when the stream began
 	rc     *http.ResponseController
 	out    io.Writer
 	lines  *json.Encoder
@@ -86,6 +87,7 @@ func (st *stream) serve(ctx context.Context) error {
 	if err := s.CheckStream(st.node, st.number); err != nil {
 		return err
 	}
+	st.start = s.Identity().LastStart()
 	welcome := api.StreamEvent{
 		Welcome: &api.Welcome{
 			Stream: st.number, Node: st.node, Cluster: s.Meta().Cluster,
@@ -111,7 +113,7 @@ func (st *stream) serve(ctx context.Context) error {
 			if st.members.cutOff() {
 				return errCutOff
 			}
-			line = appendAnswer(line[:0], st.beats.newest.Load(), st.replica.State().Revision())
+			line = appendAnswer(line[:0], st.beats.newest.Load(), st.replica.State().Identity().Until(st.start))
 			if err := st.write(func() error { _, err := st.out.Write(line); return err }); err != nil {
 				return err
 			}

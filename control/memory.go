@@ -218,6 +218,7 @@ func (a *agents) judgeLog(node api.NodeID, seen, found api.LogIdentity) error {
 		return nil
 	}
 	a.metrics.otherLog.Inc()
+	seen.Starts = nil
 	a.replica.strangers.add(api.OtherLog{Node: node, Log: seen, Why: why, Since: a.now()})
 	a.log.Warn("agent refused, it knows another log", "node", nodeName(a.replica.State(), node), "cause", why)
 	// Another replica may have the right one.

@@ -14,7 +14,7 @@ func (a *rest) getStatus(w http.ResponseWriter, _ *request) error {
 	since, cause := a.replica.outage.state()
 	status := api.ClusterStatus{
 		Cluster: s.Meta().Cluster, Replica: a.self, Version: a.version, Store: a.replica.props.Name, Revision: s.Revision(),
-		Log: s.Identity(), OtherLogs: a.replica.strangers.all(now), Warnings: a.replica.warnings,
+		Log: shownLog(s), OtherLogs: a.replica.strangers.all(now), Warnings: a.replica.warnings,
 		Now: now, StaleSince: since, Settings: s.Meta().Settings,
 		Replicas: []*api.Replica{}, Nodes: []*api.NodeDetail{}, Troubles: []*api.DatasetDetail{},
 	}
@@ -88,4 +88,11 @@ func nodeDetail(s *cluster.State, n *api.Node, mesos evidence) *api.NodeDetail {
 		}
 	}
 	return full
+}
+
+// shownLog is which log it is, without what only machines compare.
+func shownLog(s *cluster.State) api.LogIdentity {
+	l := s.Identity()
+	l.Starts = nil
+	return l
 }

@@ -18,9 +18,21 @@ const KeyLog Key = kindLog
 
 // Identity is the record of which log this is.
 type Identity struct {
-	ID          string   `json:"id"`          // UUID, made with the log; a restore keeps it
-	Incarnation uint64   `json:"incarnation"` // the revision at which the log was begun or restored
-	Replaces    []string `json:"replaces,omitempty"`
+	ID          string         `json:"id"`          // UUID, made with the log; a restore keeps it
+	Incarnation uint64         `json:"incarnation"` // the revision at which the log was begun or restored
+	Replaces    []string       `json:"replaces,omitempty"`
+	Starts      []api.LogStart `json:"starts,omitempty"` // of replicas, newest last
+}
+
+// maxStarts bounds the starts of replicas that a log remembers.
+const maxStarts = 32
+
+// started returns the record of which log this is after a replica has started.
+func (s *State) started(id api.ReplicaID) Change {
+	i := identity(s.log, s.meta)
+	i.Starts = append(slices.Clone(i.Starts), api.LogStart{ID: string(id), Revision: s.revision + 1})
+	i.Starts = i.Starts[max(0, len(i.Starts)-maxStarts):]
+	return putIdentity(&i)
 }
 
 // maxReplaced bounds the logs that a log remembers to have replaced.
@@ -57,7 +69,7 @@ func (s *State) Identity() api.LogIdentity {
 		return api.LogIdentity{Revision: s.revision}
 	}
 	i := identity(s.log, s.meta)
-	return api.LogIdentity{ID: i.ID, Incarnation: i.Incarnation, Revision: s.revision, Replaces: slices.Clone(i.Replaces)}
+	return api.LogIdentity{ID: i.ID, Incarnation: i.Incarnation, Revision: s.revision, Replaces: slices.Clone(i.Replaces), Starts: i.Starts}
 }
 
 // restoredIdentity keeps the id, and notes which logs the restored one is put in

@@ -46,7 +46,7 @@ func (c StartReplica) Apply(s *State) (Outcome, error) {
 		changes = append(changes, Change{Key: KeyMeta, Meta: &m})
 	}
 	r := c.Replica
-	return Outcome{Changes: append(changes, putReplica(&r))}, nil
+	return Outcome{Changes: append(changes, s.started(r.ID), putReplica(&r))}, nil
 }
 
 // differences names the settings that differ, with both values.

@@ -192,6 +192,15 @@ func TestAnOlderStateOfTheLogIsRefused(t *testing.T) {
 	for i := range 5 {
 		w.until(fmt.Sprintf("dataset %d is made", i), func() error { return create(w.ctx(), r, newID()) })
 	}
+	far, err := w.status(r)
+	w.must(err)
+	w.until("the agent has heard how far the log is", func() error {
+		s, err := n.Status(w.ctx())
+		if err == nil && (s.Log == nil || s.Log.Revision < far.Revision) {
+			err = fmt.Errorf("it has heard of %+v, not of %d", s.Log, far.Revision)
+		}
+		return err
+	})
 	w.must(r.Process.Signal(syscall.SIGTERM)) // it notes how far the log is
 	_ = r.Process.Wait(w.ctx())
 	newest, err := w.Log(w.ctx(), "")
