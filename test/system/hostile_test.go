@@ -169,3 +169,51 @@ func TestNestedSandboxOfAHostileUserLeadsNowhere(t *testing.T) {
 	})
 	w.idle()
 }
+
+// A container inherits the mounts of the host, and has clones of its own
+// volumes. Neither keeps another container's volume on the machine.
+func TestVolumeLeavesWhileOtherContainersRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{Nodes: 1})
+	n := w.Nodes[0]
+	first := w.launch(n, ledger("first"))
+	w.says(first, "ready")
+	second := w.launch(n, ledger("second"))
+	w.says(second, "ready")
+	plain := w.launch(n, &mesos.Task{ID: "plain", Command: "echo ready; sleep infinity"})
+	w.says(plain, "ready")
+	w.end(first)
+	w.until("the first volume is detached", func() error {
+		loops, err := lab.Loops(w.Lab.SAN)
+		if err == nil && len(loops) != 1 {
+			err = fmt.Errorf("attached are %v", loops)
+		}
+		return err
+	})
+	again := w.launch(n, ledger("first"))
+	w.says(again, "verified 1")
+	for _, r := range []*mesos.Run{again, second, plain} {
+		w.end(r)
+	}
+	w.idle()
+}
+
+// A task of root sees its own volume, and no other one.
+func TestTaskOfRootFindsNoOtherVolume(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{Nodes: 1})
+	n := w.Nodes[0]
+	other := w.launch(n, ledger("other"))
+	w.says(other, "ready")
+	for _, image := range []string{"", "debian"} {
+		task := &mesos.Task{ID: "curious" + image, Image: image, Labels: labels("flocker.volume.data", "path=data,name=mine,size=64MiB"),
+			Command: "grep -c /dev/loop /proc/self/mountinfo; ls -A /flocker 2>/dev/null | wc -l"}
+		r := w.launch(n, task)
+		w.ended(r)
+		if r.Stdout() != "1\n0\n" {
+			t.Errorf("image %q: the task sees %q, %q", image, r.Stdout(), r.Stderr())
+		}
+	}
+	w.end(other)
+	w.idle()
+}
