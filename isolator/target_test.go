@@ -94,24 +94,24 @@ func TestPlaceRefuses(t *testing.T) {
 // The links of an operator are followed, those of a task are not.
 func TestFindDirectory(t *testing.T) {
 	top := t.TempDir() // of root, in a directory for all
-	real := filepath.Join(top, "real")
-	mkdir(t, real+"/runs/c1")
+	plain := filepath.Join(top, "real")
+	mkdir(t, plain+"/runs/c1")
 	symlink(t, "real", filepath.Join(top, "work"))
 	nobody := filepath.Join(top, "sandbox")
 	mkdir(t, nobody+"/containers/c2")
 	if err := os.Chown(nobody+"/containers", 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
-	symlink(t, real, nobody+"/containers/c3")
+	symlink(t, plain, nobody+"/containers/c3")
 	symlink(t, "../..", filepath.Join(nobody, "up"))
 	tests := []struct {
 		name, path, want string
 	}{
-		{"a plain path", real + "/runs/c1", ""},
+		{"a plain path", plain + "/runs/c1", ""},
 		{"a nested sandbox", nobody + "/containers/c2", ""},
 		{"a link in the place of a nested sandbox", nobody + "/containers/c3", "a symbolic link that other users than root can change"},
 		{"a link in the middle", nobody + "/containers/c3/runs", "a symbolic link that other users than root can change"},
-		{"missing", real + "/runs/c9", "no such file"},
+		{"missing", plain + "/runs/c9", "no such file"},
 		{"a file", "/etc/passwd", "not a directory"},
 	}
 	for _, tt := range tests {

@@ -32,7 +32,12 @@ func newVolume(t *testing.T) *volume {
 	if os.Geteuid() != 0 {
 		t.Fatal("this test mounts: it must be run by root")
 	}
-	root := t.TempDir()
+	return newVolumeIn(t, t.TempDir())
+}
+
+// newVolumeIn makes a volume whose mount root is dir.
+func newVolumeIn(t *testing.T, root string) *volume {
+	t.Helper()
 	mount(t, root, root, "", syscall.MS_BIND)
 	mount(t, "", root, "", syscall.MS_SHARED)
 	v := &volume{t: t, root: root, source: filepath.Join(root, "db")}
@@ -188,6 +193,36 @@ func TestContainerSeesNoOtherVolumeAndNoneOfTheProgramsMounts(t *testing.T) {
 	// On the host all is as before.
 	if _, err := os.Stat(filepath.Join(v.source, "orders")); err != nil {
 		t.Error("the volume is not mounted on the host any more")
+	}
+}
+
+// A volume of Mesos that propagates to the host (BIDIRECTIONAL) has Mesos leave
+// the container's mounts shared with the host's.
+func TestNothingPropagatesToTheHost(t *testing.T) {
+	top := t.TempDir()
+	mount(t, top, top, "", syscall.MS_BIND)
+	mount(t, "", top, "", syscall.MS_SHARED)
+	root := filepath.Join(top, "root")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	v := newVolumeIn(t, root)
+	agent := agenttest.Start(t, v.handle)
+	c := prepared(t, agent.Socket, false)
+	if _, stderr, err := launch(t, c, "shared", "true"); err != nil { // the volume comes
+		t.Fatal(stderr, err)
+	}
+	c = prepared(t, agent.Socket, false)
+	before, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, err := launch(t, c, "shared", "cat "+c.target+"/orders; ls -A "+root)
+	if err != nil || stdout != "42db\n" {
+		t.Errorf("got %q, %q, %v", stdout, stderr, err)
+	}
+	if after, err := os.ReadFile("/proc/self/mountinfo"); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the host's mounts were\n%s\nand are\n%s, %v", before, after, err)
 	}
 }
 

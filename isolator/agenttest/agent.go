@@ -50,13 +50,17 @@ func (c *Conn) Send(reply api.LocalReply) {
 func (c *Conn) SendTrees(t testing.TB, reply api.LocalReply) {
 	t.Helper()
 	var fds []int
+	defer func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}()
 	for _, m := range reply.Mounts {
 		fd, err := unix.OpenTree(unix.AT_FDCWD, m.Source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 		if err != nil {
 			t.Errorf("clone mount %s: %v", m.Source, err)
 			return
 		}
-		defer unix.Close(fd)
 		fds = append(fds, fd)
 	}
 	reply.Done = true

@@ -217,3 +217,22 @@ func TestTaskOfRootFindsNoOtherVolume(t *testing.T) {
 	w.end(other)
 	w.idle()
 }
+
+// A reader beside a writer, on one machine, has no way to the writable mount.
+func TestReadOnlyTaskCannotWrite(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{Nodes: 1})
+	n := w.Nodes[0]
+	writer := w.launch(n, ledger("app"))
+	w.says(writer, "ready")
+	reader := w.launch(n, &mesos.Task{ID: "reader", User: user, Labels: labels("flocker.volume.data", "path=data,name=app,mode=ro"),
+		Command: `cat data/lines
+for at in data $(awk '/\/dev\/loop/ {print $5}' /proc/self/mountinfo); do touch $at/lines && echo wrote $at; done
+for at in $(awk '/\/dev\/loop/ {print $6}' /proc/self/mountinfo); do case $at in ro*) echo ro;; *) echo $at;; esac; done`})
+	w.ended(reader)
+	if reader.Stdout() != "1\nro\n" {
+		t.Errorf("the reader says %q, %q", reader.Stdout(), reader.Stderr())
+	}
+	w.end(writer)
+	w.idle()
+}
