@@ -77,3 +77,6 @@ func (r *Replica) Watchers() int {
 	}
 	return n
 }
+
+// AgentHandler answers agents' requests, without a connection.
+func (s *Service) AgentHandler() http.Handler { return s.servers[1].server.Handler }
