@@ -138,6 +138,10 @@ func MountTable() ([]MountEntry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read mount table: %w", err)
 	}
+	return mountEntries(infos), nil
+}
+
+func mountEntries(infos []*mountinfo.Info) []MountEntry {
 	table := make([]MountEntry, len(infos))
 	for i, m := range infos {
 		table[i] = MountEntry{
@@ -152,7 +156,7 @@ func MountTable() ([]MountEntry, error) {
 			Flags:    restrictions(m.Options),
 		}
 	}
-	return table, nil
+	return table
 }
 
 func hasOption(list, option string) bool {

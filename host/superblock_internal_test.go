@@ -115,8 +115,8 @@ func TestForeignFileSystemsAreNotMounted(t *testing.T) {
 // FuzzSuperblocks has any first bytes of a device judged: none may be taken for
 // a file system that is larger than its device, and none may crash the agent.
 func FuzzSuperblocks(f *testing.F) {
-	f.Add(extHead(), int64(64<<20), true)
-	f.Add(xfsHead(), int64(64<<20), true)
+	f.Add(extHead()[:extSuperblockOffset+extSuperblockLength], int64(64<<20), true)
+	f.Add(xfsHead()[:512], int64(64<<20), true)
 	f.Add([]byte(formatMark), int64(firstRead), false)
 	f.Fuzz(func(t *testing.T, start []byte, size int64, seal bool) {
 		head := make([]byte, firstRead)
