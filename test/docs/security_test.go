@@ -14,7 +14,7 @@ const (
 )
 
 // reference is how the page names a test: `host/mount_test.go: TestMount`.
-var reference = regexp.MustCompile("`([a-z0-9_/]+_test\\.go): ((?:Test|Fuzz)[A-Za-z0-9_]+)`")
+var reference = regexp.MustCompile("`([a-z0-9_/.-]+_test\\.go): ((?:Test|Fuzz)[A-Za-z0-9_]+)`")
 
 // TestSecurityPageNamesTestsThatExist looks for every test that stands behind a
 // claim, and for one behind every claim.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -278,9 +279,9 @@ func (s *story) check() (string, error) {
 			targets = append(targets, fields[1])
 		}
 	}
-	for i := len(targets) - 1; i >= 0; i-- {
-		if err := unix.Unmount(targets[i], 0); err != nil {
-			return "", fmt.Errorf("unmount %s: %w", targets[i], err)
+	for _, target := range slices.Backward(targets) {
+		if err := unix.Unmount(target, 0); err != nil {
+			return "", fmt.Errorf("unmount %s: %w", target, err)
 		}
 	}
 	if err := makeUnclean(device); err != nil {
