@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/flocker-mesos/flocker/api"
 )
@@ -56,6 +57,9 @@ func Write(path string, seen api.LogIdentity) (err error) {
 	if err == nil {
 		err = f.Sync()
 	}
+	if err == nil {
+		err = giveTo(f, dir)
+	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
@@ -64,6 +68,19 @@ func Write(path string, seen api.LogIdentity) (err error) {
 		return err
 	}
 	return sync(dir)
+}
+
+// giveTo gives a file to the owner of its directory: what root writes with a
+// command is read by a service that runs as another user.
+func giveTo(f *os.File, dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 && st.Uid != 0 {
+		return f.Chown(int(st.Uid), int(st.Gid))
+	}
+	return nil
 }
 
 // Forget removes a file, which need not exist.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"syscall"
 	"testing"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -45,5 +46,27 @@ func TestReportsAMemoryThatCannotBeRead(t *testing.T) {
 		if got, err := logmemory.Read(path); err == nil {
 			t.Errorf("%q: got %+v, want an error", text, got)
 		}
+	}
+}
+
+// TestWhatRootWritesBelongsToTheService has a directory that is another user's.
+func TestWhatRootWritesBelongsToTheService(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir := t.TempDir()
+	if err := os.Chown(dir, 4711, 4712); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "log.json")
+	if err := logmemory.Write(path, api.LogIdentity{ID: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != 4711 || st.Gid != 4712 {
+		t.Errorf("it belongs to %+v", info.Sys())
 	}
 }

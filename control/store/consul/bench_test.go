@@ -174,3 +174,15 @@ func (f *floor) follow() {
 		f.b.Fatal(err)
 	}
 }
+
+// BenchmarkInspect measures the comparison of a log with what was committed, which
+// every replica makes at most a two-hundredth of the time.
+func BenchmarkInspect(b *testing.B) {
+	c := servers.Start(b, 1)
+	large := newBenchLog(b, c.Addresses()[0], "large", 10_000)
+	for b.Loop() {
+		if damage, err := large.log.Inspect(b.Context()); err != nil || len(damage) > 0 {
+			b.Fatalf("got %v, %v", damage, err)
+		}
+	}
+}

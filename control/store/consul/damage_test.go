@@ -300,8 +300,12 @@ func testCommitLost(t *testing.T, s consul.Settings, kv *api.KV) {
 	deleteTree(t, kv, s.Prefix+"/commits/")
 	_, err := other.Commit(t.Context(), first)
 	checkDamaged(t, "commit", err, "lacks "+s.Prefix+"/commits/001")
-	_, err = open(t, s).Follow(t.Context(), 0)
-	checkDamaged(t, "follow", err, "lacks "+s.Prefix+"/commits/001")
+	write(t, kv, s.Prefix+"/commits/002", "garbage")
+	for _, after := range []uint64{0, 1} {
+		if _, err := open(t, s).Follow(t.Context(), after); !errors.Is(err, store.ErrGap) {
+			t.Errorf("follow after %d: got %v, want %v", after, err, store.ErrGap)
+		}
+	}
 }
 
 func testLogsExchanged(t *testing.T, s consul.Settings, kv *api.KV) {

@@ -150,6 +150,9 @@ func (l *Log) collectKeys(ctx context.Context, c *collection, at position) error
 		}
 		for _, pair := range pairs {
 			done, err := l.commitAt(now, c.upTo+1, pair)
+			if _, damaged := errors.AsType[*store.DamagedError](err); damaged {
+				return store.ErrGap // another program has changed it: all records tell what it was
+			}
 			if err != nil {
 				return err
 			}
