@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -48,7 +50,21 @@ func buildAndRun(m *testing.M) int {
 			panic(err)
 		}
 	}
+	defer dropStored(program)
 	return m.Run()
+}
+
+// dropStored removes the copy of a program that its prepare has left in the
+// device file system.
+func dropStored(program string) {
+	var st syscall.Stat_t
+	if err := syscall.Stat(program, &st); err != nil {
+		panic(err)
+	}
+	copies, _ := filepath.Glob(fmt.Sprintf("/dev/.flocker/%x-%x-*", st.Dev, st.Ino))
+	for _, path := range copies {
+		os.Remove(path)
+	}
 }
 
 // result is what a call did.
