@@ -75,10 +75,13 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 			return nil, err
 		}
 	}
-	if _, err := host.PrivateDirectory(cfg.StateDir); err != nil {
-		return nil, fmt.Errorf("state-dir: %w", err)
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make state directory: %w", err)
 	}
 	if err := host.CheckPrivateDir(cfg.StateDir); err != nil {
+		return nil, fmt.Errorf("state-dir: %w", err)
+	}
+	if err := os.Chmod(cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("state-dir: %w", err)
 	}
 	a := &Agent{cfg: cfg, deps: deps}
@@ -123,7 +126,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 	a.link = newLink(deps.Log, deps.Now, deps.Dial, api.Hello{
 		Hostname: hostname, Era: deps.BootID, Agent: identity, Instance: instance,
 		Backend: deps.Backend.Properties().Name, Version: deps.Version,
-		AllocationUnit: deps.Backend.Properties().AllocationUnit, Capabilities: deps.capabilities(where), Zone: where.here,
+		AllocationUnit: deps.Backend.Properties().AllocationUnit, MaxSize: deps.Backend.Properties().MaxSize, Capabilities: deps.capabilities(where), Zone: where.here,
 	})
 	a.link.logs.path = cfg.logFile()
 	return a, a.assemble(journal, instance, where)
@@ -149,7 +152,7 @@ func (a *Agent) assemble(journal *journal, instance string, where zones) error {
 	a.reports.state, a.reports.settle, a.reports.spend = a.engine.state, a.engine.settle, a.engine.spend
 	a.volumes = &Volumes{
 		log: a.deps.Log, now: a.deps.Now, engine: a.engine, journal: journal, control: a.link, root: a.root,
-		waitLimit: a.cfg.WaitLimit, busy: map[string]chan struct{}{}, members: newMembers(),
+		waitLimit: a.cfg.WaitLimit, busy: map[string]chan struct{}{}, members: newMembers(), allowed: a.cfg.AllowOptions,
 	}
 	a.engine.memberCame = a.volumes.members.wake
 	if a.csi != nil {

@@ -3,6 +3,8 @@ package agent
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -24,6 +26,9 @@ type Config struct {
 	// PreemptGrace is for how long processes that use a volume which another
 	// node preempts are asked to end before they are killed.
 	PreemptGrace time.Duration `yaml:"preempt-grace" env:"FLOCKER_PREEMPT_GRACE"`
+	// AllowOptions are the mount options that containers may ask for, of
+	// api.MountOptions.
+	AllowOptions []string `yaml:"allow-options" env:"FLOCKER_ALLOW_OPTIONS"`
 }
 
 // DefaultConfig returns what holds where nothing is set.
@@ -62,6 +67,11 @@ func (c Config) Validate() error {
 	}
 	if c.Workers < 1 || c.Workers > 256 {
 		return api.FieldErrorf("workers", "%d is not a number from 1 to 256", c.Workers)
+	}
+	for _, option := range c.AllowOptions {
+		if !slices.Contains(api.MountOptions, option) {
+			return api.FieldErrorf("allow-options", "%q is no option that can be allowed: there are %s", option, strings.Join(api.MountOptions, " and "))
+		}
 	}
 	if err := api.CheckZone("zone", c.Zone); err != nil {
 		return err

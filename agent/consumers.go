@@ -36,6 +36,11 @@ type consumedVolume struct {
 	Dataset  api.DatasetID `json:"dataset_id"`
 	Name     string        `json:"name"`
 	ReadOnly bool          `json:"read_only,omitempty"`
+	// User and Permissions are for a volume that is formatted for the consumer;
+	// Options are what its mount lifts, as in api.VolumeRequest.
+	User        string `json:"user,omitempty"`
+	Permissions string `json:"permissions,omitempty"`
+	Options     string `json:"options,omitempty"`
 	// Member is set where the volume is a member of a set. Dataset is "" until it
 	// is known which, and Name is the set's until then.
 	Member *consumedMember `json:"member,omitempty"`
@@ -233,8 +238,8 @@ func decodeConsumer(data []byte) (*consumer, error) {
 		if !plainName(string(v.Dataset)) && (v.Member == nil || !v.pending()) {
 			return nil, fmt.Errorf("it names the dataset %q, which cannot be", v.Dataset)
 		}
-		if v.Member != nil && !plainName(v.Member.View) {
-			return nil, fmt.Errorf("it names the mount point %q, which cannot be", v.Member.View)
+		if view := v.view(); (view != "" || v.Member != nil) && !plainName(view) {
+			return nil, fmt.Errorf("it names the mount point %q, which cannot be", view)
 		}
 	}
 	return &c, nil
@@ -349,14 +354,13 @@ func (j *journal) usesMember(root, set string, id api.DatasetID) bool {
 	return false
 }
 
-// hasView reports whether a consumer sees a member of a set at a mount point, or
-// will.
+// hasView reports whether a consumer sees a volume at a view, or will.
 func (j *journal) hasView(name string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, c := range j.consumers {
 		for _, v := range c.Volumes {
-			if v.Member != nil && v.Member.View == name {
+			if v.view() == name {
 				return true
 			}
 		}

@@ -118,8 +118,8 @@ type glance struct {
 
 // serves reports whether a consumer can use the dataset now.
 func (g glance) serves(vol consumedVolume) bool {
-	if vol.Member != nil {
-		return g.ready && slices.Contains(g.views, vol.Member.View)
+	if view := vol.view(); view != "" {
+		return g.ready && slices.Contains(g.views, view)
 	}
 	return g.ready && (g.bound || !vol.ReadOnly)
 }

@@ -76,7 +76,7 @@ func (d *dataset) sameEpoch() bool {
 
 func (d *dataset) readOnly() bool {
 	for _, v := range d.consumers {
-		if v.ReadOnly && v.Member == nil {
+		if v.ReadOnly && v.view() == "" {
 			return true
 		}
 	}

@@ -22,6 +22,16 @@ func (s *stepper) wanted(record *api.Dataset) int64 {
 	return (record.Size + unit - 1) / unit * unit
 }
 
+// checkSize refuses a size that the storage system cannot hold, before it is asked.
+func (s *stepper) checkSize(record *api.Dataset) error {
+	p := s.backend.Properties()
+	if size := s.wanted(record); p.MaxSize > 0 && size > p.MaxSize {
+		return api.FieldErrorf("size", "%s is more than the backend %s of this machine can hold, %s: ask for less",
+			api.FormatSize(size), p.Name, api.FormatSize(p.MaxSize))
+	}
+	return nil
+}
+
 // grows reports whether a volume is smaller than it should be and can be grown.
 func (s *stepper) grows(record *api.Dataset, seen sight) bool {
 	return s.grower != nil && record != nil && !record.Deleted && seen.volume.ID != "" && seen.volume.Size < s.wanted(record)
@@ -41,6 +51,9 @@ func (s *stepper) grow(ctx context.Context, id api.DatasetID, record *api.Datase
 		// What could not be brought to its end is not begun: then it can still
 		// be taken back.
 		if err := host.MayGrow(s.path(id)); err != nil {
+			return seen, err
+		}
+		if err := s.checkSize(record); err != nil {
 			return seen, err
 		}
 		size = s.wanted(record)

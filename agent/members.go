@@ -82,10 +82,10 @@ func (v *Volumes) claimMembers(ctx context.Context, req api.AcquireRequest, volu
 		}
 		places = append(places, i)
 		members = append(members, consumedVolume{
-			Key: want.Key, Name: want.Name, ReadOnly: want.ReadOnly,
+			Key: want.Key, Name: want.Name, ReadOnly: want.ReadOnly, User: want.User, Permissions: want.Permissions, Options: want.Options,
 			Member: &consumedMember{
-				Set:  api.DatasetSpec{Name: want.Name, Size: want.Size, FS: want.FS, Profile: want.Profile},
-				Each: want.Each, Instance: req.Instance, View: memberView(req.Consumer, want.Name, want.ReadOnly),
+				Set:  api.DatasetSpec{Name: want.Name, Size: want.Size, FS: want.FS, Profile: want.Profile, User: want.User, Permissions: want.Permissions},
+				Each: want.Each, Instance: req.Instance, View: memberView(req.Consumer, want.Name, want.ReadOnly, want.Options),
 			},
 		})
 	}
@@ -365,8 +365,9 @@ func (e *engine) others(d *dataset) bool {
 	return false
 }
 
-// wantedViews returns where consumers should see a dataset as their member of a set,
-// in order: where they do, and where the one does to which it belongs, if it is alone.
+// wantedViews returns the views of a dataset that there should be, in order: those
+// with mount options, and for a member of a set those that consumers have, and that of
+// the consumer to which it belongs, if it is alone.
 func (e *engine) wantedViews(d *dataset) []string {
 	if len(d.consumers) == 0 {
 		return nil
@@ -377,8 +378,12 @@ func (e *engine) wantedViews(d *dataset) []string {
 		if v.aside { // whose views are whose cannot be told
 			return there
 		}
-		if v.Member != nil && (e.owns(d, id) && alone || slices.Contains(there, v.Member.View)) && !slices.Contains(want, v.Member.View) {
-			want = append(want, v.Member.View)
+		view := v.view()
+		if view == "" || slices.Contains(want, view) {
+			continue
+		}
+		if v.Member == nil || e.owns(d, id) && alone || slices.Contains(there, view) {
+			want = append(want, view)
 		}
 	}
 	slices.Sort(want)

@@ -336,6 +336,9 @@ func fsOf(record *api.Dataset) string {
 
 // create makes the volume, or finds the one that was made before a crash.
 func (s *stepper) create(ctx context.Context, id api.DatasetID, record *api.Dataset) (sight, error) {
+	if err := s.checkSize(record); err != nil {
+		return sight{phase: api.PhaseNonExistent}, err
+	}
 	v, err := s.backend.Create(ctx, backend.CreateRequest{
 		DatasetID: string(id),
 		Size:      s.wanted(record),
@@ -372,7 +375,7 @@ func (s *stepper) attachUnder(ctx context.Context, volumeID string, epoch uint64
 }
 
 func (s *stepper) format(ctx context.Context, record *api.Dataset, seen sight) (sight, error) {
-	if err := s.formats.Format(ctx, seen.hostDevice(), record.FS, host.Anyone); err != nil {
+	if err := s.formats.Format(ctx, seen.hostDevice(), record.FS, s.owner(record)); err != nil {
 		return seen, err
 	}
 	fault.Point("agent.formatted")

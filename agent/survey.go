@@ -77,9 +77,9 @@ func (a *Agent) mounts() (map[string]uint64, error) {
 		if isView := strings.HasSuffix(name, viewSuffix); !isView || m.ReadOnly {
 			mounts[name] = m.Device
 		}
-		if m.Flags != host.Restricted && !isMemberView(name) {
-			// An agent of before has mounted it.
-			if err := host.Restrict(m.Target, host.Restricted); err != nil {
+		// An agent of before has mounted it without.
+		if want := host.Restricted &^ lifted(name); m.Flags&want != want {
+			if err := host.Restrict(m.Target, want); err != nil {
 				return nil, err
 			}
 		}

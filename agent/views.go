@@ -9,26 +9,60 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/fault"
 	"github.com/flocker-mesos/flocker/host"
 )
 
+// A view is a further bind mount of a volume, with flags of its own.
+//
+// Consumers that ask for mount options (api.MountOptions) share a view of the volume
+// that lifts these restrictions; for all others they hold.
+//
 // A member of a volume set is bound once more, at a mount point of the one container
 // that it belongs to. Mesos is told of that mount point before anybody knows which
 // member it will be; and what a container has bound is never another one's.
 
 const memberSuffix = ".member"
 
+// viewName returns the name of a view. It has in it what differs from the volume's own
+// mount, so what is found after a restart of the agent tells by itself what it must be.
+func viewName(base string, readOnly bool, options string) string {
+	if options != "" {
+		base += "." + strings.ReplaceAll(options, ",", "+")
+	}
+	if readOnly {
+		base += viewSuffix
+	}
+	return base + memberSuffix
+}
+
+// lifted returns the flags of host.Restricted that a mount point's name says its mount
+// has not.
+func lifted(name string) (flags uintptr) {
+	if !isMemberView(name) {
+		return 0
+	}
+	for part := range strings.SplitSeq(name, ".") {
+		for option := range strings.SplitSeq(part, "+") {
+			switch option {
+			case api.OptionDev:
+				flags |= unix.MS_NODEV
+			case api.OptionSuid:
+				flags |= unix.MS_NOSUID
+			}
+		}
+	}
+	return flags
+}
+
 // memberView returns the name of the mount point at which a container, and those
 // that are in it, see their member of a set.
-func memberView(consumer, set string, readOnly bool) string {
+func memberView(consumer, set string, readOnly bool, options string) string {
 	sum := sha256.Sum256([]byte(api.RootConsumer(consumer) + "\x00" + set))
-	name := hex.EncodeToString(sum[:16])
-	if readOnly {
-		name += viewSuffix
-	}
-	return name + memberSuffix
+	return viewName(hex.EncodeToString(sum[:16]), readOnly, options)
 }
 
 func isMemberView(name string) bool { return strings.HasSuffix(name, memberSuffix) }
@@ -119,11 +153,11 @@ func (s *stepper) bindViews(id api.DatasetID, seen sight, want []string) error {
 		if err != nil {
 			return err
 		}
-		bind := host.Bind
+		var flags uintptr
 		if readOnlyView(name) {
-			bind = host.BindReadOnly
+			flags = unix.MS_RDONLY
 		}
-		if err := bind(s.path(id), target); err != nil {
+		if err := host.BindLifting(s.path(id), target, flags, lifted(name)); err != nil {
 			return err
 		}
 		s.views.set(name, seen.mounted)

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -30,6 +31,7 @@ type Volumes struct {
 	root      mountRoot
 	waitLimit time.Duration
 	members   *members
+	allowed   []string // mount options that consumers may ask for
 
 	mu   sync.Mutex
 	busy map[string]chan struct{} // consumers that are being acquired or released
@@ -76,6 +78,9 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 	if req.Consumer == "" || len(req.Volumes) == 0 {
 		return nil, api.Errorf(api.CodeInvalid, "an acquire request names a consumer and at least one volume")
 	}
+	if err := v.checkOptions(req); err != nil {
+		return nil, err
+	}
 	asked := time.Now()
 	unlock, err := v.lock(ctx, req.Consumer)
 	if err != nil {
@@ -89,6 +94,11 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 		return v.mounts(c), nil
 	}
 
+	user := numbersOf(req.User)
+	req.Volumes = slices.Clone(req.Volumes)
+	for i := range req.Volumes {
+		req.Volumes[i].User = cmp.Or(req.Volumes[i].User, user)
+	}
 	release := v.engine.claiming(req.Consumer, req.Volumes)
 	defer release()
 	c := &consumer{Consumer: api.Consumer{ID: req.Consumer, Kind: req.Kind, App: req.App, Since: v.now()}}
@@ -104,7 +114,10 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 			if err != nil {
 				return fmt.Errorf("volume %s (%s): %w", want.Name, want.Key, err)
 			}
-			c.Volumes[i] = consumedVolume{Key: want.Key, Dataset: record.ID, Name: want.Name, ReadOnly: want.ReadOnly}
+			c.Volumes[i] = consumedVolume{
+				Key: want.Key, Dataset: record.ID, Name: want.Name, ReadOnly: want.ReadOnly,
+				User: want.User, Permissions: want.Permissions, Options: want.Options,
+			}
 			return nil
 		})
 	}
@@ -140,11 +153,12 @@ func (v *Volumes) makeMountPoints(vol consumedVolume) error {
 		_, err := v.root.MakeMountPoint(string(vol.Dataset))
 		return err
 	}
-	if _, err := v.root.MakeMountPoint(string(vol.Dataset)); err != nil || !vol.ReadOnly {
-		return err
+	for _, name := range []string{string(vol.Dataset), vol.mountPoint()} {
+		if _, err := v.root.MakeMountPoint(name); err != nil {
+			return err
+		}
 	}
-	_, err := v.root.MakeMountPoint(readOnlyName(vol.Dataset))
-	return err
+	return nil
 }
 
 // claim finds or creates the dataset and takes the token or a place in the
@@ -154,7 +168,7 @@ func (v *Volumes) claim(ctx context.Context, want api.VolumeRequest) (*api.Datas
 		return record, nil
 	}
 	record, err := v.control.Claim(ctx, api.ClaimRequest{Find: &api.DatasetSpec{
-		Name: want.Name, Size: want.Size, FS: want.FS, Profile: want.Profile,
+		Name: want.Name, Size: want.Size, FS: want.FS, Profile: want.Profile, User: want.User, Permissions: want.Permissions,
 	}, Preempt: want.Preempt})
 	if err != nil {
 		return nil, err
@@ -320,7 +334,7 @@ func (v *Volumes) mounts(c *consumer) []api.Mount {
 // asks reports whether requests are for the consumer's volumes.
 func (c *consumer) asks(requests []api.VolumeRequest) bool {
 	return slices.EqualFunc(c.Volumes, requests, func(v consumedVolume, r api.VolumeRequest) bool {
-		return v.Key == r.Key && v.asked() == r.Name && v.ReadOnly == r.ReadOnly && (v.Member != nil) == (r.Each != 0)
+		return v.Key == r.Key && v.asked() == r.Name && v.ReadOnly == r.ReadOnly && v.Options == r.Options && (v.Member != nil) == (r.Each != 0)
 	})
 }
 
@@ -335,12 +349,25 @@ func names(vols []consumedVolume) []string {
 // mountPoint is the name of the mount point at which the consumer sees the volume.
 func (v consumedVolume) mountPoint() string {
 	switch {
-	case v.Member != nil:
-		return v.Member.View
+	case v.view() != "":
+		return v.view()
 	case v.ReadOnly:
 		return readOnlyName(v.Dataset)
 	default:
 		return string(v.Dataset)
+	}
+}
+
+// view is the mount point at which consumers see the volume in a way of their own,
+// "" where they see it as all others do.
+func (v consumedVolume) view() string {
+	switch {
+	case v.Member != nil:
+		return v.Member.View
+	case v.Options != "":
+		return viewName(string(v.Dataset), v.ReadOnly, v.Options)
+	default:
+		return ""
 	}
 }
 

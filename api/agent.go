@@ -31,6 +31,7 @@ type Hello struct {
 	// AllocationUnit is the backend's, in bytes; Capabilities are of
 	// CapabilityGrow and its like.
 	AllocationUnit int64    `json:"allocation_unit,omitempty"`
+	MaxSize        int64    `json:"max_size,omitempty"` // of a volume of the backend's, in bytes; 0 where that is not known
 	Capabilities   []string `json:"capabilities,omitempty"`
 	// CertificateExpires is when the agent's certificate, or its authority's, ends.
 	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
@@ -95,6 +96,9 @@ type DatasetSpec struct {
 	Size    int64  `json:"size,omitempty"` // bytes, 0 for the default
 	FS      string `json:"fs,omitempty"`   // "" for the default
 	Profile string `json:"profile,omitempty"`
+	// User and Permissions are as in Dataset.
+	User        string `json:"user,omitempty"`
+	Permissions string `json:"permissions,omitempty"`
 }
 
 // Report carries what has changed on a node, as one commit.

@@ -45,9 +45,14 @@ type Dataset struct {
 	Metadata map[string]string `json:"metadata,omitempty"`
 	// MaximumSize is the size that was asked for, 0 where none was. Size is
 	// what the volume must at least have: MaximumSize or the default.
-	MaximumSize int64     `json:"maximum_size,omitempty"`
-	Size        int64     `json:"size"`
-	FS          string    `json:"fs"`
+	MaximumSize int64  `json:"maximum_size,omitempty"`
+	Size        int64  `json:"size"`
+	FS          string `json:"fs"`
+	// User owns the root directory of the volume when it is formatted: uid:gid, or
+	// the name of a user of the machine that formats it. "" for the first consumer's
+	// user. Permissions are the mode, such as 0750, "" for the default.
+	User        string    `json:"user,omitempty"`
+	Permissions string    `json:"permissions,omitempty"`
 	Deleted     bool      `json:"deleted,omitempty"`
 	Created     time.Time `json:"created"`
 

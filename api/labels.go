@@ -8,12 +8,19 @@ import (
 // LabelPrefix begins every label that asks for a volume:
 //
 //	flocker.volume.KEY          the path in the container, or the one-line form
-//	flocker.volume.KEY.SETTING  one of name, size, profile, fs, mode, preempt, each
+//	flocker.volume.KEY.SETTING  one of name, size, profile, fs, mode, preempt, each,
+//	                            user, permissions, options
 //
 // The one-line form has all settings of a volume in one value, as in
 // "path=/data,name=orders-db,size=100G". KEY is of lower-case letters and
 // digits and names the volume within its app.
 const LabelPrefix = "flocker.volume."
+
+// Limits of what a container can ask for.
+const (
+	MaxVolumes   = 256
+	maxKeyLength = 64
+)
 
 // ParseVolumes returns the volumes that a container asks for, sorted by key,
 // and notes about settings that were understood but have no effect here. The
@@ -34,6 +41,9 @@ func ParseVolumes(app string, labels, env []Label) (volumes []VolumeRequest, not
 		}
 	}
 	p.dropRepeated()
+	if n := len(p.volumes); n > MaxVolumes {
+		p.mistake(p.volumes[MaxVolumes].pathField, "the container asks for %d volumes, more than the %d that are possible", n, MaxVolumes)
+	}
 	p.checkNames()
 	p.checkPaths()
 	if len(p.mistakes) > 0 {
@@ -97,6 +107,10 @@ func (p *parser) readLabels(labels []Label) {
 // with the origin.
 func (p *parser) readLabel(l Label, rest, origin string) {
 	key, name, suffixed := strings.Cut(rest, ".")
+	if len(key) > maxKeyLength {
+		p.mistake(l.Key, "the key %q has %d characters, more than the %d that are possible%s", brief(key), len(key), maxKeyLength, origin)
+		return
+	}
 	if !validKey(key) {
 		p.mistake(l.Key, "%q can't name a volume: write %sKEY with lower-case letters and digits, such as %sdata%s",
 			brief(key), LabelPrefix, LabelPrefix, origin)

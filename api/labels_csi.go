@@ -8,7 +8,9 @@ import (
 
 // The settings that a CSI volume's context can have, beside those that its
 // orchestrator adds.
-var csiSettings = []string{settingSize, settingProfile, settingFS, settingReclaim, settingGrace}
+var csiSettings = []string{
+	settingSize, settingProfile, settingFS, settingReclaim, settingGrace, settingUser, settingPermissions, settingOptions,
+}
 
 // What Kubernetes adds to the context of a volume: about the pod, and about who
 // made the volume.

@@ -33,7 +33,7 @@ func TestCSIVolume(t *testing.T) {
 		"a name with space": {id: "db ", wrong: []string{`volume_id: "db " begins or ends with a space`}},
 		"a long name":       {id: strings.Repeat("x", 300), wrong: []string{"volume_id:", "too long"}},
 		"a typo":            {id: "db", context: map[string]string{"sise": "1G"}, wrong: []string{`volume_context.sise: "sise" is not a setting of a CSI volume: did you mean size?`}},
-		"a strange setting": {id: "db", context: map[string]string{"password": "s3cret"}, wrong: []string{"volume_context.password:", "it can be size, profile, fs, reclaim or grace"}},
+		"a strange setting": {id: "db", context: map[string]string{"password": "s3cret"}, wrong: []string{"volume_context.password:", "it can be size, profile, fs, reclaim, grace, user, permissions or options"}},
 		"a set":             {id: "db", context: map[string]string{"each": "true"}, wrong: []string{"volume_context.each: each is for labels alone"}},
 		"a bad size":        {id: "db", context: map[string]string{"size": "big"}, wrong: []string{`volume_context.size: size "big" is not a size`}},
 		"a strange file system": {

@@ -28,6 +28,9 @@ var dvdiOptions = map[string]string{
 	"volumename":  settingName,
 	"reclaim":     settingReclaim,
 	"grace":       settingGrace,
+	"user":        settingUser,
+	"permissions": settingPermissions,
+	"options":     settingOptions,
 	"iops":        "",
 	"overwritefs": "",
 }

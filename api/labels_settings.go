@@ -22,10 +22,15 @@ const (
 	settingEach    = "each"
 	settingReclaim = "reclaim"
 	settingGrace   = "grace"
+
+	settingUser        = "user"
+	settingPermissions = "permissions"
+	settingOptions     = "options"
 )
 
 var settings = []string{
 	settingPath, settingName, settingSize, settingProfile, settingFS, settingMode, settingPreempt, settingEach, settingReclaim, settingGrace,
+	settingUser, settingPermissions, settingOptions,
 }
 
 // draft is a volume while its settings are being read.
@@ -126,6 +131,8 @@ func (p *parser) finishSetting(d *draft, name string, s setting, v *VolumeReques
 		v.Grace = p.grace(d, s)
 	case settingEach:
 		v.Each = p.each(d, s)
+	default:
+		p.finishOwner(d, name, s, v)
 	}
 }
 

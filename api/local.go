@@ -33,6 +33,9 @@ type AcquireRequest struct {
 	App      string          `json:"app,omitempty"`
 	Instance string          `json:"instance,omitempty"` // of the app; see InstanceOf
 	Volumes  []VolumeRequest `json:"volumes"`
+	// User is the name of the user that the container runs as, "" where that is
+	// not known.
+	User string `json:"user,omitempty"`
 }
 
 // AwaitRequest waits until all volumes of a consumer are mounted. Progress

@@ -21,6 +21,7 @@ type Node struct {
 	// AllocationUnit is the backend's, in bytes; Capabilities are of
 	// CapabilityGrow and its like.
 	AllocationUnit int64    `json:"allocation_unit,omitempty"`
+	MaxSize        int64    `json:"max_size,omitempty"` // of a volume of the backend's, in bytes; 0 where that is not known
 	Capabilities   []string `json:"capabilities,omitempty"`
 	// CertificateExpires is when the agent's certificate, or its authority's,
 	// ends, zero where it does not say.

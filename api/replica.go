@@ -27,8 +27,23 @@ type Replica struct {
 // Settings are what all replicas of a cluster must agree on: each decides on
 // behalf of all.
 type Settings struct {
-	DefaultSize int64         `json:"default_size"` // bytes, of datasets for which no size was asked
+	DefaultSize int64 `json:"default_size"` // bytes, of datasets for which no size was asked
+	// MaxSize is the largest size of a dataset in bytes, 0 for DefaultMaxSize:
+	// replicas of before have no such setting.
+	MaxSize     int64         `json:"max_size,omitempty"`
 	Heartbeat   time.Duration `json:"heartbeat"`    // nanoseconds
 	KeepDeleted time.Duration `json:"keep_deleted"` // nanoseconds
 	OnLostNode  FencePolicy   `json:"on_lost_node"`
+}
+
+// DefaultMaxSize is the largest size of a dataset in bytes, unless the control
+// service is set otherwise.
+const DefaultMaxSize = 64 << 40
+
+// Largest returns the largest size of a dataset in bytes.
+func (s Settings) Largest() int64 {
+	if s.MaxSize == 0 {
+		return DefaultMaxSize
+	}
+	return s.MaxSize
 }

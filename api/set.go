@@ -73,6 +73,8 @@ type SetWaiter struct {
 	FS          string    `json:"fs,omitempty"`
 	Profile     string    `json:"profile,omitempty"`
 	NewID       DatasetID `json:"new_id"`
+	User        string    `json:"user,omitempty"`
+	Permissions string    `json:"permissions,omitempty"`
 }
 
 // Waits reports whether a consumer on a node waits, and as which, from 1 on.

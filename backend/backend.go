@@ -138,6 +138,7 @@ type Zoner interface {
 type Properties struct {
 	Name           string // as in agent.yml
 	AllocationUnit int64  // bytes; sizes are rounded up to a multiple of it
+	MaxSize        int64  // bytes of the largest volume, 0 where that is not known
 }
 
 // CreateRequest is what a new volume must be.

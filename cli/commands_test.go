@@ -39,6 +39,10 @@ func TestCommandsAskForWhatTheySayTheyDo(t *testing.T) {
 			`"primary":"` + string(node1) + `","maximum_size":1073741824,"metadata":{"a":"b","c":"d","clusterhq:flocker:profile":"gold","name":"x"}}`,
 			"Created " + ordersID + ".\n",
 		},
+		"volumes create --name x --node node1.example.net --user 1000 --permissions 750": {
+			`"primary":"` + string(node1) + `","metadata":{"name":"x"},"user":"1000:1000","permissions":"0750"}`,
+			"Created " + ordersID + ".\n",
+		},
 		"volumes move prod.orders-db.data --to 192.0.2.11": {
 			"POST /v1/configuration/datasets/" + ordersID + ` {"primary":"` + string(node2) + `"}`, "Moving prod.orders-db.data to node2.example.net.\n",
 		},

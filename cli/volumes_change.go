@@ -16,6 +16,7 @@ func newVolumesCreate(g *group) *cobra.Command {
 	var (
 		p                         output.Printer
 		name, size, node, profile string
+		user, permissions         string
 		metadata                  []string
 		wait                      waiting
 	)
@@ -31,6 +32,9 @@ func newVolumesCreate(g *group) *cobra.Command {
 		RunE: g.run(&p, func(s *session, _ []string) error {
 			req, err := createRequest(name, size, profile, metadata)
 			if err != nil {
+				return err
+			}
+			if err := setOwner(&req, user, permissions); err != nil {
 				return err
 			}
 			n, err := s.node(node)
@@ -52,6 +56,8 @@ func newVolumesCreate(g *group) *cobra.Command {
 	flags.StringVarP(&size, "size", "s", "", "its size, such as 20GiB; the default is the control service's")
 	flags.StringVar(&node, "node", "", "the node to mount it on")
 	flags.StringVar(&profile, "profile", "", "the storage system's type of volume")
+	flags.StringVar(&user, "user", "", "the owner of its root directory, as uid or uid:gid; the default is the user of its first container")
+	flags.StringVar(&permissions, "permissions", "", "the mode of its root directory, such as 0750; the default is 0755 with an owner, else 0777")
 	flags.StringSliceVarP(&metadata, "metadata", "m", nil, "further KEY=VALUE, several with commas")
 	addOutput(cmd, p.AddFlags)
 	wait.addFlags(flags, "mounted")
@@ -78,6 +84,25 @@ func createRequest(name, size, profile string, metadata []string) (client.Create
 		}
 	}
 	return req, nil
+}
+
+// setOwner puts who may use the volume into a request.
+func setOwner(req *client.CreateRequest, user, permissions string) error {
+	if user != "" {
+		uid, gid, err := api.ParseOwner(user)
+		if err != nil {
+			return usage.Errorf("--user: %w", err)
+		}
+		req.User = api.FormatOwner(uid, gid)
+	}
+	if permissions != "" {
+		mode, err := api.ParsePermissions(permissions)
+		if err != nil {
+			return usage.Errorf("--permissions: %w", err)
+		}
+		req.Permissions = api.FormatPermissions(mode)
+	}
+	return nil
 }
 
 func newVolumesMove(g *group) *cobra.Command {

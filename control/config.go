@@ -34,6 +34,8 @@ type Config struct {
 	StateDir string `yaml:"state-dir"`
 	// DefaultSize is the size of datasets for which none was asked.
 	DefaultSize string `yaml:"default-size"`
+	// MaxSize is the largest size of a dataset.
+	MaxSize string `yaml:"max-size"`
 	// Heartbeat is the longest silence between two lines of an agent's stream.
 	// An agent that is silent for three of them is taken to be gone.
 	Heartbeat time.Duration `yaml:"heartbeat"`
@@ -53,6 +55,7 @@ func DefaultConfig() Config {
 		Certificates: "/etc/flocker",
 		Store:        "file:/var/lib/flocker/control",
 		DefaultSize:  api.FormatSize(api.DefaultSizeBytes),
+		MaxSize:      api.FormatSize(api.DefaultMaxSize),
 		Heartbeat:    5 * time.Second,
 		KeepDeleted:  30 * 24 * time.Hour,
 		OnLostNode:   string(api.FenceWait),
@@ -82,6 +85,9 @@ func (c Config) Validate() error {
 	}
 	if _, err := c.defaultSize(); err != nil {
 		mistakes = append(mistakes, api.FieldErrorf("default-size", "%s", api.AsError(err).Message))
+	}
+	if _, err := c.maxSize(); err != nil {
+		mistakes = append(mistakes, api.FieldErrorf("max-size", "%s", api.AsError(err).Message))
 	}
 	if c.Heartbeat < minHeartbeat || c.Heartbeat > maxHeartbeat {
 		mistakes = append(mistakes, api.FieldErrorf("heartbeat", "%s is not between %s and %s", c.Heartbeat, minHeartbeat, maxHeartbeat))
@@ -124,11 +130,30 @@ func (c Config) defaultSize() (int64, error) {
 	return size, cluster.CheckSize("default-size", size)
 }
 
+// maxSize returns the largest size, 0 for the default.
+func (c Config) maxSize() (int64, error) {
+	size, err := api.ParseSize(c.MaxSize)
+	if err != nil {
+		return 0, err
+	}
+	if least, err := c.defaultSize(); err == nil && size < least {
+		return 0, api.Errorf(api.CodeInvalid, "%s is less than default-size, %s: raise the one or lower the other", c.MaxSize, c.DefaultSize)
+	}
+	if size == api.DefaultMaxSize {
+		return 0, nil
+	}
+	return size, nil
+}
+
 // settings are what all replicas must agree on.
 func (c Config) settings() (api.Settings, error) {
 	size, err := c.defaultSize()
+	if err != nil {
+		return api.Settings{}, err
+	}
+	largest, err := c.maxSize()
 	return api.Settings{
-		DefaultSize: size, Heartbeat: c.Heartbeat, KeepDeleted: c.KeepDeleted, OnLostNode: api.FencePolicy(c.OnLostNode),
+		DefaultSize: size, MaxSize: largest, Heartbeat: c.Heartbeat, KeepDeleted: c.KeepDeleted, OnLostNode: api.FencePolicy(c.OnLostNode),
 	}, err
 }
 

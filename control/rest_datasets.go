@@ -33,6 +33,8 @@ func (a *rest) createDataset(w http.ResponseWriter, r *request) error {
 		Primary     string            `json:"primary"`
 		MaximumSize int64             `json:"maximum_size"`
 		Metadata    map[string]string `json:"metadata"`
+		User        string            `json:"user"`
+		Permissions string            `json:"permissions"`
 	}
 	if err := r.decode(&body); err != nil {
 		return err
@@ -43,6 +45,7 @@ func (a *rest) createDataset(w http.ResponseWriter, r *request) error {
 	return a.do(w, r, http.StatusCreated, cluster.Create{
 		At: a.now(), Expect: r.expect(), ID: api.DatasetID(strings.ToLower(body.ID)), Primary: nodeID(body.Primary),
 		MaximumSize: body.MaximumSize, DefaultSize: a.defaultSize, Metadata: body.Metadata,
+		User: body.User, Permissions: body.Permissions,
 	})
 }
 

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -79,46 +78,21 @@ func makeDirectory(path string) (string, error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return "", err
 	}
-	return path, checkParents(path)
+	return path, CheckParents(path)
 }
 
 // PrivateDirectory makes a directory for root alone, and one that is there
 // already as well. It returns the directory's path without symbolic links, and
-// refuses a path that another user can replace.
+// refuses one that cannot be trusted.
 func PrivateDirectory(path string) (string, error) {
 	path, err := makeDirectory(path)
 	if err != nil {
 		return "", err
 	}
-	info, err := os.Lstat(path)
-	if err != nil {
+	if err := CheckPrivateDir(path); err != nil {
 		return "", err
 	}
-	if owner := int(info.Sys().(*syscall.Stat_t).Uid); owner != 0 && owner != os.Geteuid() {
-		return "", fmt.Errorf("%s belongs to user %d: give it to root (chown root %s)", path, owner, path)
-	}
-	if info.Mode().Perm() != 0o700 {
-		return path, os.Chmod(path, 0o700)
-	}
-	return path, nil
-}
-
-// checkParents refuses a path, without symbolic links, that any user can make lead
-// elsewhere, by the permissions of a directory above it.
-func checkParents(path string) error {
-	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
-		info, err := os.Lstat(dir)
-		if err != nil {
-			return err
-		}
-		if mode := info.Mode(); mode.Perm()&0o022 != 0 && mode&os.ModeSticky == 0 {
-			return fmt.Errorf("users other than root can replace what is in the directory %s above it, whose mode is %04o: run chmod go-w %s",
-				dir, mode.Perm(), dir)
-		}
-		if dir == "/" {
-			return nil
-		}
-	}
+	return path, os.Chmod(path, 0o700)
 }
 
 func within(path, dir string) bool {

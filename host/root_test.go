@@ -196,7 +196,7 @@ func TestPrivateDirectory(t *testing.T) {
 	if err := os.Chown(path, 1000, 1000); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := host.PrivateDirectory(path); err == nil || !strings.Contains(err.Error(), "user 1000") {
+	if _, err := host.PrivateDirectory(path); err == nil || !strings.Contains(err.Error(), "1000") {
 		t.Errorf("a user's directory: got %v, want a refusal", err)
 	}
 }

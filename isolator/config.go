@@ -29,6 +29,7 @@ type Config struct {
 	Class     string    `json:"container_class"` // "", DEFAULT or DEBUG
 	Directory string    `json:"directory"`       // the sandbox
 	Rootfs    string    `json:"rootfs"`          // of the image, "" where there is none
+	User      string    `json:"user"`            // that the container runs as, "" for the agent's
 	Command   Command   `json:"command_info"`
 	Task      *Task     `json:"task_info"` // of command tasks only
 	Executor  *Executor `json:"executor_info"`

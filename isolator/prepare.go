@@ -80,6 +80,7 @@ func (h *Hook) acquire(ctx context.Context, in *Input, volumes []api.VolumeReque
 		App:      last(env, marathonAppID),
 		Instance: api.InstanceOf(last(env, mesosTaskID)),
 		Volumes:  volumes,
+		User:     in.Config.User,
 	})
 }
 

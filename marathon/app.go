@@ -14,6 +14,7 @@ type App struct {
 	ID                  string               `json:"id"`
 	Instances           *int                 `json:"instances"` // nil: Marathon's default, 1
 	Version             string               `json:"version"`
+	User                string               `json:"user"` // "" for the framework's
 	Labels              map[string]string    `json:"labels"`
 	Env                 map[string]any       `json:"env"` // texts, and references to secrets
 	Container           *Container           `json:"container"`
@@ -135,6 +136,7 @@ type Task struct {
 type Pod struct {
 	ID          string            `json:"id"`
 	Version     string            `json:"version"`
+	User        string            `json:"user"` // of all containers that have none
 	Labels      map[string]string `json:"labels"`
 	Environment map[string]any    `json:"environment"`
 	Containers  []PodContainer    `json:"containers"`
@@ -185,6 +187,7 @@ func (p *Pod) Count() int {
 // PodContainer is one container of a pod.
 type PodContainer struct {
 	Name        string            `json:"name"`
+	User        string            `json:"user"`
 	Labels      map[string]string `json:"labels"`
 	Environment map[string]any    `json:"environment"`
 	Image       *struct {

@@ -28,6 +28,8 @@ type Volume struct {
 
 	Form Form
 	At   string // where in the definition: labels, containers[0].labels, container.volumes[1]
+	// RunsAs is the user of the container, "" for the framework's.
+	RunsAs string
 }
 
 // Drivers and plugins by which external volumes are ours.
@@ -46,7 +48,7 @@ const (
 // are an api.Mistakes; the volumes of the other forms are returned all the same.
 func (a *App) Volumes() ([]Volume, error) {
 	requests, _, err := api.ParseVolumes(a.ID, labelsOf(a.Labels), variablesOf(a.Env))
-	volumes := named(requests, "labels")
+	volumes := named(requests, "labels", a.User)
 	if a.Container == nil {
 		return volumes, err
 	}
@@ -55,7 +57,7 @@ func (a *App) Volumes() ([]Volume, error) {
 			continue
 		}
 		if external, ours := v.external(); ours {
-			external.At = fmt.Sprintf("container.volumes[%d]", i)
+			external.At, external.RunsAs = fmt.Sprintf("container.volumes[%d]", i), a.User
 			volumes = append(volumes, external)
 		}
 	}
@@ -66,7 +68,7 @@ func (a *App) Volumes() ([]Volume, error) {
 // ones. The labels of the pod go to all of its containers.
 func (p *Pod) Volumes() ([]Volume, error) {
 	requests, _, err := api.ParseVolumes(p.ID, labelsOf(p.Labels), variablesOf(p.Environment))
-	volumes := named(requests, "labels")
+	volumes := named(requests, "labels", p.User)
 	if err != nil {
 		return volumes, err
 	}
@@ -75,15 +77,15 @@ func (p *Pod) Volumes() ([]Volume, error) {
 		if err != nil {
 			return volumes, err
 		}
-		volumes = append(volumes, named(requests, fmt.Sprintf("containers[%d].labels", i))...)
+		volumes = append(volumes, named(requests, fmt.Sprintf("containers[%d].labels", i), cmp.Or(c.User, p.User))...)
 	}
 	return volumes, nil
 }
 
-func named(requests []api.VolumeRequest, at string) []Volume {
+func named(requests []api.VolumeRequest, at, runsAs string) []Volume {
 	volumes := make([]Volume, len(requests))
 	for i, r := range requests {
-		volumes[i] = Volume{VolumeRequest: r, Form: FormLabels, At: at}
+		volumes[i] = Volume{VolumeRequest: r, Form: FormLabels, At: at, RunsAs: runsAs}
 	}
 	return volumes
 }

@@ -372,6 +372,7 @@ func (s *session) Claim(_ context.Context, req api.ClaimRequest) (*api.Dataset, 
 		return c.put(api.DatasetID(uuid.NewString()), func(d *api.Dataset) {
 			d.Metadata = map[string]string{api.MetadataName: req.Find.Name}
 			d.Size, d.FS = max(req.Find.Size, api.MinSize), req.Find.FS
+			d.User, d.Permissions = req.Find.User, req.Find.Permissions
 			if d.FS == "" {
 				d.FS = api.FSExt4
 			}

@@ -56,6 +56,8 @@ type CreateRequest struct {
 	Primary     api.NodeID        `json:"primary"`
 	MaximumSize int64             `json:"maximum_size,omitempty"` // bytes, 0 for the default
 	Metadata    map[string]string `json:"metadata,omitempty"`
+	User        string            `json:"user,omitempty"`        // uid[:gid]
+	Permissions string            `json:"permissions,omitempty"` // such as 0750
 }
 
 // Version returns the version of the control service.

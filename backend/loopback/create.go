@@ -33,6 +33,9 @@ func (b *Backend) create(ctx context.Context, req backend.CreateRequest) (backen
 	if req.Size <= 0 || req.Size%b.config.AllocationUnit != 0 {
 		return backend.Volume{}, fmt.Errorf("size %d is not a multiple of %d bytes", req.Size, b.config.AllocationUnit)
 	}
+	if b.maxSize > 0 && req.Size > b.maxSize {
+		return backend.Volume{}, fmt.Errorf("size %d is more than the %d bytes of the largest file that the file system of %s can hold", req.Size, b.maxSize, b.root.path)
+	}
 	end, err := b.begin(ctx, req.DatasetID)
 	if err != nil {
 		return backend.Volume{}, err

@@ -60,6 +60,8 @@ type Backend struct {
 	scanning sync.Mutex  // held while the loop devices are scanned
 	scanned  atomic.Bool // loops has what was attached before the start
 
+	maxSize int64 // bytes of the largest image
+
 	mu    sync.Mutex
 	loops map[string]host.Loop // of the volumes attached here, as last seen
 }
@@ -96,7 +98,8 @@ func New(config Config) (*Backend, error) {
 	if err := root.openZone(config.Zone); err != nil {
 		return nil, fmt.Errorf("loopback: open root %s: %w", path, translate(err))
 	}
-	return &Backend{config: config, root: root, loops: map[string]host.Loop{}}, nil
+	maxSize := root.largest() / config.AllocationUnit * config.AllocationUnit
+	return &Backend{config: config, root: root, maxSize: maxSize, loops: map[string]host.Loop{}}, nil
 }
 
 // StorageID returns the id of the storage, for the Config of the next run.
@@ -104,7 +107,7 @@ func (b *Backend) StorageID() string { return b.root.id }
 
 // Properties returns the constant properties.
 func (b *Backend) Properties() backend.Properties {
-	return backend.Properties{Name: Name, AllocationUnit: b.config.AllocationUnit}
+	return backend.Properties{Name: Name, AllocationUnit: b.config.AllocationUnit, MaxSize: b.maxSize}
 }
 
 // Zone returns the zone that the storage is in.

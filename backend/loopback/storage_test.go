@@ -292,3 +292,24 @@ func TestMachinesThatOpenANewStorageAtOnceAgreeOnIt(t *testing.T) {
 		}
 	}
 }
+
+// TestLargestVolumeIsWhatTheFileSystemHolds creates an image of the size that is said
+// to be possible, and refuses the next one.
+func TestLargestVolumeIsWhatTheFileSystemHolds(t *testing.T) {
+	s := newStorage(t)
+	b := s.open(t, "alpha")
+	p := b.Properties()
+	if p.MaxSize < 1<<40 || p.MaxSize%p.AllocationUnit != 0 {
+		t.Fatalf("largest volume: got %d bytes", p.MaxSize)
+	}
+	v, err := b.Create(t.Context(), backend.CreateRequest{DatasetID: "largest", Size: p.MaxSize})
+	if err != nil || v.Size != p.MaxSize {
+		t.Errorf("create a volume of %d bytes: got %+v, %v", p.MaxSize, v, err)
+	}
+	if p.MaxSize > 1<<63-1-2*p.AllocationUnit {
+		return
+	}
+	if _, err := b.Create(t.Context(), backend.CreateRequest{DatasetID: "larger", Size: p.MaxSize + p.AllocationUnit}); err == nil || !strings.Contains(err.Error(), "largest file") {
+		t.Errorf("create a larger one: got %v, want a refusal", err)
+	}
+}

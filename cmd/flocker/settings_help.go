@@ -21,6 +21,7 @@ var agentHelp = map[string]string{
 		"empty for nowhere",
 	"wait-limit":    "how long a container waits for its volumes; keep it below Mesos' --executor_registration_timeout",
 	"workers":       "how many datasets are worked on at once",
+	"allow-options": "mount options that containers may ask for by a label, of dev and suid; volumes are mounted nosuid and nodev otherwise",
 	"preempt-grace": "how long processes have that use a volume which another node preempts, before they are killed",
 	"zone": "zone that this machine is in, as Mesos' and Marathon's constraints call it, such as us-east-1a; where volumes are bound to zones the backend knows it, " +
 		"and it can be left out",
@@ -45,6 +46,7 @@ var controlHelp = map[string]string{
 	"state-dir": "where this machine remembers which log it has served, so that it refuses an empty or foreign one; empty for the directory of the store or, " +
 		"where that is in Consul, /var/lib/flocker/control",
 	"default-size": "of datasets for which no size was asked",
+	"max-size":     "largest size of a dataset: what asks for more is refused at once; all replicas have the same",
 	"heartbeat":    "longest silence between two lines of an agent's stream; after three of them the agent is taken to be gone",
 	"keep-deleted": "how long deleted datasets are still listed, and their ids reserved, after their volumes are gone",
 	"on-lost-node": "what is done to a node that is silent but can still write to its volumes, so that they can follow their containers: " +

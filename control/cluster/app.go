@@ -84,6 +84,9 @@ func (f *following) volume(v *api.AppVolume) {
 	spec := &api.DatasetSpec{Name: v.Name}
 	if v.Spec != nil {
 		spec.Size, spec.FS, spec.Profile = v.Spec.Size, v.Spec.FS, v.Spec.Profile
+		if spec.Permissions = v.Spec.Permissions; checkOwner(v.Spec.User, "", true) == nil {
+			spec.User = v.Spec.User
+		}
 	}
 	if err := checkSpec(spec); err != nil {
 		v.Failure = err.Error()
@@ -114,7 +117,11 @@ func (f *following) make(v *api.AppVolume, spec *api.DatasetSpec) {
 		v.Failure = "there is no such dataset, and none is made while the app's definition has a mistake in it"
 		return
 	}
-	if err := f.s.mayCreate(); err != nil {
+	err := f.s.mayCreate()
+	if err == nil {
+		err = f.s.checkLargest(fieldSize, cmp.Or(spec.Size, f.DefaultSize), nil)
+	}
+	if err != nil {
 		v.Failure = err.Error()
 		return
 	}

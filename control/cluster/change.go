@@ -43,10 +43,6 @@ func (c ChangeDataset) Apply(s *State) (Outcome, error) {
 	return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
 }
 
-// maxGrown is the largest size that can be asked for, in bytes: 1 EiB, as for
-// labels.
-const maxGrown = 1 << 60
-
 // size puts the size into a draft. A size that the volume has already, since the
 // storage system rounds up, is only recorded. And a growth that has not happened,
 // since the storage system has no room or was asked for too much, can be taken back.
@@ -65,9 +61,10 @@ func (c ChangeDataset) size(s *State, d *api.Dataset) error {
 	case c.Size < least:
 		return api.FieldErrorf(fieldSize, "%s is less than the %s that the dataset has: volumes are never made smaller. "+
 			"Create another dataset, copy what is in this one, and delete this one", sizeText(c.Size), sizeText(least))
-	case c.Size > maxGrown:
-		return api.FieldErrorf(fieldSize, "%d is more than the largest size, %s", c.Size, api.FormatSize(maxGrown))
 	case c.Size > d.Size && (d.Volume == nil || c.Size > d.Volume.Size):
+		if err := s.checkGrown(d, c.Size); err != nil {
+			return err
+		}
 		if err := s.mayGrow(d); err != nil {
 			return err
 		}

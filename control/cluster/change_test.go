@@ -85,7 +85,7 @@ func TestChangeNeverMakesAVolumeSmaller(t *testing.T) {
 	b.refused(b.resize(10*gib-1), api.CodeInvalid, "size: ")
 	b.refused(b.resize(1000), api.CodeInvalid, "minimum")
 	b.refused(b.resize(-gib), api.CodeInvalid, "minimum")
-	b.refused(b.resize(2<<60), api.CodeInvalid, "largest size, 1EiB")
+	b.refused(b.resize(2<<60), api.CodeInvalid, "largest size of a volume in this cluster, 64TiB")
 
 	// A growth that has not happened yet can be taken back, no further.
 	b.do(b.resize(20 * 1024 * gib))

@@ -67,6 +67,9 @@ func (c Claim) create(s *State) (Outcome, error) {
 		return Outcome{}, api.Errorf(api.CodeUnavailable, "the new dataset's id %s is taken: try again", c.NewID)
 	}
 	d := newDataset(c.NewID, *c.Find, c.DefaultSize)
+	if err := s.checkLargest(fieldSize, d.Size, s.Node(c.Node)); err != nil {
+		return Outcome{}, err
+	}
 	d.Primary, d.Created, d.Revision = c.Node, c.At, s.revision+1
 	grant(d, c.Node, c.At)
 	return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
@@ -81,6 +84,8 @@ func newDataset(id api.DatasetID, spec api.DatasetSpec, defaultSize int64) *api.
 		MaximumSize: spec.Size,
 		Size:        cmp.Or(spec.Size, defaultSize),
 		FS:          cmp.Or(spec.FS, api.FSExt4),
+		User:        spec.User,
+		Permissions: spec.Permissions,
 	}
 	if spec.Profile != "" {
 		d.Metadata[api.MetadataProfile] = spec.Profile

@@ -17,6 +17,8 @@ type Create struct {
 	MaximumSize int64 // bytes, 0 where none was asked for
 	DefaultSize int64 // bytes
 	Metadata    map[string]string
+	User        string // uid[:gid] of the volume's root directory, "" for the first user's
+	Permissions string // such as 0750, "" for the default
 }
 
 // Apply decides the command.
@@ -31,6 +33,9 @@ func (c Create) Apply(s *State) (Outcome, error) {
 	}
 	if mistakes := CheckMetadata(c.Metadata); len(mistakes) > 0 {
 		return Outcome{}, mistakes[0]
+	}
+	if err := checkOwner(c.User, c.Permissions, false); err != nil {
+		return Outcome{}, err
 	}
 	if s.Dataset(c.ID) != nil {
 		return Outcome{}, api.Errorf(api.CodeConflict, "The provided dataset_id is already in use.")
@@ -52,8 +57,12 @@ func (c Create) Apply(s *State) (Outcome, error) {
 		Created:     c.At,
 		Revision:    s.revision + 1,
 	}
+	d.User, d.Permissions = normalOwner(c.User, c.Permissions)
 	if d.Size == 0 {
 		d.Size = c.DefaultSize
+	}
+	if err := s.checkLargest("maximum_size", d.Size, s.Node(c.Primary)); err != nil {
+		return Outcome{}, err
 	}
 	if err := s.checkName(d); err != nil {
 		return Outcome{}, err

@@ -48,6 +48,7 @@ func (c NodeConnect) Apply(s *State) (Outcome, error) {
 	n.Era, n.Agent, n.Instance = strings.ToLower(c.Hello.Era), c.identity(), c.Hello.Instance
 	n.Backend, n.Version, n.Zone = c.Hello.Backend, c.Hello.Version, c.Hello.Zone
 	n.AllocationUnit, n.Capabilities, n.CertificateExpires = c.Hello.AllocationUnit, c.Hello.Capabilities, c.Hello.CertificateExpires
+	n.MaxSize = max(c.Hello.MaxSize, 0)
 	n.Stream++
 	n.Connected, n.Replica = true, c.Replica
 	return Outcome{Changes: []Change{putNode(&n)}, Node: &n}, nil

@@ -57,6 +57,7 @@ func differences(theirs, ours api.Settings) string {
 		a, b any
 	}{
 		{"default-size", theirs.DefaultSize, ours.DefaultSize},
+		{"max-size", theirs.Largest(), ours.Largest()},
 		{"heartbeat", theirs.Heartbeat, ours.Heartbeat},
 		{"keep-deleted", theirs.KeepDeleted, ours.KeepDeleted},
 		{"on-lost-node", theirs.OnLostNode, ours.OnLostNode},

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -129,6 +130,9 @@ func (c ClaimMember) Apply(s *State) (Outcome, error) {
 		if s.Dataset(c.NewID) != nil {
 			return Outcome{}, api.Errorf(api.CodeUnavailable, "the new dataset's id %s is taken: try again", c.NewID)
 		}
+		if err := c.checkLargest(s); err != nil {
+			return Outcome{}, err
+		}
 		set := s.draftSet(c.Find.Name)
 		if len(set.Waiting) >= maxSetWaiting {
 			return Outcome{}, api.Errorf(api.CodeUnavailable,
@@ -146,7 +150,20 @@ func (c ClaimMember) waiter(consumer string) api.SetWaiter {
 	return api.SetWaiter{
 		Node: c.Node, Consumer: consumer, Instance: c.Instance, Since: c.At, Each: c.Each, Index: c.Index, ID: c.ID,
 		Size: c.Find.Size, DefaultSize: c.DefaultSize, FS: c.Find.FS, Profile: c.Find.Profile, NewID: c.NewID,
+		User: c.Find.User, Permissions: c.Find.Permissions,
 	}
+}
+
+// checkLargest reports why no member of the size can be made. A set that has members
+// of the size already is used as it is.
+func (c ClaimMember) checkLargest(s *State) error {
+	size := cmp.Or(c.Find.Size, c.DefaultSize)
+	for d := range s.Members(c.Find.Name) {
+		if d.Size >= size {
+			return nil
+		}
+	}
+	return s.checkLargest(fieldSize, size, s.Node(c.Node))
 }
 
 // check reports why the claim can never be met.

@@ -307,7 +307,7 @@ func (s *State) seeker(d *api.Dataset, unserved *[]api.SetWaiter) bool {
 
 // newMember returns a member that does not exist yet, as a waiter wants it.
 func newMember(set string, index int, w api.SetWaiter) *api.Dataset {
-	d := newDataset(w.NewID, api.DatasetSpec{Name: api.MemberName(set, index), Size: w.Size, FS: w.FS, Profile: w.Profile}, w.DefaultSize)
+	d := newDataset(w.NewID, api.DatasetSpec{Name: api.MemberName(set, index), Size: w.Size, FS: w.FS, Profile: w.Profile, User: w.User, Permissions: w.Permissions}, w.DefaultSize)
 	d.Member = &api.Member{Set: set, Index: index}
 	return d
 }

@@ -20,9 +20,11 @@ func checkSpec(spec *api.DatasetSpec) error {
 		}
 	}
 	if spec.Profile != "" {
-		return CheckName("profile", spec.Profile)
+		if err := CheckName("profile", spec.Profile); err != nil {
+			return err
+		}
 	}
-	return nil
+	return checkOwner(spec.User, spec.Permissions, true)
 }
 
 // checkFound reports why the dataset that has the name is not what a spec wants.

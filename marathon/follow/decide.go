@@ -68,6 +68,7 @@ func volumesOf(old *api.App, seen *Sighting) []api.AppVolume {
 	}
 	for _, v := range seen.Volumes {
 		request := v.VolumeRequest
+		request.User = cmp.Or(request.User, v.RunsAs)
 		volume := api.AppVolume{Key: v.Key, Name: v.Name, Reclaim: v.Reclaim, Grace: v.Grace, Spec: &request}
 		if v.Each == 0 {
 			add(volume)
