@@ -27,6 +27,8 @@ type agents struct {
 	log         *slog.Logger
 	metrics     *metrics
 	mesos       Mesos // nil where nobody asks it
+	writes      *buckets
+	reports     *buckets
 	version     string
 	name        string // of this replica
 	defaultSize int64
@@ -37,10 +39,10 @@ type agents struct {
 // serve returns the server of the agent protocol.
 func (a *agents) serve(log *slog.Logger, m *metrics) http.Handler {
 	s := newServer(slog.LevelDebug, log, m, pki.RoleNode)
-	s.handleStream(pathStream, methods{http.MethodPost: a.stream})
-	s.handle("/agent/v1/claim", methods{http.MethodPost: a.claim})
-	s.handle("/agent/v1/member", methods{http.MethodPost: a.member})
-	s.handle("/agent/v1/report", methods{http.MethodPost: a.report})
+	s.handleStream(pathStream, methods{http.MethodPost: limited(a.writes, a.stream)})
+	s.handle("/agent/v1/claim", methods{http.MethodPost: limited(a.writes, a.claim)})
+	s.handle("/agent/v1/member", methods{http.MethodPost: limited(a.writes, a.member)})
+	s.handle("/agent/v1/report", methods{http.MethodPost: limited(a.reports, a.report)})
 	s.handle("/agent/v1/datasets/{dataset_id}", methods{http.MethodGet: a.dataset})
 	return s
 }

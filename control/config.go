@@ -45,6 +45,9 @@ type Config struct {
 	// OnLostNode is what becomes of a node that is silent but, as far as the
 	// storage system can tell, running: wait, stop-instance or force-detach.
 	OnLostNode string `yaml:"on-lost-node"`
+	// WriteRate is how many changes a second one certificate can ask for in the long
+	// run, and 20 times as many at once; 0 for any number.
+	WriteRate int `yaml:"write-rate"`
 }
 
 // DefaultConfig returns what holds where control.yml says nothing.
@@ -59,6 +62,7 @@ func DefaultConfig() Config {
 		Heartbeat:    5 * time.Second,
 		KeepDeleted:  30 * 24 * time.Hour,
 		OnLostNode:   string(api.FenceWait),
+		WriteRate:    50,
 	}
 }
 
@@ -91,6 +95,9 @@ func (c Config) Validate() error {
 	}
 	if c.Heartbeat < minHeartbeat || c.Heartbeat > maxHeartbeat {
 		mistakes = append(mistakes, api.FieldErrorf("heartbeat", "%s is not between %s and %s", c.Heartbeat, minHeartbeat, maxHeartbeat))
+	}
+	if c.WriteRate < 0 {
+		mistakes = append(mistakes, api.FieldErrorf("write-rate", "%d is negative", c.WriteRate))
 	}
 	if c.KeepDeleted < 0 {
 		mistakes = append(mistakes, api.FieldErrorf("keep-deleted", "%s is negative", c.KeepDeleted))

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gorilla/mux"
 
@@ -151,7 +152,10 @@ func (s *server) call(h handler, w http.ResponseWriter, r *http.Request, who cal
 
 func (s *server) fail(w http.ResponseWriter, err error, reference string) {
 	status, body := describe(err, reference)
-	if status == http.StatusServiceUnavailable {
+	switch busy, ok := errors.AsType[*busyError](err); {
+	case ok:
+		w.Header().Set("Retry-After", busy.retryAfter())
+	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", retryAfter)
 	}
 	reply(w, status, body)
@@ -227,6 +231,9 @@ func replyText(w http.ResponseWriter, status int, text []byte) {
 // readBody reads a whole request body.
 func readBody(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(r.Body)
+	if err == nil && !utf8.Valid(body) {
+		return nil, errNotJSON
+	}
 	if err == nil {
 		return body, nil
 	}

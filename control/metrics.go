@@ -26,6 +26,8 @@ type metrics struct {
 	lost     prometheus.Counter
 	refused  *prometheus.CounterVec
 	otherLog prometheus.Counter
+	ended    *prometheus.CounterVec
+	limited  *prometheus.CounterVec
 
 	replicasLost prometheus.Counter
 }
@@ -51,12 +53,18 @@ func newMetrics(registry *prometheus.Registry) *metrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flocker_control_tls_refusals_total", Help: "Connections that ended in the TLS handshake, by listener. The log says why."},
 			[]string{"listener"}),
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flocker_control_connections_ended_total", Help: "Connections that were ended because their certificate no longer counts, or has too many, by listener."},
+			[]string{"listener"}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flocker_control_limited_total", Help: "What was refused because one certificate asked for too much: connections, writes, reports, watches, waits."},
+			[]string{"what"}),
 		otherLog: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flocker_control_other_log_refusals_total", Help: "Streams of agents that were refused because the agent knows another log."}),
 		replicasLost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "flocker_control_replicas_lost_total", Help: "Replicas that this one noted as lost."}),
 	}
-	registry.MustRegister(m.requests, m.seconds, m.panics, m.streams, m.events, m.lost, m.refused, m.otherLog, m.replicasLost,
+	registry.MustRegister(m.requests, m.seconds, m.panics, m.streams, m.events, m.lost, m.refused, m.ended, m.limited, m.otherLog, m.replicasLost,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -29,7 +29,10 @@ type rest struct {
 	well          func() error // why another replica had better be called, nil for no reason
 	configuration configurationCache
 	backups       backups
-	watches       watches
+	watches       shares
+	waits         shares
+	writes        *buckets
+	metrics       *metrics
 	stopping      <-chan struct{} // closed when those who wait have to be answered
 }
 
@@ -92,7 +95,11 @@ func (a *rest) serve(log *slog.Logger, m *metrics) (http.Handler, error) {
 		if paths[op.Pattern] == nil {
 			paths[op.Pattern] = methods{}
 		}
-		paths[op.Pattern][op.Method] = a.checked(op, h)
+		checked := a.checked(op, h)
+		if op.Method != http.MethodGet {
+			checked = limited(a.writes, checked)
+		}
+		paths[op.Pattern][op.Method] = checked
 	}
 	if len(handlers) > 0 {
 		return nil, fmt.Errorf("the API's document does not name the operations %v", slices.Sorted(maps.Keys(handlers)))

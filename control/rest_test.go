@@ -21,9 +21,30 @@ type caller struct {
 
 func (w *world) raw() *caller {
 	w.Helper()
-	t := &http.Transport{TLSClientConfig: w.ca.client("user-alice"), ForceAttemptHTTP2: true}
+	return w.rawAs("user-alice")
+}
+
+// rawAs is raw for a certificate of a common name.
+func (w *world) rawAs(cn string) *caller {
+	w.Helper()
+	t := &http.Transport{TLSClientConfig: w.ca.client(cn), ForceAttemptHTTP2: true}
 	w.Cleanup(t.CloseIdleConnections)
 	return &caller{w, &http.Client{Transport: t}}
+}
+
+// open makes a request whose answer may have no end.
+func (c *caller) open(path string) *http.Response {
+	c.Helper()
+	r, err := http.NewRequestWithContext(c.Context(), http.MethodGet, "https://"+c.cfg.Listen+path, http.NoBody)
+	if err != nil {
+		c.Fatal(err)
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		c.Fatalf("%s: %v", path, err)
+	}
+	c.Cleanup(func() { _ = resp.Body.Close() })
+	return resp
 }
 
 // do makes a request and returns the answer with its body read.

@@ -31,6 +31,12 @@ func (a *rest) getVolume(w http.ResponseWriter, r *request) error {
 	}
 	tag := tagOf(full)
 	if wait > 0 && after == tag {
+		ok, crowded := a.waits.begin(r.who, maxWaits, waitsOfOne)
+		if !ok {
+			a.metrics.limited.WithLabelValues("waits").Inc()
+			return errNoShare(r.who, "waiting", crowded, maxWaits, waitsOfOne)
+		}
+		defer a.waits.end(r.who)
 		if full, tag, err = a.anotherVolume(r.Context(), full.Dataset.ID, tag, wait); err != nil {
 			return err
 		}

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/tmaxmax/go-sse"
@@ -30,19 +29,6 @@ const (
 	watchRetry = time.Second
 )
 
-// watches counts those who watch.
-type watches struct{ n atomic.Int64 }
-
-func (w *watches) begin() bool {
-	if w.n.Add(1) > maxWatches {
-		w.end()
-		return false
-	}
-	return true
-}
-
-func (w *watches) end() { w.n.Add(-1) }
-
 // watch tells a client of what changes, for as long as it stays.
 func (a *rest) watch(w http.ResponseWriter, r *request) error {
 	var only api.DatasetID
@@ -53,10 +39,11 @@ func (a *rest) watch(w http.ResponseWriter, r *request) error {
 		}
 		only = full.Dataset.ID
 	}
-	if !a.watches.begin() {
-		return api.Errorf(api.CodeUnavailable, "%d clients are watching already, which is all that this replica serves", maxWatches)
+	if ok, crowded := a.watches.begin(r.who, maxWatches, watchesOfOne); !ok {
+		a.metrics.limited.WithLabelValues("watches").Inc()
+		return errNoShare(r.who, "watching", crowded, maxWatches, watchesOfOne)
 	}
-	defer a.watches.end()
+	defer a.watches.end(r.who)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)

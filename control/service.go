@@ -57,6 +57,7 @@ type Service struct {
 	marathon *Marathon
 
 	servers  []*listening
+	tracked  []*connections
 	stopping chan struct{} // closed when streams have to end
 }
 
@@ -143,22 +144,23 @@ func (s *Service) open() error {
 	users := &rest{
 		document: document, well: s.Well, mesos: s.deps.Mesos,
 		replica: replica, self: self.ID, now: s.deps.Now, log: s.log, version: s.deps.Version, defaultSize: settings.DefaultSize,
-		stopping: s.stopping,
+		stopping: s.stopping, writes: newBuckets(float64(s.cfg.WriteRate), m.limited.WithLabelValues("writes")), metrics: m,
 	}
 	nodes := &agents{
 		replica: replica, self: self.ID, now: s.deps.Now, log: s.log, metrics: m,
 		version: s.deps.Version, name: name, defaultSize: settings.DefaultSize, heartbeat: s.cfg.Heartbeat, stopping: s.stopping,
-		mesos: s.deps.Mesos,
+		mesos: s.deps.Mesos, writes: newBuckets(float64(s.cfg.WriteRate), m.limited.WithLabelValues("writes")),
+		reports: newBuckets(float64(s.cfg.WriteRate)*reportsPerWrite, m.limited.WithLabelValues("reports")),
 	}
 	s.marathon = &Marathon{replica: replica, self: self.ID, now: s.deps.Now, log: s.log, defaultSize: settings.DefaultSize}
 	handler, err := users.serve(s.log, m)
 	if err != nil {
 		return err
 	}
-	if err := s.listen("users", s.cfg.Listen, s.deps.UserTLS, handler); err != nil {
+	if err := s.listen("users", s.cfg.Listen, s.deps.UserTLS, handler, s.track("users", m, pki.RoleUser, pki.RoleReader)); err != nil {
 		return err
 	}
-	if err := s.listen("agents", s.cfg.AgentListen, s.deps.AgentTLS, nodes.serve(s.log, m)); err != nil {
+	if err := s.listen("agents", s.cfg.AgentListen, s.deps.AgentTLS, nodes.serve(s.log, m), s.track("agents", m, pki.RoleNode)); err != nil {
 		return err
 	}
 	self.Users, self.Agents = s.advertised(name, s.UserAddr()), s.advertised(name, s.AgentAddr())
@@ -174,7 +176,7 @@ func (s *Service) open() error {
 	if s.cfg.MetricsListen == "" {
 		return nil
 	}
-	return s.listen("metrics", s.cfg.MetricsListen, nil, s.observability())
+	return s.listen("metrics", s.cfg.MetricsListen, nil, s.observability(), nil)
 }
 
 // memory returns what this replica remembers of the log.
@@ -215,13 +217,23 @@ func (s *Service) observability() http.Handler {
 	return mux
 }
 
-func (s *Service) listen(name, address string, tls *tls.Config, handler http.Handler) error {
+// track returns what keeps track of the connections of a listener.
+func (s *Service) track(name string, m *metrics, admitted ...pki.Role) *connections {
+	c := &connections{
+		name: name, credentials: s.deps.Credentials, admitted: admitted, now: s.deps.Now, log: s.log,
+		ended: m.ended.WithLabelValues(name), crowded: m.limited.WithLabelValues("connections"),
+	}
+	s.tracked = append(s.tracked, c)
+	return c
+}
+
+func (s *Service) listen(name, address string, tls *tls.Config, handler http.Handler, tracked *connections) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen for %s: %w", name, err)
 	}
 	l = netutil.LimitListener(l, maxConnections)
-	s.servers = append(s.servers, &listening{name: name, listener: l, server: &http.Server{
+	server := &http.Server{
 		Handler:           handler,
 		TLSConfig:         tls,
 		ReadHeaderTimeout: headerTimeout,
@@ -230,7 +242,11 @@ func (s *Service) listen(name, address string, tls *tls.Config, handler http.Han
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.refusals.of(name), slog.LevelWarn),
-	}})
+	}
+	if tracked != nil {
+		tracked.keep(server)
+	}
+	s.servers = append(s.servers, &listening{name: name, listener: l, server: server})
 	return nil
 }
 
@@ -290,6 +306,12 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return s.replica.Run(replicaCtx) })
 	for _, l := range s.servers {
 		g.Go(func() error { return l.serve() })
+	}
+	for _, c := range s.tracked {
+		g.Go(func() error {
+			c.run(gctx)
+			return nil
+		})
 	}
 	g.Go(func() error {
 		s.live.run(gctx)

@@ -32,9 +32,8 @@ const (
 
 const rsaBits = 4096
 
-// Validities of what is made, unless Options say otherwise. There is no way
-// to revoke a certificate, so one that got lost should end some day; the
-// authority lives as long as Flocker's own.
+// Validities of what is made, unless Options say otherwise. A certificate that got
+// lost and was not revoked should end some day; the authority lives as long as Flocker's own.
 const (
 	AuthorityValidity   = 20 * 365 * 24 * time.Hour
 	CertificateValidity = 5 * 365 * 24 * time.Hour

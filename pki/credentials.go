@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,9 +24,10 @@ type Credentials struct {
 	now   func() time.Time
 	log   *slog.Logger
 
-	mu    sync.Mutex
-	good  *material
-	tried stamp // what the files were when they were last read
+	mu      sync.Mutex
+	good    *material
+	tried   stamp  // what the files were when they were last read
+	edition uint64 // counts the readings that found something else
 }
 
 // material is one consistent reading of the files.
@@ -34,15 +36,19 @@ type material struct {
 	authorities []*x509.Certificate // all of cluster.crt
 	roots       *x509.CertPool      // the same
 	cluster     string              // UUID, as the program's own certificate has it
+	revoked     revoked
 	// authority is the one of those above the program's certificate that ends
 	// first, and so ends it too.
 	authority *x509.Certificate
 }
 
 // Paths are where a program's certificate, its key and the authority's
-// certificate are. The certificate's file may have intermediates behind it, the
+// certificate are. The list of revoked certificates, if there is one, is cluster.crl
+// beside the authority's. The certificate's file may have intermediates behind it, the
 // authority's several authorities.
 type Paths struct{ Authority, Cert, Key string }
+
+func (p Paths) revoked() string { return filepath.Join(filepath.Dir(p.Authority), RevokedList) }
 
 // PathsIn returns cluster.crt, base.crt and base.key in dir.
 func PathsIn(dir, base string) Paths {
@@ -112,6 +118,12 @@ func (c *Credentials) read() (*material, error) {
 	m := &material{pair: pair, authorities: authorities, roots: x509.NewCertPool(), cluster: clusterOf(pair.Leaf)}
 	for _, authority := range authorities {
 		m.roots.AddCert(authority)
+	}
+	if m.revoked, err = readRevoked(c.files.revoked(), slices.Concat(authorities, between(pair))); err != nil {
+		return nil, err
+	}
+	if m.revoked.has(pair.Leaf) {
+		return nil, fmt.Errorf("certificate %s is revoked: %s", c.files.Cert, describe(pair.Leaf))
 	}
 	now := c.now()
 	if err := checkDates(c.files.Cert, pair.Leaf, now); err != nil {
@@ -204,14 +216,18 @@ func (c *Credentials) current() *material {
 	}
 	m, tried, err := c.settled()
 	c.tried = tried
+	if err == nil && len(c.good.revoked) > 0 && len(m.revoked) == 0 {
+		err = fmt.Errorf("revocation list %s is gone: put it back, or restart to trust what it revokes again", c.files.revoked())
+	}
 	if err != nil {
 		c.log.Error("changed certificate files are not usable, the ones read before serve on", "error", err,
 			"expires", c.good.pair.Leaf.NotAfter)
 		return c.good
 	}
+	c.edition++
 	if !m.same(c.good) {
 		c.log.Info("certificate files read anew", "file", c.files.Cert, "serial", fmt.Sprintf("%x", m.pair.Leaf.SerialNumber),
-			"expires", m.pair.Leaf.NotAfter, "authorities", names(m.authorities))
+			"expires", m.pair.Leaf.NotAfter, "authorities", names(m.authorities), "revoked", m.revoked.count())
 	}
 	c.good = m
 	return m
@@ -220,7 +236,8 @@ func (c *Credentials) current() *material {
 // same reports whether another reading found the same certificates.
 func (m *material) same(other *material) bool {
 	return m.pair.Leaf.Equal(other.pair.Leaf) &&
-		slices.EqualFunc(m.authorities, other.authorities, func(a, b *x509.Certificate) bool { return a.Equal(b) })
+		slices.EqualFunc(m.authorities, other.authorities, func(a, b *x509.Certificate) bool { return a.Equal(b) }) &&
+		maps.EqualFunc(m.revoked, other.revoked, maps.Equal[map[string]bool, map[string]bool])
 }
 
 // names returns the common names of certificates, separated by commas.
@@ -242,9 +259,9 @@ func (c *Credentials) own() (*tls.Certificate, error) {
 	return &m.pair, nil
 }
 
-// stamp tells one state of the three files from another. A new file may have
+// stamp tells one state of the files from another. A new file may have
 // size and time of the old one, but not its number.
-type stamp [3]struct {
+type stamp [4]struct {
 	size  int64
 	inode uint64
 	mtime time.Time
@@ -252,7 +269,7 @@ type stamp [3]struct {
 
 func (c *Credentials) stamp() stamp {
 	var s stamp
-	for i, file := range []string{c.files.Authority, c.files.Cert, c.files.Key} {
+	for i, file := range []string{c.files.Authority, c.files.Cert, c.files.Key, c.files.revoked()} {
 		info, err := os.Stat(file)
 		if err != nil {
 			continue

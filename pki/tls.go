@@ -89,12 +89,27 @@ func (c *Credentials) verify(state tls.ConnectionState, usage x509.ExtKeyUsage, 
 
 // trusts reports why a certificate is none of this cluster's.
 func (m *material) trusts(cert *x509.Certificate, chain []*x509.Certificate, usage x509.ExtKeyUsage, now time.Time) error {
-	_, err := m.chains(cert, chain, usage, now)
+	chains, err := m.chains(cert, chain, usage, now)
+	if err == nil {
+		err = m.checkRevoked(chains)
+	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		err = outOfDate(invalid.Cert, now)
 	}
 	if theirs := clusterOf(cert); theirs != m.cluster {
 		err = errors.Join(err, fmt.Errorf("belongs to cluster %q, this is cluster %q", theirs, m.cluster))
+	}
+	return err
+}
+
+// checkRevoked reports why no chain counts: each has a revoked certificate.
+func (m *material) checkRevoked(chains [][]*x509.Certificate) (err error) {
+	for _, chain := range chains {
+		i := slices.IndexFunc(chain, m.revoked.has)
+		if i < 0 {
+			return nil
+		}
+		err = fmt.Errorf("the certificate of %q (serial %x) is revoked", chain[i].Subject.CommonName, chain[i].SerialNumber)
 	}
 	return err
 }

@@ -55,11 +55,11 @@ func newCA() *cobra.Command {
 		Use:   "ca",
 		Short: "Make, renew and check the certificates of a cluster",
 		Long: "Makes the certificate authority of a cluster and certificates for the control service, the\n" +
-			"nodes and the users; renews them, and the authority; and checks those of any other PKI. New\n" +
+			"nodes and the users; renews and revokes them, renews the authority; and checks those of any other PKI. New\n" +
 			"files have mode 0600, and none is overwritten: a renewal keeps the old one as .old.",
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true}, // for when it is a program of its own
 	}, newCAInitialize(), newCAControl(), newCANode(), newCAUser(), newCARenew(), newCARenewAuthority(), newCAReplaceAuthority(),
-		newCARetireAuthority(), newCAShow(), newCACheck())
+		newCARetireAuthority(), newCARevoke(), newCAShow(), newCACheck())
 }
 
 // made says what was made. The one line on standard output is Flocker's: scripts

@@ -159,6 +159,7 @@ func (d *Document) addCommonAnswers(op *Operation) error {
 	for status, name := range map[int]string{
 		http.StatusBadRequest: "BadRequest", http.StatusForbidden: "Forbidden", http.StatusMethodNotAllowed: "MethodNotAllowed",
 		http.StatusRequestEntityTooLarge: "TooLarge", http.StatusInternalServerError: "Failed", http.StatusServiceUnavailable: "Unavailable",
+		http.StatusTooManyRequests: "TooMany",
 	} {
 		if _, ok := op.answers[status]; ok {
 			continue
