@@ -70,21 +70,21 @@ func (seen LogIdentity) parted(found LogIdentity) bool {
 
 // Until returns the last revision before another replica started than the one
 // with an id, which was the last to do so.
-func (l LogIdentity) Until(start string) uint64 {
-	for i := len(l.Starts) - 1; i > 0; i-- {
-		if l.Starts[i-1].ID == start {
-			return l.Starts[i].Revision - 1
+func (seen LogIdentity) Until(start string) uint64 {
+	for i := len(seen.Starts) - 1; i > 0; i-- {
+		if seen.Starts[i-1].ID == start {
+			return seen.Starts[i].Revision - 1
 		}
 	}
-	return l.Revision
+	return seen.Revision
 }
 
 // LastStart returns the id of the replica that started last, "" for none.
-func (l LogIdentity) LastStart() string {
-	if len(l.Starts) == 0 {
+func (seen LogIdentity) LastStart() string {
+	if len(seen.Starts) == 0 {
 		return ""
 	}
-	return l.Starts[len(l.Starts)-1].ID
+	return seen.Starts[len(seen.Starts)-1].ID
 }
 
 // Newer returns what is to be remembered after found was accepted, and whether
