@@ -4,7 +4,11 @@
 // keeps two machines from one volume.
 package clusterhq
 
-import "time"
+import (
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
 
 // newest is the version of the file that the last release writes. A file of
 // version 1 says so by its name only, current_configuration.v1.json.
@@ -232,6 +236,10 @@ func dataset(v value) (Dataset, error) {
 		}
 		if d.MaximumSize <= 0 {
 			return Dataset{}, size.errorf("is %d bytes, which is no size", d.MaximumSize)
+		}
+		if d.MaximumSize > api.DefaultMaxSize {
+			return Dataset{}, size.errorf("is %d bytes, more than the largest size of a dataset, %d: delete that dataset in the old cluster first",
+				d.MaximumSize, int64(api.DefaultMaxSize))
 		}
 	}
 	entries, err := o.get("metadata").pairs()

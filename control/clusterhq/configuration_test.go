@@ -84,6 +84,7 @@ func TestWhatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 		"no UUID":           {one(dataset("db", "", nil, false)), first[:len(first)-3] + `[0]: is "db", which is no UUID`},
 		"size 0":            {one(dataset(db, "", 0, false)), first + ".dataset.maximum_size: is 0 bytes"},
 		"size 1.5":          {one(dataset(db, "", 1.5, false)), first + ".dataset.maximum_size: is 1.5, which is no whole number"},
+		"size of 128 TiB":   {one(dataset(db, "", 1<<47, false)), first + ".dataset.maximum_size: is 140737488355328 bytes, more than the largest size of a dataset"},
 		"deleted as text":   {one(dataset(db, "", nil, false).set("deleted", "no")), first + `.dataset.deleted: is neither true nor false, but the text "no"`},
 		"a key of metadata": {one(dataset(db, "", nil, false).set("metadata", pmap([]any{1, "x"}))), first + ".dataset.metadata.values[0][0]: is no text, but 1"},
 		"metadata twice":    {one(dataset(db, "", nil, false).set("metadata", pmap([]any{"k", "x"}, []any{"k", "y"}))), "is there twice"},
