@@ -84,7 +84,7 @@ func (g *group) completeVolume(cmd *cobra.Command, _ []string, begun string) ([]
 		for _, d := range all {
 			for _, word := range []string{volumeName(d), string(d.Dataset.ID)} {
 				// An id is for who has begun to write one.
-				if strings.HasPrefix(word, begun) && (begun != "" || word == volumeName(d)) {
+				if output.Clean(word) == word && strings.HasPrefix(word, begun) && (begun != "" || word == volumeName(d)) {
 					fitting = append(fitting, cobra.CompletionWithDesc(word, volumeHint(d)))
 					break
 				}
@@ -103,7 +103,7 @@ func (g *group) completeSet(cmd *cobra.Command, _ []string, begun string) ([]cob
 		}
 		var sets []cobra.Completion
 		for _, d := range all {
-			if m := d.Dataset.Member; m != nil && strings.HasPrefix(m.Set, begun) && !slices.Contains(sets, m.Set) {
+			if m := d.Dataset.Member; m != nil && output.Clean(m.Set) == m.Set && strings.HasPrefix(m.Set, begun) && !slices.Contains(sets, m.Set) {
 				sets = append(sets, m.Set)
 			}
 		}
@@ -129,7 +129,7 @@ func (g *group) completeNode(cmd *cobra.Command, _ []string, begun string) ([]co
 		slices.SortFunc(all, byHostname)
 		var fitting []cobra.Completion
 		for _, n := range all {
-			if strings.HasPrefix(n.Name(), begun) {
+			if output.Clean(n.Name()) == n.Name() && strings.HasPrefix(n.Name(), begun) {
 				fitting = append(fitting, cobra.CompletionWithDesc(n.Name(), output.Clean(agentState(n, s.now()))))
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -46,7 +47,7 @@ func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Write
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(stderr, err)
+	fmt.Fprintln(stderr, strings.ReplaceAll(api.Printable(err.Error()), `\n`, "\n"))
 	if _, ok := errors.AsType[*optionError](err); ok {
 		fmt.Fprintln(stderr, "Try --help for usage details.")
 	}

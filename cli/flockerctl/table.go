@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/flocker-mesos/flocker/api"
 )
 
 const (
@@ -16,6 +18,7 @@ const (
 // is measured in bytes, as the original did: who cuts its output at columns finds
 // them where they were.
 func printTable(out io.Writer, rows [][]string) {
+	rows = legible(rows)
 	widths := columnWidths(rows)
 	for _, row := range rows {
 		cells := make([][]string, len(row))
@@ -40,6 +43,18 @@ func printTable(out io.Writer, rows [][]string) {
 		}
 	}
 	fmt.Fprintln(out)
+}
+
+// legible returns rows with escapes for what a terminal obeys.
+func legible(rows [][]string) [][]string {
+	out := make([][]string, len(rows))
+	for i, row := range rows {
+		out[i] = make([]string, len(row))
+		for j, cell := range row {
+			out[i][j] = api.Printable(cell)
+		}
+	}
+	return out
 }
 
 // columnWidths gives every column what it needs, if that fits. Else all get an

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
+	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
+
+	"github.com/flocker-mesos/flocker/api"
 )
 
 // Clean makes a text that somebody else wrote one that can be shown: what moves
@@ -28,9 +30,9 @@ func Clean(text string) string {
 	return b.String()
 }
 
-// unsafe reports whether a character is none that is written as such. Format
-// characters (Cf) turn the direction of what follows.
-func unsafe(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
+// unsafe reports whether a terminal obeys a character, or shows text in another order
+// or not at all for it.
+func unsafe(r rune) bool { return r != utf8.RuneError && api.Printable(string(r)) != string(r) }
 
 // measure returns how many columns a text takes: characters of East Asia and
 // most symbols in colour take two.
