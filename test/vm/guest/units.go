@@ -2,12 +2,11 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/isolator"
 )
 
 // limit bounds the wait for one thing in a machine whose processor is emulated.
@@ -157,56 +157,44 @@ func (s *story) restricted() (string, error) {
 	return strings.Join(said, "; "), nil
 }
 
-// create has a consumer ask for a new volume, as the hook does, and returns the
-// id of the dataset.
+// create has a consumer ask for a new volume, as the hook and the launch process
+// do, and returns the id of the dataset. The volume belongs to another user, who
+// lets no one else in.
 func (s *story) create(name, fs string) (string, error) {
-	consumer := "story-" + name
-	volume := api.VolumeRequest{Key: name, Path: "data", Name: name, Size: 320 << 20, FS: fs}
-	if _, err := ask(api.LocalRequest{Acquire: &api.AcquireRequest{Consumer: consumer, Kind: "mesos", Volumes: []api.VolumeRequest{volume}}}); err != nil {
-		return "", err
+	ctx, cancel := context.WithTimeout(context.Background(), 2*limit)
+	defer cancel()
+	consumer, agent := "story-"+name, &isolator.Client{Socket: api.DefaultSocket}
+	volume := api.VolumeRequest{Key: name, Path: "data", Name: name, Size: 320 << 20, FS: fs, User: "1000:1000", Permissions: "0700"}
+	var reply *api.LocalReply
+	var err error
+	if lost := await("the agent answers", func() bool {
+		reply, err = agent.Acquire(ctx, api.AcquireRequest{Consumer: consumer, Kind: "mesos", Volumes: []api.VolumeRequest{volume}})
+		_, away := errors.AsType[*isolator.UnreachableError](err)
+		return !away
+	}); lost != nil {
+		return "", errors.Join(lost, err)
 	}
-	reply, err := ask(api.LocalRequest{Await: &api.AwaitRequest{Consumer: consumer}})
 	if err != nil {
 		return "", err
 	}
-	if len(reply.Mounts) != 1 {
-		return "", fmt.Errorf("the agent answers with %d mounts", len(reply.Mounts))
+	trees, err := agent.AwaitTrees(ctx, consumer, func(string) {})
+	if err != nil {
+		return "", err
 	}
-	return string(reply.Mounts[0].DatasetID), nil
+	trees.Close()
+	id := string(reply.Mounts[0].DatasetID)
+	info, err := os.Stat(mountPoint(id))
+	if err != nil {
+		return "", err
+	}
+	if owner := info.Sys().(*syscall.Stat_t).Uid; owner != 1000 || info.Mode().Perm() != 0o700 { //nolint:forcetypeassert // on Linux it is one
+		return "", fmt.Errorf("the volume is of user %d, mode %s", owner, info.Mode())
+	}
+	return id, nil
 }
 
 func release(name string) error {
-	_, err := ask(api.LocalRequest{Release: &api.ReleaseRequest{Consumer: "story-" + name}})
-	return err
-}
-
-// ask sends a request to the agent's socket and returns the last reply.
-func ask(request api.LocalRequest) (*api.LocalReply, error) {
-	var conn net.Conn
-	if err := await("the agent listens", func() (ok bool) {
-		var err error
-		conn, err = net.Dial("unix", api.DefaultSocket)
-		return err == nil
-	}); err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	if err := json.NewEncoder(conn).Encode(request); err != nil {
-		return nil, err
-	}
-	decoder := json.NewDecoder(conn)
-	for {
-		reply := new(api.LocalReply)
-		if err := decoder.Decode(reply); err != nil {
-			return nil, fmt.Errorf("read the agent's reply: %w", err)
-		}
-		if reply.Error != nil {
-			return nil, reply.Error
-		}
-		if reply.Done {
-			return reply, nil
-		}
-	}
+	return (&isolator.Client{Socket: api.DefaultSocket}).Release(context.Background(), "story-"+name)
 }
 
 func mountPoint(id string) string { return "/flocker/" + id }
@@ -233,11 +221,8 @@ func fileSystemSize(target string) uint64 {
 	return fs.Blocks * uint64(fs.Bsize)
 }
 
-// grow has a volume grow whose root belongs to a user who lets nobody in.
+// grow has a volume grow whose root lets only its user in.
 func (s *story) grow(name, id string) (string, error) {
-	if err := errors.Join(os.Chown(mountPoint(id), 1000, 1000), os.Chmod(mountPoint(id), 0o700)); err != nil {
-		return "", err
-	}
 	before := fileSystemSize(mountPoint(id))
 	if _, err := flocker("volumes", "grow", name, "400MiB", "--wait=60s"); err != nil {
 		return "", err
