@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -172,7 +171,7 @@ func configFile(name, text string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := io.WriteString(f, text); err != nil {
+	if _, err := f.WriteString(text); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}

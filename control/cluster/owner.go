@@ -6,7 +6,7 @@ import "github.com/flocker-mesos/flocker/api"
 // may be a name where a front door or Marathon says as whom a task runs.
 func checkOwner(user, permissions string, nameAllowed bool) error {
 	if user != "" {
-		if _, _, err := api.ParseOwner(user); err != nil && !(nameAllowed && api.IsUserName(user)) {
+		if _, _, err := api.ParseOwner(user); err != nil && (!nameAllowed || !api.IsUserName(user)) {
 			return api.FieldErrorf("user", "%s", api.AsError(err).Message)
 		}
 	}
