@@ -32,6 +32,7 @@ type Deps struct {
 	Stopper backend.Stopper // stops lost machines, nil where only the backend may be able to
 	Dial    Dialer
 	Labels  local.Labels // nil where no Mesos agent is configured
+	Roles   local.Roles  // likewise
 	Mesos   string       // its URL
 	// Marathon asks one about itself, nil where that is not known.
 	Marathon local.Marathon
@@ -204,7 +205,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.deps.Log.Info("agent runs", "node", a.deps.Node, "version", a.deps.Version, "backend", a.deps.Backend.Properties().Name,
 		"instance", a.stepper.instance, "zone", a.stepper.zones.here, "consumers", len(a.volumes.journal.all()), "config", a.cfg.String())
 	server := &local.Server{
-		Volumes: &frontDoor{a}, Labels: a.deps.Labels, Marathon: a.deps.Marathon, Clone: host.CloneMount,
+		Volumes: &frontDoor{a}, Labels: a.deps.Labels, Roles: a.deps.Roles, Marathon: a.deps.Marathon, Clone: host.CloneMount,
 		MountRoot: a.root.Path(""), WaitLimit: a.cfg.WaitLimit, Log: a.deps.Log,
 	}
 	group.Go(func() error { return server.Serve(ctx, listeners[a.cfg.Socket]) })

@@ -38,9 +38,10 @@ type consumedVolume struct {
 	ReadOnly bool          `json:"read_only,omitempty"`
 	// User and Permissions are for a volume that is formatted for the consumer;
 	// Options are what its mount lifts, as in api.VolumeRequest.
-	User        string `json:"user,omitempty"`
-	Permissions string `json:"permissions,omitempty"`
-	Options     string `json:"options,omitempty"`
+	User        string    `json:"user,omitempty"`
+	Permissions string    `json:"permissions,omitempty"`
+	Options     string    `json:"options,omitempty"`
+	Owner       api.Owner `json:"owner,omitempty"` // for which the consumer uses it
 	// Member is set where the volume is a member of a set. Dataset is "" until it
 	// is known which, and Name is the set's until then.
 	Member *consumedMember `json:"member,omitempty"`

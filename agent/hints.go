@@ -153,7 +153,7 @@ func (e *engine) yieldHint(d *dataset) {
 // for himself.
 func (e *engine) overtaken(d *dataset, err error) bool {
 	switch api.CodeOf(err) {
-	case api.CodeConflict, api.CodeNotFound, api.CodeDeleted:
+	case api.CodeConflict, api.CodeNotFound, api.CodeDeleted, api.CodeForbidden:
 	default:
 		return false
 	}

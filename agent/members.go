@@ -83,8 +83,10 @@ func (v *Volumes) claimMembers(ctx context.Context, req api.AcquireRequest, volu
 		places = append(places, i)
 		members = append(members, consumedVolume{
 			Key: want.Key, Name: want.Name, ReadOnly: want.ReadOnly, User: want.User, Permissions: want.Permissions, Options: want.Options,
+			Owner: req.Owner,
 			Member: &consumedMember{
-				Set:  api.DatasetSpec{Name: want.Name, Size: want.Size, FS: want.FS, Profile: want.Profile, User: want.User, Permissions: want.Permissions},
+				Set: api.DatasetSpec{Name: want.Name, Size: want.Size, FS: want.FS, Profile: want.Profile, User: want.User, Permissions: want.Permissions,
+					App: api.NamedAfter(req.App, want.Key, want.Name)},
 				Each: want.Each, Instance: req.Instance, View: memberView(req.Consumer, want.Name, want.ReadOnly, want.Options),
 			},
 		})
@@ -145,6 +147,7 @@ func (v *Volumes) resolve(ctx context.Context, id string, volumes []consumedVolu
 func (v consumedVolume) request(consumer string, index *int) api.MemberRequest {
 	return api.MemberRequest{
 		Consumer: consumer, Instance: v.Member.Instance, Set: v.Member.Set, Each: v.Member.Each, Index: index, ID: v.Dataset,
+		Owner: v.Owner,
 	}
 }
 
@@ -406,7 +409,11 @@ func (e *engine) claim(ctx context.Context, d *dataset) (*api.Dataset, error) {
 	e.mu.Lock()
 	var req *api.MemberRequest
 	ahead := len(d.consumers) == 0 // there is a hint
+	owner := api.Anyone
 	for id, v := range d.consumers {
+		if owner == api.Anyone || d.record != nil && d.record.OpenTo(v.Owner) {
+			owner = v.Owner // any of them may use it
+		}
 		if v.Member != nil && (req == nil || e.owns(d, id)) {
 			r := v.request(id, nil)
 			req = &r
@@ -414,7 +421,7 @@ func (e *engine) claim(ctx context.Context, d *dataset) (*api.Dataset, error) {
 	}
 	e.mu.Unlock()
 	if req == nil {
-		return e.control.Claim(ctx, api.ClaimRequest{ID: d.id, Ahead: ahead})
+		return e.control.Claim(ctx, api.ClaimRequest{ID: d.id, Ahead: ahead, Owner: owner})
 	}
 	reply, err := e.control.Member(ctx, *req)
 	if err != nil {

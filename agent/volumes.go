@@ -101,7 +101,7 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 	}
 	release := v.engine.claiming(req.Consumer, req.Volumes)
 	defer release()
-	c := &consumer{Consumer: api.Consumer{ID: req.Consumer, Kind: req.Kind, App: req.App, Since: v.now()}}
+	c := &consumer{Consumer: api.Consumer{ID: req.Consumer, Kind: req.Kind, App: req.App, Since: v.now(), Owner: req.Owner}}
 	c.Volumes = make([]consumedVolume, len(req.Volumes))
 	claims, claimCtx := errgroup.WithContext(ctx)
 	claims.Go(func() error { return v.claimMembers(claimCtx, req, c.Volumes) })
@@ -110,13 +110,13 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 			continue
 		}
 		claims.Go(func() error {
-			record, err := v.claim(claimCtx, want)
+			record, err := v.claim(claimCtx, want, req)
 			if err != nil {
 				return fmt.Errorf("volume %s (%s): %w", want.Name, want.Key, err)
 			}
 			c.Volumes[i] = consumedVolume{
 				Key: want.Key, Dataset: record.ID, Name: want.Name, ReadOnly: want.ReadOnly,
-				User: want.User, Permissions: want.Permissions, Options: want.Options,
+				User: want.User, Permissions: want.Permissions, Options: want.Options, Owner: req.Owner,
 			}
 			return nil
 		})
@@ -162,14 +162,17 @@ func (v *Volumes) makeMountPoints(vol consumedVolume) error {
 }
 
 // claim finds or creates the dataset and takes the token or a place in the
-// queue. The control service is not asked for what this node holds already.
-func (v *Volumes) claim(ctx context.Context, want api.VolumeRequest) (*api.Dataset, error) {
-	if record := v.engine.heldByName(want.Name); record != nil && (want.FS == "" || want.FS == record.FS) {
+// queue. The control service is not asked for what this node holds already and the
+// owner may use.
+func (v *Volumes) claim(ctx context.Context, want api.VolumeRequest, req api.AcquireRequest) (*api.Dataset, error) {
+	app := api.NamedAfter(req.App, want.Key, want.Name)
+	if record := v.engine.heldByName(want.Name); record != nil && (want.FS == "" || want.FS == record.FS) &&
+		record.OpenTo(req.Owner) && (app == "" || app == record.App) {
 		return record, nil
 	}
 	record, err := v.control.Claim(ctx, api.ClaimRequest{Find: &api.DatasetSpec{
-		Name: want.Name, Size: want.Size, FS: want.FS, Profile: want.Profile, User: want.User, Permissions: want.Permissions,
-	}, Preempt: want.Preempt})
+		Name: want.Name, Size: want.Size, FS: want.FS, Profile: want.Profile, User: want.User, Permissions: want.Permissions, App: app,
+	}, Preempt: want.Preempt, Owner: req.Owner})
 	if err != nil {
 		return nil, err
 	}

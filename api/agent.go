@@ -88,6 +88,8 @@ type ClaimRequest struct {
 	// Ahead says that nobody on the node uses the dataset yet: it is claimed because
 	// of a hint, and with ID. It is refused where the hint has ended.
 	Ahead bool `json:"ahead,omitempty"`
+	// Owner is for which the node acts: that of the consumer.
+	Owner Owner `json:"owner,omitempty"`
 }
 
 // DatasetSpec is what a front door asks of a dataset.
@@ -99,6 +101,8 @@ type DatasetSpec struct {
 	// User and Permissions are as in Dataset.
 	User        string `json:"user,omitempty"`
 	Permissions string `json:"permissions,omitempty"`
+	// App is the one whose id Name was made from, "" for a name that was given.
+	App string `json:"app,omitempty"`
 }
 
 // Report carries what has changed on a node, as one commit.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -76,6 +77,13 @@ type Dataset struct {
 	// Reclaim is there while the dataset is to be deleted at some time, since
 	// the app that it was for is no more. Who asks for it again ends that.
 	Reclaim *Reclaim `json:"reclaim,omitempty"`
+	// Owner may do everything with the dataset; Shared may use it. See Tenancy for
+	// whether that counts.
+	Owner  Owner   `json:"owner,omitempty"`
+	Shared []Owner `json:"shared,omitempty"`
+	// App is the one whose id the default name was made from, "" for a name that was
+	// given. Another app whose id becomes the same name does not get the dataset.
+	App string `json:"app,omitempty"`
 }
 
 // Holder is the token of a dataset.
@@ -169,6 +177,7 @@ func (d *Dataset) Clone() *Dataset {
 		f := *d.Fence
 		c.Fence = &f
 	}
+	c.Shared = slices.Clone(d.Shared)
 	if d.Reclaim != nil {
 		r := *d.Reclaim
 		c.Reclaim = &r
@@ -236,6 +245,7 @@ type Consumer struct {
 	Since    time.Time `json:"since"`
 	// SetAside is where the agent has put the consumer's file, which it cannot read.
 	SetAside string `json:"set_aside,omitempty"`
+	Owner    Owner  `json:"owner,omitempty"` // for which it uses the dataset
 }
 
 // Kinds of consumers.

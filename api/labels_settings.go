@@ -215,7 +215,7 @@ func (p *parser) missingPath(d *draft) {
 // defaultName makes a name from the app's id and the key, which stays the
 // same for every task, instance and version of the app.
 func (p *parser) defaultName(d *draft) string {
-	app := strings.ReplaceAll(strings.Trim(p.app, "/"), "/", ".")
+	app := dotted(p.app)
 	if app != "" && textProblem(app) != "" {
 		p.mistake(d.field, "the app id %q can't make a name for the volume, it %s: set %s.name%s",
 			brief(p.app), textProblem(app), d.field, d.origin)
@@ -227,6 +227,17 @@ func (p *parser) defaultName(d *draft) string {
 		return ""
 	}
 	return app + "." + d.key
+}
+
+func dotted(app string) string { return strings.ReplaceAll(strings.Trim(app, "/"), "/", ".") }
+
+// NamedAfter returns the app whose id became a volume's name, "" where the name is not
+// the app's default for the key: then somebody chose it.
+func NamedAfter(app, key, name string) string {
+	if app == "" || dotted(app)+"."+key != name {
+		return ""
+	}
+	return "/" + strings.Trim(app, "/")
 }
 
 // maxValueLength bounds any value, in bytes, so that no label makes a message

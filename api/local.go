@@ -36,6 +36,13 @@ type AcquireRequest struct {
 	// User is the name of the user that the container runs as, "" where that is
 	// not known.
 	User string `json:"user,omitempty"`
+	// Framework is Mesos' id of the framework that launched a container, and Role the
+	// role to which the container's resources are allocated, "" where Mesos does not
+	// say. Neither comes from what the task can write.
+	Framework string `json:"framework,omitempty"`
+	Role      string `json:"role,omitempty"`
+	// Owner is for which owner the volumes are asked; the agent says it, not the client.
+	Owner Owner `json:"-"`
 }
 
 // AwaitRequest waits until all volumes of a consumer are mounted. Progress

@@ -13,7 +13,8 @@ type App struct {
 	Wanted    int    `json:"wanted"`    // instances
 	// Zone is the one that its constraints keep it in, "" where they do not.
 	Zone     string `json:"zone,omitempty"`
-	Revision uint64 `json:"revision"` // of the log, at the record's last change
+	Owner    Owner  `json:"owner,omitempty"` // for which it asks for volumes
+	Revision uint64 `json:"revision"`        // of the log, at the record's last change
 
 	Volumes []AppVolume `json:"volumes"`
 	// Mistake is why its definition does not tell all volumes, "" where it does.
@@ -46,6 +47,27 @@ type AppVolume struct {
 	Grace   time.Duration  `json:"grace,omitempty"`   // nanoseconds, of ReclaimDelete
 	Failure string         `json:"failure,omitempty"` // why the app cannot have it, "" where it can
 	Spec    *VolumeRequest `json:"-"`                 // what is asked for; not kept
+	// Anyone says that the volume is asked for through a door that tells no identity,
+	// dvdcli or CSI, whatever the app's owner is.
+	Anyone bool `json:"anyone,omitempty"`
+}
+
+// OwnerOf returns for which owner an app asks for one of its volumes.
+func (a *App) OwnerOf(v *AppVolume) Owner {
+	if v.Anyone {
+		return Anyone
+	}
+	return a.Owner
+}
+
+// OwnerFor returns for which owner an app asks for the dataset with a name.
+func (a *App) OwnerFor(name string) Owner {
+	for i := range a.Volumes {
+		if a.Volumes[i].Name == name {
+			return a.OwnerOf(&a.Volumes[i])
+		}
+	}
+	return a.Owner
 }
 
 // AppInstance is an instance of an app.
@@ -150,6 +172,7 @@ type MarathonStatus struct {
 	Leader    string    `json:"leader,omitempty"` // as Marathon names it
 	Version   string    `json:"version,omitempty"`
 	Framework string    `json:"framework,omitempty"`
+	Role      string    `json:"role,omitempty"`        // of apps that have none of their own
 	Read      time.Time `json:"read,omitzero"`         // when all apps were last read
 	Events    bool      `json:"events"`                // the event stream is there
 	DownSince time.Time `json:"down_since,omitzero"`   // since when it cannot be read, zero where it can

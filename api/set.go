@@ -56,6 +56,9 @@ type VolumeSet struct {
 	Revision uint64      `json:"revision"`
 	Count    *int        `json:"count,omitempty"` // members that Marathon's instances need, nil where nobody has said
 	Waiting  []SetWaiter `json:"waiting,omitempty"`
+	// Owner is the one for which the record was made. The owner of the members goes
+	// before it, where there are any.
+	Owner Owner `json:"owner,omitempty"`
 }
 
 // SetWaiter is a consumer that waits for a member, first come first.
@@ -75,6 +78,8 @@ type SetWaiter struct {
 	NewID       DatasetID `json:"new_id"`
 	User        string    `json:"user,omitempty"`
 	Permissions string    `json:"permissions,omitempty"`
+	Owner       Owner     `json:"owner,omitempty"` // of the consumer
+	App         string    `json:"app,omitempty"`   // as in DatasetSpec
 }
 
 // Waits reports whether a consumer on a node waits, and as which, from 1 on.
@@ -123,6 +128,8 @@ type MemberRequest struct {
 	// one will do, since the consumer may have it mounted still.
 	ID    DatasetID `json:"dataset_id,omitempty"`
 	Leave bool      `json:"leave,omitempty"` // wait no longer
+	// Owner is for which the node acts: that of the consumer.
+	Owner Owner `json:"owner,omitempty"`
 }
 
 // MemberReply is the answer to a MemberRequest.

@@ -32,7 +32,7 @@ type Env struct {
 // Commands returns the commands.
 func Commands(env *Env) []*cobra.Command {
 	return []*cobra.Command{
-		newVolumes(env), newNodes(env), newLeases(env), newBackends(env), newMarathon(env), newStatus(env),
+		newVolumes(env), newNodes(env), newLeases(env), newBackends(env), newMarathon(env), newTenancy(env), newQuotas(env), newStatus(env),
 		newContext(env), newVersion(env),
 	}
 }

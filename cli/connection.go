@@ -105,7 +105,7 @@ func (c *Connection) dial(s settings) (*client.Client, error) {
 		return nil, fmt.Errorf("%s: %w", s["control-port"].origin, err)
 	}
 	files := pki.Paths{Authority: s["ca-file"].text, Cert: s["cert-file"].text, Key: s["key-file"].text}
-	creds, err := pki.LoadFiles(files, slog.New(slog.DiscardHandler), pki.RoleUser, pki.RoleReader)
+	creds, err := pki.LoadFiles(files, slog.New(slog.DiscardHandler), pki.APIRoles()...)
 	if err != nil {
 		return nil, fmt.Errorf("%w\n--certs-path (%s) says where certificates are, --user (%s) whose; "+
 			"`flocker context show` tells what holds", err, envCerts, envUser)

@@ -54,7 +54,7 @@ func newVolumes(env *Env) *cobra.Command {
 		Long: "Lists, explains, creates, moves, grows, changes and destroys volumes. A volume is named by its name,\n" +
 			"its dataset's id, or as much of the id as is unique; a node by its host name, address or id.",
 	}, newVolumesList(g), newVolumesShow(g), newVolumesCreate(g), newVolumesMove(g), newVolumesGrow(g), newVolumesChange(g),
-		newVolumesDestroy(g), newVolumesUndelete(g), newVolumesWait(g))
+		newVolumesDestroy(g), newVolumesUndelete(g), newVolumesShare(g), newVolumesUnshare(g), newVolumesChown(g), newVolumesWait(g))
 	g.conn.AddFlags(cmd)
 	return cmd
 }
@@ -119,6 +119,7 @@ func volumesTable(p *output.Printer, all []*api.DatasetDetail) *output.Table {
 		output.Column{Head: "STATUS", Whole: true, Color: statusColor}, output.Column{Head: "NODE"}, output.Column{Head: "USED BY"},
 		output.Column{Head: "SHOULD BE ON", Wide: true}, output.Column{Head: "VOLUME", Wide: true}, output.Column{Head: "BACKEND", Wide: true}, output.Column{Head: "ZONE", Wide: true},
 		output.Column{Head: "FS", Wide: true}, output.Column{Head: "LEASE", Wide: true}, output.Column{Head: "MEMBER OF", Wide: true}, output.Column{Head: "CREATED", Wide: true},
+		output.Column{Head: "OWNER", Wide: true}, output.Column{Head: "SHARED WITH", Wide: true},
 		output.Column{Head: "METADATA", Wide: true},
 	)
 	for _, d := range all {
@@ -133,7 +134,8 @@ func volumesTable(p *output.Printer, all []*api.DatasetDetail) *output.Table {
 		t.Add(output.Dash(d.Dataset.Name()), p.ID(string(d.Dataset.ID)), api.FormatSize(volumeSize(d)), d.Status,
 			output.Dash(holderName(d)), output.Dash(usedBy(d)),
 			output.Dash(string(d.Dataset.Primary)), output.Dash(volume.ID), output.Dash(volume.Backend), output.Dash(volume.Zone), output.Dash(d.Dataset.FS),
-			output.Dash(lease), output.Dash(memberOf(d)), output.Time(d.Dataset.Created), output.Dash(metadataText(d)))
+			output.Dash(lease), output.Dash(memberOf(d)), output.Time(d.Dataset.Created),
+			d.Dataset.Owner.String(), output.Dash(sharedList(d.Dataset)), output.Dash(metadataText(d)))
 	}
 	return t
 }

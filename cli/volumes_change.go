@@ -16,7 +16,7 @@ func newVolumesCreate(g *group) *cobra.Command {
 	var (
 		p                         output.Printer
 		name, size, node, profile string
-		user, permissions         string
+		user, permissions, owner  string
 		metadata                  []string
 		wait                      waiting
 	)
@@ -36,6 +36,11 @@ func newVolumesCreate(g *group) *cobra.Command {
 			}
 			if err := setOwner(&req, user, permissions); err != nil {
 				return err
+			}
+			if owner != "" {
+				if req.Owner, err = api.ReadOwner(owner); err != nil {
+					return usage.Errorf("--owner: %w", err)
+				}
 			}
 			n, err := s.node(node)
 			if err != nil {
@@ -58,10 +63,11 @@ func newVolumesCreate(g *group) *cobra.Command {
 	flags.StringVar(&profile, "profile", "", "the storage system's type of volume")
 	flags.StringVar(&user, "user", "", "the owner of its root directory, as uid or uid:gid; the default is the user of its first container")
 	flags.StringVar(&permissions, "permissions", "", "the mode of its root directory, such as 0750; the default is 0755 with an owner, else 0777")
+	flags.StringVar(&owner, "owner", "", "to which owner it belongs, such as role:postgres or '*'; the default is your own")
 	flags.StringSliceVarP(&metadata, "metadata", "m", nil, "further KEY=VALUE, several with commas")
 	addOutput(cmd, p.AddFlags)
 	wait.addFlags(flags, "mounted")
-	completeFlags(cmd, map[string]cobra.CompletionFunc{"node": g.completeNode})
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"node": g.completeNode, "owner": g.completeOwner})
 	return cmd
 }
 

@@ -45,6 +45,12 @@ func describeVolume(p *output.Printer, d *api.DatasetDetail, now time.Time) {
 	if m := d.Dataset.Member; m != nil {
 		p.Field("Member", "%d of the volume set %s, %s", m.Index, m.Set, memberUser(m))
 	}
+	if d.Dataset.Owner != "" { // "" has no record of before there were owners
+		p.Field("Owner", "%s", d.Dataset.Owner)
+	}
+	if len(d.Dataset.Shared) > 0 {
+		p.Field("Shared", "with %s", sharedText(d.Dataset))
+	}
 	if n := d.Holder; n != nil {
 		p.Field("Node", "%s (%s, %s)", n.Name(), n.Address, n.ID)
 	}

@@ -53,9 +53,14 @@ func (a *agents) claim(w http.ResponseWriter, r *http.Request, who caller) error
 		return err
 	}
 	node := api.NodeID(who.name)
+	owner, err := a.actsFor(req.Owner)
+	if err != nil {
+		return err
+	}
 	res, err := a.replica.Do(r.Context(), cluster.Claim{
 		At: a.now(), Node: node, Stream: req.Stream, ID: req.ID, Find: req.Find,
 		NewID: api.DatasetID(uuid.NewString()), DefaultSize: a.defaultSize, Preempt: req.Preempt, Ahead: req.Ahead,
+		Owner: owner,
 	})
 	if err != nil {
 		return err
@@ -78,10 +83,14 @@ func (a *agents) member(w http.ResponseWriter, r *http.Request, who caller) erro
 		return err
 	}
 	node := api.NodeID(who.name)
+	owner, err := a.actsFor(req.Owner)
+	if err != nil {
+		return err
+	}
 	var cmd cluster.Command = cluster.ClaimMember{
 		At: a.now(), Node: node, Stream: req.Stream, Consumer: req.Consumer, Instance: req.Instance,
 		Find: req.Set, Each: req.Each, Index: req.Index, ID: req.ID,
-		NewID: api.DatasetID(uuid.NewString()), DefaultSize: a.defaultSize,
+		NewID: api.DatasetID(uuid.NewString()), DefaultSize: a.defaultSize, Owner: owner,
 	}
 	if req.Leave {
 		cmd = cluster.LeaveSet{At: a.now(), Node: node, Stream: req.Stream, Consumer: req.Consumer, Set: req.Set.Name}
@@ -104,6 +113,28 @@ func (a *agents) member(w http.ResponseWriter, r *http.Request, who caller) erro
 	}
 	reply(w, http.StatusOK, out)
 	return nil
+}
+
+// actsFor returns the owner for which a node says that it acts. Nodes run the tasks of
+// roles, and never act for users. Where the node could not find out, the rest of the
+// cluster's trust is no reason to refuse the task while all owners are one.
+func (a *agents) actsFor(owner api.Owner) (api.Owner, error) {
+	switch {
+	case owner == "":
+		return api.Anyone, nil
+	case owner == api.OwnerUnknown && a.replica.State().Tenancy() == api.TenancyShared:
+		return api.Anyone, nil
+	case owner == api.OwnerUnknown:
+		return "", api.Errorf(api.CodeUnavailable, "the role of the container's framework is not known, and so neither is which volumes it may use: "+
+			"the Flocker agent needs the address of its Mesos agent (mesos.agent in agent.yml), and flocker-isolator must be of the agent's version")
+	}
+	if err := api.CheckOwner("owner", owner); err != nil {
+		return "", err
+	}
+	if owner.User() {
+		return "", api.Errorf(api.CodeForbidden, "a node acts for the roles of Mesos' frameworks, not for %s", owner)
+	}
+	return owner, nil
 }
 
 func memberName(d *api.Dataset) string {

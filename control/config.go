@@ -48,6 +48,9 @@ type Config struct {
 	// WriteRate is how many changes a second one certificate can ask for in the long
 	// run, and 20 times as many at once; 0 for any number.
 	WriteRate int `yaml:"write-rate"`
+	// Tenancy is whether a new log keeps owners apart: owners or shared. What a log
+	// has is changed by flocker tenancy.
+	Tenancy string `yaml:"tenancy"`
 }
 
 // DefaultConfig returns what holds where control.yml says nothing.
@@ -63,6 +66,7 @@ func DefaultConfig() Config {
 		KeepDeleted:  30 * 24 * time.Hour,
 		OnLostNode:   string(api.FenceWait),
 		WriteRate:    50,
+		Tenancy:      string(api.TenancyOwners),
 	}
 }
 
@@ -110,6 +114,11 @@ func (c Config) Validate() error {
 	}
 	if c.StateDir != "" && !filepath.IsAbs(c.StateDir) {
 		mistakes = append(mistakes, api.FieldErrorf("state-dir", "%q is not an absolute directory", c.StateDir))
+	}
+	switch api.Tenancy(c.Tenancy) {
+	case api.TenancyOwners, api.TenancyShared:
+	default:
+		mistakes = append(mistakes, api.FieldErrorf("tenancy", "%q is neither %s nor %s", c.Tenancy, api.TenancyOwners, api.TenancyShared))
 	}
 	if err := c.checkStore(); err != nil {
 		mistakes = append(mistakes, api.FieldErrorf("store", "%v", err))

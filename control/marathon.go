@@ -95,11 +95,11 @@ func (m *Marathon) logApp(res *Result, at time.Time) {
 
 // SetMembers says how many members a volume set may have, below zero that nobody
 // knows any more.
-func (m *Marathon) SetMembers(ctx context.Context, set string, count int) error {
+func (m *Marathon) SetMembers(ctx context.Context, set string, owner api.Owner, count int) error {
 	if s := m.replica.State().Set(set); s == nil && count < 0 || s != nil && s.Count != nil && *s.Count == count {
 		return nil
 	}
-	res, err := m.replica.Do(ctx, cluster.SetMembers{At: m.now(), Name: set, Count: count})
+	res, err := m.replica.Do(ctx, cluster.SetMembers{At: m.now(), Name: set, Owner: owner, Count: count})
 	if err == nil && len(res.Changes) > 0 {
 		m.log.Info("a volume set may have as many members as its app has instances", "set", set, "members", count)
 	}

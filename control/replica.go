@@ -40,6 +40,7 @@ type Replica struct {
 	commands chan *pending
 	updates  chan follow
 	stopped  chan struct{}
+	began    bool // the log was a new one
 }
 
 // Result is what became of a command.
@@ -85,6 +86,7 @@ func openReplica(ctx context.Context, log store.Log, clusterID string, memory *m
 		if s, err = r.begin(ctx, clusterID, now); err != nil {
 			return nil, err
 		}
+		r.began = true
 	}
 	switch meta := s.Meta(); {
 	case meta == nil:
@@ -137,7 +139,7 @@ func (r *Replica) unreached(cause error) {
 // begin makes the first commit of a new log.
 func (r *Replica) begin(ctx context.Context, clusterID string, now time.Time) (*cluster.State, error) {
 	batch := store.Batch{ID: newBatchID()}
-	for _, c := range cluster.NewIdentity(uuid.NewString(), cluster.Meta{Cluster: clusterID, Created: now}) {
+	for _, c := range cluster.NewIdentity(uuid.NewString(), cluster.Meta{Cluster: clusterID, Created: now, Tenancy: api.TenancyOwners}) {
 		value, err := cluster.Encode(c)
 		if err != nil {
 			return nil, err
@@ -149,6 +151,14 @@ func (r *Replica) begin(ctx context.Context, clusterID string, now time.Time) (*
 		return nil, fmt.Errorf("begin log: %w", err)
 	}
 	return r.load(ctx)
+}
+
+// startWith gives a new log the tenancy that the settings name.
+func (r *Replica) startWith(ctx context.Context, tenancy api.Tenancy, now time.Time) error {
+	if !r.began {
+		return nil
+	}
+	return r.doAlone(ctx, cluster.SetTenancy{At: now, By: cluster.Actor{Operator: true}, Tenancy: tenancy})
 }
 
 // load reads the whole log.

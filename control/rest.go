@@ -60,6 +60,12 @@ func (a *rest) operations() map[string]operation {
 		"getVolume":           a.getVolume,
 		"changeVolume":        a.changeVolume,
 		"undeleteVolume":      a.undeleteVolume,
+		"shareVolume":         a.shareVolume,
+		"changeOwner":         a.changeOwner,
+		"getTenancy":          a.getTenancy,
+		"setTenancy":          a.setTenancy,
+		"listQuotas":          a.listQuotas,
+		"setQuota":            a.setQuota,
 		"listMarathonApps":    a.listMarathonApps,
 		"forgetMarathonApp":   a.forgetMarathonApp,
 		"watch":               a.watch,
@@ -80,7 +86,7 @@ func (a *rest) operations() map[string]operation {
 
 // serve returns the server of all operations.
 func (a *rest) serve(log *slog.Logger, m *metrics) (http.Handler, error) {
-	s := newServer(slog.LevelInfo, log, m, pki.RoleUser, pki.RoleReader)
+	s := newServer(slog.LevelInfo, log, m, pki.APIRoles()...)
 	s.stale = func() (time.Time, bool) {
 		since, _ := a.replica.outage.state()
 		return since, !since.IsZero()
@@ -115,6 +121,9 @@ func (a *rest) serve(log *slog.Logger, m *metrics) (http.Handler, error) {
 func (a *rest) checked(op *openapi.Operation, h operation) handler {
 	conditional := op.Conditional(headerMatch)
 	return func(w http.ResponseWriter, r *http.Request, who caller) error {
+		if err := admitTenant(op.ID, who); err != nil {
+			return err
+		}
 		req, err := newRequest(op, r, who)
 		if err == nil {
 			return h(w, req)

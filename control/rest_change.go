@@ -14,12 +14,12 @@ func (a *rest) changeVolume(w http.ResponseWriter, r *request) error {
 	if err := r.decode(&change); err != nil {
 		return err
 	}
-	found, err := a.volume(r.path("name"))
+	found, err := a.volume(r, r.path("name"))
 	if err != nil {
 		return err
 	}
 	res, err := a.decide(r, cluster.ChangeDataset{
-		At: a.now(), Expect: r.expect(), ID: found.Dataset.ID, Size: change.Size, Metadata: change.Metadata,
+		At: a.now(), Expect: r.expect(), By: r.who.actor(), ID: found.Dataset.ID, Size: change.Size, Metadata: change.Metadata,
 	})
 	if err != nil {
 		return err
@@ -36,11 +36,11 @@ func (a *rest) changeVolume(w http.ResponseWriter, r *request) error {
 // undeleteVolume takes back that a dataset is to be deleted since its app was
 // destroyed, and shows it as it is then.
 func (a *rest) undeleteVolume(w http.ResponseWriter, r *request) error {
-	found, err := a.volume(r.path("name"))
+	found, err := a.volume(r, r.path("name"))
 	if err != nil {
 		return err
 	}
-	res, err := a.decide(r, cluster.Undelete{At: a.now(), ID: found.Dataset.ID})
+	res, err := a.decide(r, cluster.Undelete{At: a.now(), By: r.who.actor(), ID: found.Dataset.ID})
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,10 @@ func (a *rest) listDatasets(w http.ResponseWriter, r *request) error {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
+	if by := r.who.actor(); s.Bound(by) {
+		reply(w, http.StatusOK, configurationFor(s, by))
+		return nil
+	}
 	list, err := a.configuration.of(s)
 	if err != nil {
 		return err
@@ -35,6 +39,7 @@ func (a *rest) createDataset(w http.ResponseWriter, r *request) error {
 		Metadata    map[string]string `json:"metadata"`
 		User        string            `json:"user"`
 		Permissions string            `json:"permissions"`
+		Owner       api.Owner         `json:"owner"`
 	}
 	if err := r.decode(&body); err != nil {
 		return err
@@ -46,6 +51,7 @@ func (a *rest) createDataset(w http.ResponseWriter, r *request) error {
 		At: a.now(), Expect: r.expect(), ID: api.DatasetID(strings.ToLower(body.ID)), Primary: nodeID(body.Primary),
 		MaximumSize: body.MaximumSize, DefaultSize: a.defaultSize, Metadata: body.Metadata,
 		User: body.User, Permissions: body.Permissions,
+		By: r.who.actor(), Owner: body.Owner,
 	})
 }
 
@@ -56,11 +62,22 @@ func (a *rest) moveDataset(w http.ResponseWriter, r *request) error {
 	if err := r.decode(&body); err != nil {
 		return err
 	}
-	return a.do(w, r, http.StatusOK, cluster.Move{At: a.now(), Expect: r.expect(), ID: r.dataset(), Primary: nodeID(body.Primary)})
+	return a.do(w, r, http.StatusOK, cluster.Move{At: a.now(), Expect: r.expect(), By: r.who.actor(), ID: r.dataset(), Primary: nodeID(body.Primary)})
 }
 
 func (a *rest) deleteDataset(w http.ResponseWriter, r *request) error {
-	return a.do(w, r, http.StatusOK, cluster.Delete{At: a.now(), Expect: r.expect(), ID: r.dataset()})
+	return a.do(w, r, http.StatusOK, cluster.Delete{At: a.now(), Expect: r.expect(), By: r.who.actor(), ID: r.dataset()})
+}
+
+// configurationFor returns the configuration of the datasets that a tenant may use.
+func configurationFor(s *cluster.State, by cluster.Actor) []cluster.Configuration {
+	list := []cluster.Configuration{}
+	for d := range s.Datasets() {
+		if s.MayUse(d, by) {
+			list = append(list, cluster.ConfigurationOf(d))
+		}
+	}
+	return list
 }
 
 // nodeID returns a node's id in the spelling that it has everywhere.

@@ -88,6 +88,12 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 		"getVolume":           {"/v1/volumes/db", "", 200},
 		"changeVolume":        {"/v1/volumes/db", `{"metadata": {"owner": "ops"}}`, 200},
 		"undeleteVolume":      {"/v1/reclaims/db", "", 200},
+		"shareVolume":         {"/v1/shares/db", `{"with": ["role:web"]}`, 200},
+		"changeOwner":         {"/v1/owners/db", `{"owner": "role:postgres"}`, 200},
+		"getTenancy":          {"/v1/tenancy", "", 200},
+		"setTenancy":          {"/v1/tenancy", `{"tenancy": "shared"}`, 200},
+		"listQuotas":          {"/v1/quotas", "", 200},
+		"setQuota":            {"/v1/quotas/role:eng/web", `{"volumes": 3}`, 200},
 		"listMarathonApps":    {"/v1/marathon/apps", "", 200},
 		"forgetMarathonApp":   {"/v1/marathon/apps/prod/db", "", 404},
 		"watch":               {"/v1/watch?volume=nothing", "", 404}, // the rest is TestWatch's

@@ -50,9 +50,12 @@ func (s seconds) MarshalJSON() ([]byte, error) {
 	return []byte(text), nil
 }
 
-func (a *rest) listLeases(w http.ResponseWriter, _ *request) error {
-	now, leases := a.now(), []lease{}
-	for l := range a.replica.State().Leases() {
+func (a *rest) listLeases(w http.ResponseWriter, r *request) error {
+	s, now, leases := a.replica.State(), a.now(), []lease{}
+	for l := range s.Leases() {
+		if !s.MaySeeLease(l, r.who.actor()) {
+			continue
+		}
 		leases = append(leases, leaseAt(l, now))
 	}
 	reply(w, http.StatusOK, leases)
@@ -68,7 +71,7 @@ func (a *rest) acquireLease(w http.ResponseWriter, r *request) error {
 	if err := r.decode(&body); err != nil {
 		return err
 	}
-	c := cluster.AcquireLease{At: a.now(), Dataset: api.DatasetID(strings.ToLower(body.Dataset)), Node: nodeID(body.Node)}
+	c := cluster.AcquireLease{At: a.now(), By: r.who.actor(), Dataset: api.DatasetID(strings.ToLower(body.Dataset)), Node: nodeID(body.Node)}
 	if body.Expires != nil {
 		c.Expires = after(c.At, *body.Expires)
 	}
@@ -90,7 +93,7 @@ func (a *rest) releaseLease(w http.ResponseWriter, r *request) error {
 	if err != nil { // the document has seen to it
 		return api.FieldErrorf("dataset_id", "%v", err)
 	}
-	c := cluster.ReleaseLease{At: a.now(), Dataset: api.DatasetID(id.String())}
+	c := cluster.ReleaseLease{At: a.now(), By: r.who.actor(), Dataset: api.DatasetID(id.String())}
 	res, err := a.decide(r, c)
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ func (a *rest) listMarathonApps(w http.ResponseWriter, r *request) error {
 	view := api.MarathonView{Marathon: marathonStatus(s), Apps: []*api.AppDetail{}}
 	if only != "" {
 		app := s.App(only)
-		if app == nil {
+		if app == nil || !s.MaySee(app, r.who.actor()) {
 			return api.Errorf(api.CodeNotFound, "no app or pod %q of Marathon's is known that asks for volumes", only)
 		}
 		view.Apps = append(view.Apps, appDetail(s, app, mesos, now))
@@ -27,6 +27,9 @@ func (a *rest) listMarathonApps(w http.ResponseWriter, r *request) error {
 		return nil
 	}
 	for app := range s.Apps() {
+		if !s.MaySee(app, r.who.actor()) {
+			continue
+		}
 		view.Apps = append(view.Apps, appDetail(s, app, mesos, now))
 	}
 	reply(w, http.StatusOK, view)

@@ -23,11 +23,11 @@ type datasetState struct {
 
 // listDatasetStates lists the datasets that have volumes. Where one is mounted is
 // the last that its holder said, which survives a restart of the control service.
-func (a *rest) listDatasetStates(w http.ResponseWriter, _ *request) error {
+func (a *rest) listDatasetStates(w http.ResponseWriter, r *request) error {
 	s, now := a.replica.State(), a.now()
 	states := []datasetState{}
 	for d := range s.Datasets() {
-		if d.Volume == nil || d.Destroyed {
+		if d.Volume == nil || d.Destroyed || !s.MayUse(d, r.who.actor()) {
 			continue
 		}
 		state := datasetState{ID: d.ID, Size: d.Volume.Size}

@@ -8,7 +8,7 @@ import (
 )
 
 // getStatus shows the whole cluster, and whatever is not as wanted.
-func (a *rest) getStatus(w http.ResponseWriter, _ *request) error {
+func (a *rest) getStatus(w http.ResponseWriter, r *request) error {
 	s, now := a.replica.State(), a.now()
 	mesos := a.evidence(s)
 	since, cause := a.replica.outage.state()
@@ -41,7 +41,7 @@ func (a *rest) getStatus(w http.ResponseWriter, _ *request) error {
 		status.Newer = append(status.Newer, string(key))
 	}
 	for d := range s.Datasets() {
-		if d.Destroyed {
+		if d.Destroyed || !s.MayUse(d, r.who.actor()) {
 			continue
 		}
 		status.Datasets++

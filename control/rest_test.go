@@ -220,6 +220,10 @@ func TestConditionalWritesHoldForTheConfigurationTheyWereMadeFor(t *testing.T) {
 
 	// What agents do is no change of the configuration.
 	s, _ := w.connect(nodeB)
+	if _, err := s.Claim(t.Context(), api.ClaimRequest{ID: dataset1}); api.CodeOf(err) != api.CodeForbidden {
+		t.Fatalf("got %v for the claim of another owner's dataset, want %s", err, api.CodeForbidden)
+	}
+	c.want("POST", "/v1/owners/"+dataset1, `{"owner": "*"}`, 200, `*`)
 	if _, err := s.Claim(t.Context(), api.ClaimRequest{ID: dataset1}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package control
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -25,7 +24,7 @@ func (a *rest) getVolume(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	full, err := a.volume(name)
+	full, err := a.volume(r, name)
 	if err != nil {
 		return err
 	}
@@ -37,7 +36,7 @@ func (a *rest) getVolume(w http.ResponseWriter, r *request) error {
 			return errNoShare(r.who, "waiting", crowded, maxWaits, waitsOfOne)
 		}
 		defer a.waits.end(r.who)
-		if full, tag, err = a.anotherVolume(r.Context(), full.Dataset.ID, tag, wait); err != nil {
+		if full, tag, err = a.anotherVolume(r, full.Dataset.ID, tag, wait); err != nil {
 			return err
 		}
 	}
@@ -59,14 +58,14 @@ func parseWait(text string) (time.Duration, error) {
 
 // anotherVolume waits until a dataset has another tag, or for a while, and
 // returns it as it is then.
-func (a *rest) anotherVolume(ctx context.Context, id api.DatasetID, tag string, wait time.Duration) (*api.DatasetDetail, string, error) {
+func (a *rest) anotherVolume(r *request, id api.DatasetID, tag string, wait time.Duration) (*api.DatasetDetail, string, error) {
 	changed, stop := a.replica.watchers.watch(id)
 	defer stop()
 	limit := time.NewTimer(wait)
 	defer limit.Stop()
 	for {
 		// It is looked at after the watch began, so that nothing falls between.
-		full, err := a.volume(string(id))
+		full, err := a.volume(r, string(id))
 		if err != nil {
 			return nil, "", err
 		}
@@ -78,15 +77,16 @@ func (a *rest) anotherVolume(ctx context.Context, id api.DatasetID, tag string, 
 			continue
 		case <-limit.C:
 		case <-a.stopping:
-		case <-ctx.Done():
-			return nil, "", ctx.Err()
+		case <-r.Context().Done():
+			return nil, "", r.Context().Err()
 		}
 		return full, tag, nil
 	}
 }
 
-// volume returns a dataset by its id or by the name of a live one.
-func (a *rest) volume(name string) (*api.DatasetDetail, error) {
+// volume returns a dataset by its id or by the name of a live one, if the caller may see
+// it.
+func (a *rest) volume(r *request, name string) (*api.DatasetDetail, error) {
 	s := a.replica.State()
 	d := s.Dataset(api.DatasetID(name))
 	if d == nil {
@@ -94,6 +94,9 @@ func (a *rest) volume(name string) (*api.DatasetDetail, error) {
 	}
 	if d == nil {
 		return nil, api.Errorf(api.CodeNotFound, "there is no dataset with the name or id %q", name)
+	}
+	if err := s.CheckUse(d, r.who.actor()); err != nil {
+		return nil, err
 	}
 	return detail(s, d, a.evidence(s), a.now()), nil
 }

@@ -21,7 +21,7 @@ func (a *rest) listVolumes(w http.ResponseWriter, r *request) error {
 	mesos := a.evidence(s)
 	details := []*api.DatasetDetail{}
 	for d := range candidates(s, q, after) {
-		if !q.Chooses(d) {
+		if !q.Chooses(d) || !s.MayUse(d, r.who.actor()) {
 			continue
 		}
 		full := detail(s, d, mesos, now)

@@ -33,7 +33,7 @@ const (
 func (a *rest) watch(w http.ResponseWriter, r *request) error {
 	var only api.DatasetID
 	if name := r.query("volume"); name != "" {
-		full, err := a.volume(name)
+		full, err := a.volume(r, name)
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func (a *rest) watch(w http.ResponseWriter, r *request) error {
 	}
 	rc := http.NewResponseController(w)
 	stream := &watchStream{
-		rest: a, only: only, rc: rc,
+		rest: a, only: only, rc: rc, by: r.who.actor(),
 		out: bufio.NewWriterSize(&patient{w: w, rc: rc}, 64<<10),
 	}
 	cause := stream.serve(r.Context(), r.Header.Get("Last-Event-ID"))
@@ -64,8 +64,11 @@ func (a *rest) watch(w http.ResponseWriter, r *request) error {
 type watchStream struct {
 	*rest
 	only api.DatasetID // "" for everything
-	rc   *http.ResponseController
-	out  *bufio.Writer
+	by   cluster.Actor
+	// shown are the datasets that a client which does not see all was told of.
+	shown map[api.DatasetID]bool
+	rc    *http.ResponseController
+	out   *bufio.Writer
 }
 
 // serve sends events until the client or the service ends it, and says why.
@@ -76,6 +79,9 @@ func (st *watchStream) serve(ctx context.Context, lastEventID string) error {
 	beat := time.NewTicker(watchBeat)
 	defer beat.Stop()
 	position, known := st.resume(ctx, lastEventID)
+	if !st.by.Operator { // which datasets it has been shown is forgotten
+		known, st.shown = false, map[api.DatasetID]bool{}
+	}
 	for {
 		keys, to, more, remembered := st.replica.history.since(position)
 		var err error
@@ -212,6 +218,9 @@ type cursor struct {
 // events tells how things are. The last event has the id, unless that is "", so
 // that who was cut off before hears of all of them again.
 func (st *watchStream) events(s *cluster.State, now time.Time, at cursor, id string) error {
+	if !st.by.Operator {
+		at = st.visible(s, at)
+	}
 	left, mesos := len(at.nodes)+len(at.leases)+len(at.volumes), st.evidence(s)
 	send := func(kind api.EventKind, ev *api.Event) error {
 		left--
@@ -231,7 +240,7 @@ func (st *watchStream) events(s *cluster.State, now time.Time, at cursor, id str
 	}
 	for _, dataset := range at.leases {
 		kind, ev := api.EventLeaseGone, &api.Event{Gone: string(dataset)}
-		if l := s.Lease(dataset); l != nil {
+		if l := s.Lease(dataset); l != nil && s.MaySeeLease(l, st.by) {
 			kind, ev = api.EventLease, &api.Event{Lease: l}
 		}
 		if err := send(kind, ev); err != nil {
@@ -240,7 +249,7 @@ func (st *watchStream) events(s *cluster.State, now time.Time, at cursor, id str
 	}
 	for _, dataset := range at.volumes {
 		kind, ev := api.EventVolumeGone, &api.Event{Gone: string(dataset)}
-		if d := s.Dataset(dataset); d != nil {
+		if d := s.Dataset(dataset); d != nil && s.MayUse(d, st.by) {
 			kind, ev = api.EventVolume, &api.Event{Volume: detail(s, d, mesos, now)}
 		}
 		if err := send(kind, ev); err != nil {
@@ -248,6 +257,25 @@ func (st *watchStream) events(s *cluster.State, now time.Time, at cursor, id str
 		}
 	}
 	return nil
+}
+
+// visible leaves out what a client may not see, except that a dataset which it was shown
+// is no more, or no longer shared with it.
+func (st *watchStream) visible(s *cluster.State, at cursor) cursor {
+	hidden := func(id api.DatasetID) bool {
+		d := s.Dataset(id)
+		return (d == nil || !s.MayUse(d, st.by)) && !st.shown[id]
+	}
+	at.leases = slices.DeleteFunc(slices.Clone(at.leases), hidden)
+	at.volumes = slices.DeleteFunc(slices.Clone(at.volumes), hidden)
+	for _, id := range at.volumes {
+		if d := s.Dataset(id); d != nil && s.MayUse(d, st.by) {
+			st.shown[id] = true
+		} else {
+			delete(st.shown, id)
+		}
+	}
+	return at
 }
 
 // event writes one event.

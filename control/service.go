@@ -128,6 +128,9 @@ func (s *Service) open() error {
 	for _, text := range replica.warnings {
 		s.log.Warn(text)
 	}
+	if err := replica.startWith(ctx, api.Tenancy(s.cfg.Tenancy), s.deps.Now()); err != nil {
+		return fmt.Errorf("begin log: %w", err)
+	}
 	settings, err := s.cfg.settings()
 	if err != nil {
 		return err

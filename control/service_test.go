@@ -389,7 +389,7 @@ func TestCertificatesOpenOnlyWhatTheirRoleAllows(t *testing.T) {
 	}
 	defer asNode.Close()
 	_, err = asNode.Version(t.Context())
-	wantCode(t, err, api.CodeForbidden, `role "user" or "reader", not "node"`)
+	wantCode(t, err, api.CodeForbidden, `role "user" or "reader" or "tenant", not "node"`)
 
 	asUser, err := client.NewAgent(client.Config{Endpoints: []string{w.cfg.AgentListen}, TLS: w.ca.client("user-alice")})
 	if err != nil {

@@ -33,6 +33,28 @@ type Config struct {
 	Command   Command   `json:"command_info"`
 	Task      *Task     `json:"task_info"` // of command tasks only
 	Executor  *Executor `json:"executor_info"`
+	Resources Resources `json:"resources"`
+}
+
+// Resources are what Mesos allocated to a container, each to a role.
+type Resources []struct {
+	Allocation struct {
+		Role string `json:"role"`
+	} `json:"allocation_info"`
+}
+
+// role returns the role to which all resources are allocated, "" where Mesos does not
+// say, or names several.
+func (r Resources) role() string {
+	for _, one := range r {
+		if one.Allocation.Role != r[0].Allocation.Role {
+			return ""
+		}
+	}
+	if len(r) == 0 {
+		return ""
+	}
+	return r[0].Allocation.Role
 }
 
 // Command is what a container runs.
@@ -60,6 +82,7 @@ type Executor struct {
 	FrameworkID struct {
 		Value string `json:"value"`
 	} `json:"framework_id"`
+	Resources Resources `json:"resources"`
 }
 
 // Labels are Mesos labels.

@@ -81,6 +81,8 @@ func (h *Hook) acquire(ctx context.Context, in *Input, volumes []api.VolumeReque
 		Instance: api.InstanceOf(last(env, mesosTaskID)),
 		Volumes:  volumes,
 		User:     in.Config.User,
+
+		Framework: in.framework(), Role: in.role(),
 	})
 }
 
@@ -134,6 +136,19 @@ func hasVolumeLabels(labels []api.Label) bool {
 		}
 	}
 	return false
+}
+
+// role returns the Mesos role that the container acts for, "" where its config does not
+// say. The executor's resources come from the Mesos master, which gives each the role of
+// the offer. The resources of a nested container do not count: its executor names them.
+func (in *Input) role() string {
+	if e := in.Config.Executor; e != nil && len(e.Resources) > 0 {
+		return e.Resources.role()
+	}
+	if in.ContainerID.Parent == nil {
+		return in.Config.Resources.role()
+	}
+	return ""
 }
 
 func (in *Input) framework() string {

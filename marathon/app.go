@@ -26,6 +26,7 @@ type App struct {
 	MaxLaunchDelay      *float64             `json:"maxLaunchDelaySeconds"`
 	KillGrace           *float64             `json:"taskKillGracePeriodSeconds"`
 	HealthChecks        []HealthCheck        `json:"healthChecks"`
+	Role                string               `json:"role"` // of Mesos, since Marathon 1.9
 	Cmd                 string               `json:"cmd"`
 	Args                []string             `json:"args"`
 	Tasks               []Task               `json:"tasks"`
@@ -139,6 +140,7 @@ type Pod struct {
 	User        string            `json:"user"` // of all containers that have none
 	Labels      map[string]string `json:"labels"`
 	Environment map[string]any    `json:"environment"`
+	Role        string            `json:"role"` // of Mesos, since Marathon 1.9
 	Containers  []PodContainer    `json:"containers"`
 	Declared    []PodVolume       `json:"volumes"`
 	Scaling     *struct {

@@ -16,10 +16,14 @@ const (
 	RoleNode    Role = "node"    // is the agent of one node
 	RoleUser    Role = "user"    // calls the REST API
 	RoleReader  Role = "reader"  // calls what of the REST API changes nothing
+	RoleTenant  Role = "tenant"  // calls the REST API for its own volumes
 )
 
 // roles are all of them.
-func roles() []Role { return []Role{RoleControl, RoleNode, RoleUser, RoleReader} }
+func roles() []Role { return []Role{RoleControl, RoleNode, RoleUser, RoleReader, RoleTenant} }
+
+// APIRoles are those that call the REST API.
+func APIRoles() []Role { return []Role{RoleUser, RoleReader, RoleTenant} }
 
 // ControlName is the common name of the control service's certificate, and a
 // DNS name that it is valid for whatever host the service runs on.
@@ -30,6 +34,7 @@ const (
 	userPrefix = "user-"
 	// Not user-, so that a service that does not know the role admits none of it.
 	readerPrefix = "reader-"
+	tenantPrefix = "tenant-" // likewise
 )
 
 var uuidText = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
@@ -54,6 +59,9 @@ func Identity(cert *x509.Certificate) (role Role, name, cluster string) {
 	}
 	if user, ok := strings.CutPrefix(cn, readerPrefix); ok && user != "" {
 		return RoleReader, user, cluster
+	}
+	if user, ok := strings.CutPrefix(cn, tenantPrefix); ok && user != "" {
+		return RoleTenant, user, cluster
 	}
 	return "", cn, cluster
 }

@@ -84,6 +84,12 @@ func (a *Authority) ReaderCertificate(dir, user string) (Files, error) {
 	return a.apiCertificate(dir, user, readerPrefix)
 }
 
+// TenantCertificate makes a certificate for a user who has its own volumes, and uses
+// those that are shared with it. The files are <user>.crt and .key in dir.
+func (a *Authority) TenantCertificate(dir, user string) (Files, error) {
+	return a.apiCertificate(dir, user, tenantPrefix)
+}
+
 func (a *Authority) apiCertificate(dir, user, prefix string) (Files, error) {
 	if !userName.MatchString(user) {
 		return Files{}, fmt.Errorf("user name %q: want letters, digits and ._@-, not beginning with a dot", user)

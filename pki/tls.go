@@ -173,6 +173,8 @@ func wanted(role Role) string {
 		return "a user's (CN " + userPrefix + "NAME)"
 	case RoleReader:
 		return "a reader's (CN " + readerPrefix + "NAME)"
+	case RoleTenant:
+		return "a tenant's (CN " + tenantPrefix + "NAME)"
 	}
 	return string(role)
 }

@@ -36,6 +36,11 @@ type Labels interface {
 	Labels(ctx context.Context, container, parent string) ([]api.Label, error)
 }
 
+// Roles finds the role of a framework on this machine. More than one is an error.
+type Roles interface {
+	Role(ctx context.Context, framework string) (string, error)
+}
+
 // Marathon asks a Marathon about itself.
 type Marathon interface {
 	Info(ctx context.Context, url string) (*api.MarathonInfo, error)
@@ -53,6 +58,7 @@ const (
 type Server struct {
 	Volumes Volumes
 	Labels  Labels // nil where no Mesos agent is configured
+	Roles   Roles  // likewise
 	// Marathon is nil where nobody can ask one.
 	Marathon Marathon
 	// Clone returns a detached clone of a mount, for an Await that asks for
@@ -202,6 +208,7 @@ func read(conn net.Conn) (api.LocalRequest, error) {
 func (s *Server) handle(ctx context.Context, req api.LocalRequest, progress func(string)) (api.LocalReply, error) {
 	switch {
 	case req.Acquire != nil:
+		req.Acquire.Owner = s.owner(ctx, req.Acquire)
 		mounts, err := s.Volumes.Acquire(ctx, *req.Acquire)
 		return api.LocalReply{Mounts: mounts, WaitLimit: s.WaitLimit}, err
 	case req.Await != nil:
@@ -298,6 +305,32 @@ func (s *Server) replyWith(conn net.Conn, r api.LocalReply, files []*os.File) {
 	if err == nil && n < len(line) {
 		_, _ = conn.Write(line[n:])
 	}
+}
+
+// roleTimeout bounds how long a container's launch is held up by a Mesos agent that does
+// not answer.
+const roleTimeout = time.Second
+
+// owner returns for which owner a client asks: the role that Mesos allocated the
+// container's resources to, else the role of its framework. A client that names
+// neither is one of the doors that carry no identity.
+func (s *Server) owner(ctx context.Context, req *api.AcquireRequest) api.Owner {
+	switch {
+	case req.Kind != api.ConsumerMesos:
+		return api.Anyone
+	case req.Role != "":
+		return api.RoleOwner(req.Role)
+	case req.Framework == "" || s.Roles == nil:
+		return api.OwnerUnknown
+	}
+	ctx, cancel := context.WithTimeout(ctx, roleTimeout)
+	defer cancel()
+	role, err := s.Roles.Role(ctx, req.Framework)
+	if err != nil {
+		s.Log.Warn("role of a framework is not known", "framework", req.Framework, "consumer", req.Consumer, "cause", err)
+		return api.OwnerUnknown
+	}
+	return api.RoleOwner(role)
 }
 
 // reply writes a line. A client that is gone notices nothing, and neither does

@@ -58,6 +58,7 @@ type CreateRequest struct {
 	Metadata    map[string]string `json:"metadata,omitempty"`
 	User        string            `json:"user,omitempty"`        // uid[:gid]
 	Permissions string            `json:"permissions,omitempty"` // such as 0750
+	Owner       api.Owner         `json:"owner,omitempty"`       // "" for the caller
 }
 
 // Version returns the version of the control service.

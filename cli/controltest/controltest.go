@@ -55,7 +55,7 @@ func Start(t *testing.T, certs string, original bool) *Service {
 		t.Fatal(err)
 	}
 	server := &http.Server{
-		Handler: s, TLSConfig: creds.Server(pki.RoleUser, pki.RoleReader),
+		Handler: s, TLSConfig: creds.Server(pki.APIRoles()...),
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), Protocols: new(http.Protocols),
 	}
 	server.Protocols.SetHTTP1(true)

@@ -66,7 +66,7 @@ func (s *settings) client(flags *pflag.FlagSet) (*client.Client, error) {
 	if !filepath.IsAbs(files.Authority) {
 		files.Authority = filepath.Join(s.certs, s.authority)
 	}
-	creds, err := pki.LoadFiles(files, slog.New(slog.DiscardHandler), pki.RoleUser, pki.RoleReader)
+	creds, err := pki.LoadFiles(files, slog.New(slog.DiscardHandler), pki.APIRoles()...)
 	if err != nil {
 		return nil, fmt.Errorf("%w\n--certs-path says where certificates are, --user whose", err)
 	}

@@ -84,7 +84,7 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 		if mesos, err = reconcile.NewMesos(reconcile.Options{URL: settings.Mesos.Agent}); err != nil {
 			return err
 		}
-		deps.Labels = mesos
+		deps.Labels, deps.Roles = mesos, reconcile.NewRoles(mesos)
 	}
 	hurry := make(chan struct{}, 1)
 	deps.Ending = func() {

@@ -162,6 +162,7 @@ func newCAUser() *cobra.Command {
 	var (
 		f        caFlags
 		readOnly bool
+		tenant   bool
 	)
 	cmd := &cobra.Command{
 		Use:     "create-api-certificate NAME",
@@ -174,8 +175,13 @@ func newCAUser() *cobra.Command {
 				return err
 			}
 			create, may := authority.UserCertificate, "do everything"
-			if readOnly {
+			switch {
+			case readOnly && tenant:
+				return usage.Errorf("--read-only and --tenant do not go together: a reader sees the volumes of all owners")
+			case readOnly:
 				create, may = authority.ReaderCertificate, "see everything and change nothing"
+			case tenant:
+				create, may = authority.TenantCertificate, "make and manage volumes of their own"
 			}
 			files, err := create(f.out, args[0])
 			if err != nil {
@@ -187,6 +193,7 @@ func newCAUser() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&readOnly, "read-only", false, "for a user who may see everything and change nothing")
+	cmd.Flags().BoolVar(&tenant, "tenant", false, "for a user who has volumes of its own, and is no operator")
 	f.addInput(cmd.Flags())
 	f.add(cmd.Flags(), pki.CertificateValidity)
 	return cmd

@@ -45,7 +45,7 @@ func (v *visit) findings(ctx context.Context, files []string) []pki.Finding {
 	refusals := map[pki.Role][]pki.Finding{}
 	for _, file := range files {
 		paths := pki.Paths{Authority: v.options.Authority, Cert: file, Key: strings.TrimSuffix(file, ".crt") + ".key"}
-		creds, err := pki.LoadFiles(paths, slog.New(slog.DiscardHandler), pki.RoleUser, pki.RoleReader, pki.RoleNode)
+		creds, err := pki.LoadFiles(paths, slog.New(slog.DiscardHandler), append(pki.APIRoles(), pki.RoleNode)...)
 		if err != nil || filepath.Base(file) == pki.AuthorityCert {
 			continue // no certificate of a client's, or found to be wrong already
 		}

@@ -104,7 +104,7 @@ func openControl(settings *controlSettings, log *slog.Logger) (*control.Service,
 	}
 	_, _, cluster := creds.Identity()
 	deps := control.Deps{
-		Cluster: cluster, UserTLS: creds.Server(pki.RoleUser, pki.RoleReader), AgentTLS: creds.Server(pki.RoleNode),
+		Cluster: cluster, UserTLS: creds.Server(pki.APIRoles()...), AgentTLS: creds.Server(pki.RoleNode),
 		Credentials: creds, Version: version, Log: log, Now: fault.Now,
 	}
 	mesos, err := settings.Masters.watcher(log)

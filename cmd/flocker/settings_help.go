@@ -50,6 +50,7 @@ var controlHelp = map[string]string{
 	"heartbeat":    "longest silence between two lines of an agent's stream; after three of them the agent is taken to be gone",
 	"keep-deleted": "how long deleted datasets are still listed, and their ids reserved, after their volumes are gone",
 	"write-rate":   "changes a second that one certificate can ask for in the long run, and 20 times as many at once; further ones are answered with 429; 0 for any number",
+	"tenancy":      "whether a new log keeps owners apart, owners or shared; the tenancy of a log that there is changes by flocker tenancy",
 	"on-lost-node": "what is done to a node that is silent but can still write to its volumes, so that they can follow their containers: " +
 		"wait, stop-instance or force-detach",
 	"marathon": "URLs of all Marathons, with commas between them, to follow their apps and pods; empty for none. " +

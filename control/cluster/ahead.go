@@ -243,11 +243,17 @@ func (c Claim) checkAhead(s *State, d *api.Dataset) error {
 	return nil
 }
 
-// asking yields the apps that ask for a dataset's name.
+// asking yields the apps that ask for a dataset's name, without those of owners to which
+// the dataset is closed.
 func (s *State) asking(name string) iter.Seq[*api.App] {
+	d := s.DatasetByName(name)
 	return func(yield func(*api.App) bool) {
 		s.asked.Ascend(asker{name: name}, func(a asker) bool {
-			return a.name == name && yield(s.App(a.app))
+			if a.name != name {
+				return false
+			}
+			app := s.App(a.app)
+			return d != nil && !s.MayUse(d, Actor{Owner: app.OwnerFor(name)}) || yield(app)
 		})
 	}
 }
@@ -255,7 +261,17 @@ func (s *State) asking(name string) iter.Seq[*api.App] {
 // reconsiderUnmade keeps the index of datasets whose volumes may be made ahead.
 func (s *State) reconsiderUnmade(d *api.Dataset) {
 	mark(s.unmade, d.ID, !d.Deleted && d.Volume == nil && d.Holder == nil && len(d.Waiting) == 0 && !d.Pinned &&
-		(d.Member == nil || d.Member.User == nil) && s.askedBesides(d.Name(), ""))
+		(d.Member == nil || d.Member.User == nil) && s.named(d.Name()))
+}
+
+// named reports whether any app asks for a name, whatever owner it acts for.
+func (s *State) named(name string) bool {
+	found := false
+	s.asked.Ascend(asker{name: name}, func(a asker) bool {
+		found = a.name == name
+		return false
+	})
+	return found
 }
 
 // reconsiderAsked does so for what an app asks for, and has asked for; either record

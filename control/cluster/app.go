@@ -88,6 +88,7 @@ func (f *following) volume(v *api.AppVolume) {
 			spec.User = v.Spec.User
 		}
 	}
+	spec.App = api.NamedAfter(f.app.ID, v.Key, cmp.Or(v.Set, v.Name))
 	if err := checkSpec(spec); err != nil {
 		v.Failure = err.Error()
 		return
@@ -97,6 +98,14 @@ func (f *following) volume(v *api.AppVolume) {
 		f.make(v, spec)
 		return
 	}
+	err := f.s.CheckUse(d, f.by(v))
+	if err == nil {
+		err = checkApp(spec.Name, spec.App, d.App)
+	}
+	if err != nil { // it is not the app's, whatever becomes of the app
+		v.Failure = err.Error()
+		return
+	}
 	v.Dataset = d.ID
 	if err := checkFound(spec, d); err != nil {
 		v.Failure = err.Error()
@@ -104,11 +113,21 @@ func (f *following) volume(v *api.AppVolume) {
 		v.Failure = fmt.Sprintf("the app asks for %s, and dataset %q has %s: what exists is used as it is; "+
 			"make it larger with flocker volumes grow, or have the app ask for no more", sizeText(spec.Size), spec.Name, sizeText(d.Size))
 	}
-	if d.Reclaim != nil && !f.s.frozen(d.ID) { // whatever else is wrong: it is asked for
+	if (d.Reclaim != nil || d.App == "" && spec.App != "") && !f.s.frozen(d.ID) { // whatever else is wrong: it is asked for
 		d = f.s.draft(d)
 		d.Reclaim = nil
-		f.changes = append(f.changes, putDataset(d))
+		d.App = cmp.Or(d.App, spec.App)
+		f.put(d)
 	}
+}
+
+func (f *following) by(v *api.AppVolume) Actor { return Actor{Owner: f.app.OwnerOf(v)} }
+
+// put changes a dataset, for what is decided next as well.
+func (f *following) put(d *api.Dataset) {
+	f.s = f.s.Clone()
+	f.s.Put(putDataset(d))
+	f.changes = append(f.changes, putDataset(d))
 }
 
 // make makes a dataset, if it still goes into this commit.
@@ -135,6 +154,10 @@ func (f *following) make(v *api.AppVolume, spec *api.DatasetSpec) {
 	member = member && set == v.Set
 	if member {
 		if d := f.s.memberAt(set, index); d != nil { // somebody has renamed it
+			if err := f.s.CheckUse(d, f.by(v)); err != nil {
+				v.Failure = err.Error()
+				return
+			}
 			v.Dataset = d.ID
 			return
 		}
@@ -144,14 +167,39 @@ func (f *following) make(v *api.AppVolume, spec *api.DatasetSpec) {
 		f.more = true
 		return
 	}
+	d := newDataset(id, *spec, f.DefaultSize, f.app.OwnerOf(v))
+	if err := f.checkNew(d, f.by(v), set, member); err != nil {
+		v.Failure = err.Error()
+		return
+	}
 	f.made++
 	v.Dataset = id
-	d := newDataset(id, *spec, f.DefaultSize)
 	d.Created, d.Revision = f.At, f.s.revision+1
 	if member {
 		d.Member = &api.Member{Set: set, Index: index}
 	}
-	f.changes = append(f.changes, putDataset(d))
+	f.put(d)
+}
+
+// checkNew refuses a dataset that the app may not make.
+func (f *following) checkNew(d *api.Dataset, by Actor, set string, member bool) error {
+	if !member {
+		if err := f.s.checkPlace(d.Name(), by); err != nil {
+			return err
+		}
+		return f.s.checkQuota(nil, d)
+	}
+	if !f.s.ownsSet(set, by) {
+		return f.s.checkSetUse(set, by)
+	}
+	for other := range f.s.Members(set) {
+		d.Owner = other.Owner
+		if err := checkApp(set, d.App, other.App); err != nil {
+			return err
+		}
+		break
+	}
+	return f.s.checkQuota(nil, d)
 }
 
 // hints puts the hints in the place of what was hinted for the app's datasets
@@ -259,7 +307,8 @@ func (c ForgetApp) Apply(s *State) (Outcome, error) {
 			out.Changes = append(out.Changes, Change{Key: HintKey(v.Dataset)})
 		}
 		d := s.Dataset(v.Dataset)
-		if !c.Reclaim || v.Reclaim != api.ReclaimDelete || d == nil || s.frozen(d.ID) || d.Deleted || d.Pinned || d.Name() != v.Name || s.askedBesides(v.Name, app.ID) {
+		if !c.Reclaim || v.Reclaim != api.ReclaimDelete || d == nil || s.frozen(d.ID) || d.Deleted || d.Pinned || d.Name() != v.Name ||
+			!s.mayManage(d, Actor{Owner: app.OwnerOf(&v)}) || s.askedBesides(v.Name, app.ID) {
 			continue
 		}
 		d = s.draft(d)
@@ -327,6 +376,7 @@ func (s *State) memberWanted(m *api.Member) bool {
 // destroyed. One that was deleted is beyond that.
 type Undelete struct {
 	At time.Time
+	By Actor
 	ID api.DatasetID
 }
 
@@ -336,6 +386,8 @@ func (c Undelete) Apply(s *State) (Outcome, error) {
 	switch {
 	case err != nil:
 		return Outcome{}, err
+	case !s.mayManage(d, c.By):
+		return Outcome{}, s.checkManage(d, c.By, "keep")
 	case d.Destroyed:
 		return Outcome{}, api.Errorf(api.CodeDeleted, "dataset %s was deleted and its volume is gone: that can't be taken back", nameOf(d))
 	case d.Deleted:
@@ -408,14 +460,15 @@ func (a asker) before(other asker) bool {
 	return a.app < other.app
 }
 
-// askedBesides reports whether an app other than one asks for a dataset's name.
+// askedBesides reports whether an app other than one asks for a dataset's name, and may
+// have the dataset.
 func (s *State) askedBesides(name, app string) bool {
-	found := false
-	s.asked.Ascend(asker{name: name}, func(a asker) bool {
-		found = a.name == name && a.app != app
-		return a.name == name && !found
-	})
-	return found
+	for a := range s.asking(name) {
+		if a.ID != app {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *State) putApp(id string, a *api.App) {

@@ -15,6 +15,7 @@ import (
 type ChangeDataset struct {
 	At     time.Time
 	Expect Expect
+	By     Actor
 	ID     api.DatasetID
 	Size   int64 // bytes, 0 to leave it
 	// Metadata has new values for keys, nil for one that goes away.
@@ -28,6 +29,9 @@ func (c ChangeDataset) Apply(s *State) (Outcome, error) {
 	}
 	old, err := s.live(c.ID)
 	if err != nil {
+		return Outcome{}, err
+	}
+	if err := s.checkManage(old, c.By, "change"); err != nil {
 		return Outcome{}, err
 	}
 	d := s.draft(old)
@@ -69,8 +73,9 @@ func (c ChangeDataset) size(s *State, d *api.Dataset) error {
 			return err
 		}
 	}
+	was := *d
 	d.Size, d.MaximumSize = c.Size, c.Size
-	return nil
+	return s.checkQuota(&was, d)
 }
 
 const (
@@ -164,7 +169,8 @@ func (c ChangeDataset) metadata(s *State, old, d *api.Dataset) error {
 		if err := s.namesKnown("renames none"); err != nil {
 			return err
 		}
-		return s.checkName(d)
+		d.App = "" // the name is given now
+		return s.checkName(d, c.By)
 	}
 	return nil
 }

@@ -20,7 +20,8 @@ type Claim struct {
 	NewID       api.DatasetID
 	DefaultSize int64 // bytes
 	Preempt     bool  // ask a living holder to let go
-	Ahead       bool  // because of a hint; nobody on the node uses it yet
+	Ahead       bool  // because of a hint, for the owner of its app; nobody on the node uses it yet
+	Owner       api.Owner
 }
 
 // Apply decides the command.
@@ -48,11 +49,39 @@ func (c Claim) Apply(s *State) (Outcome, error) {
 		if err := s.intact(d.ID); err != nil {
 			return Outcome{}, err
 		}
+		if err := s.CheckUse(d, c.by(s)); err != nil {
+			return Outcome{}, err
+		}
+		if err := checkApp(c.Find.Name, c.Find.App, d.App); err != nil {
+			return Outcome{}, err
+		}
 		if err := checkFound(c.Find, d); err != nil {
 			return Outcome{}, err
 		}
 	}
+	if err := s.CheckUse(d, c.by(s)); err != nil {
+		return Outcome{}, err
+	}
+	if c.Preempt {
+		if err := s.checkManage(d, c.by(s), "pre-empt"); err != nil {
+			return Outcome{}, err
+		}
+	}
 	return c.claim(s, d)
+}
+
+// by returns for which owner the node acts: where no container has asked yet, for that
+// of the app that is expected.
+func (c Claim) by(s *State) Actor {
+	if !c.Ahead {
+		return Actor{Owner: c.Owner}
+	}
+	if h := s.Hint(c.ID); h != nil {
+		if app, d := s.App(h.App), s.Dataset(c.ID); app != nil && d != nil {
+			return Actor{Owner: app.OwnerFor(d.Name())}
+		}
+	}
+	return Actor{}
 }
 
 // create makes a dataset on demand: it is mounted only while it is used.
@@ -66,18 +95,24 @@ func (c Claim) create(s *State) (Outcome, error) {
 	if s.Dataset(c.NewID) != nil {
 		return Outcome{}, api.Errorf(api.CodeUnavailable, "the new dataset's id %s is taken: try again", c.NewID)
 	}
-	d := newDataset(c.NewID, *c.Find, c.DefaultSize)
+	if err := s.checkPlace(c.Find.Name, c.by(s)); err != nil {
+		return Outcome{}, err
+	}
+	d := newDataset(c.NewID, *c.Find, c.DefaultSize, c.Owner)
 	if err := s.checkLargest(fieldSize, d.Size, s.Node(c.Node)); err != nil {
 		return Outcome{}, err
 	}
 	d.Primary, d.Created, d.Revision = c.Node, c.At, s.revision+1
+	if err := s.checkQuota(nil, d); err != nil {
+		return Outcome{}, err
+	}
 	grant(d, c.Node, c.At)
 	return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
 }
 
 // newDataset returns a dataset as somebody wants it, of which is still to be said
 // where it is.
-func newDataset(id api.DatasetID, spec api.DatasetSpec, defaultSize int64) *api.Dataset {
+func newDataset(id api.DatasetID, spec api.DatasetSpec, defaultSize int64, owner api.Owner) *api.Dataset {
 	d := &api.Dataset{
 		ID:          id,
 		Metadata:    map[string]string{api.MetadataName: spec.Name},
@@ -86,6 +121,8 @@ func newDataset(id api.DatasetID, spec api.DatasetSpec, defaultSize int64) *api.
 		FS:          cmp.Or(spec.FS, api.FSExt4),
 		User:        spec.User,
 		Permissions: spec.Permissions,
+		Owner:       cmp.Or(owner, api.Anyone),
+		App:         spec.App,
 	}
 	if spec.Profile != "" {
 		d.Metadata[api.MetadataProfile] = spec.Profile
@@ -103,11 +140,12 @@ func (c Claim) claim(s *State, d *api.Dataset) (Outcome, error) {
 			"ask for a volume of another name, or for %s with each", nameOf(d), m, m.Set)
 	}
 	if d.HeldBy(c.Node) || d.AwaitedBy(c.Node) && !s.apart(d, c.Node) && (!c.Preempt || preempts(d, c.Node)) {
-		if d.Reclaim == nil {
+		if d.Reclaim == nil && !c.names(d) {
 			return Outcome{Dataset: d}, nil
 		}
 		d = s.draft(d)
 		d.Reclaim = nil // it is wanted again
+		c.name(d)
 		return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
 	}
 	if err := s.checkZone(d, c.Node); err != nil {
@@ -119,6 +157,7 @@ func (c Claim) claim(s *State, d *api.Dataset) (Outcome, error) {
 	free := s.free(d)
 	d = s.draft(d)
 	d.Reclaim = nil
+	c.name(d)
 	if d.Primary != c.Node {
 		d.Pinned = false // use elsewhere goes before a place that a user has chosen
 	}
@@ -130,6 +169,16 @@ func (c Claim) claim(s *State, d *api.Dataset) (Outcome, error) {
 		d.Fence = s.fenceFor(d, c.At) // at once, where the holder is lost
 	}
 	return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
+}
+
+// names reports whether the claim's app is the first whose id became the dataset's name.
+func (c Claim) names(d *api.Dataset) bool { return c.Find != nil && c.Find.App != "" && d.App == "" }
+
+// name notes that in a draft.
+func (c Claim) name(d *api.Dataset) {
+	if c.names(d) {
+		d.App = c.Find.App
+	}
 }
 
 func preempts(d *api.Dataset, node api.NodeID) bool {

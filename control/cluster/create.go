@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"maps"
 	"time"
 
@@ -19,6 +20,8 @@ type Create struct {
 	Metadata    map[string]string
 	User        string // uid[:gid] of the volume's root directory, "" for the first user's
 	Permissions string // such as 0750, "" for the default
+	By          Actor
+	Owner       api.Owner // "" for that of By
 }
 
 // Apply decides the command.
@@ -46,8 +49,13 @@ func (c Create) Apply(s *State) (Outcome, error) {
 	if err := s.checkDraining(c.Primary); err != nil {
 		return Outcome{}, err
 	}
+	owner, err := c.owner()
+	if err != nil {
+		return Outcome{}, err
+	}
 	d := &api.Dataset{
 		ID:          c.ID,
+		Owner:       owner,
 		Primary:     c.Primary,
 		Pinned:      true,
 		Metadata:    maps.Clone(c.Metadata),
@@ -64,20 +72,43 @@ func (c Create) Apply(s *State) (Outcome, error) {
 	if err := s.checkLargest("maximum_size", d.Size, s.Node(c.Primary)); err != nil {
 		return Outcome{}, err
 	}
-	if err := s.checkName(d); err != nil {
+	if err := s.checkName(d, c.By); err != nil {
+		return Outcome{}, err
+	}
+	if err := s.checkQuota(nil, d); err != nil {
 		return Outcome{}, err
 	}
 	grant(d, c.Primary, c.At)
 	return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
 }
 
-// checkName reports why a live dataset cannot have the name that it has in d.
-func (s *State) checkName(d *api.Dataset) error {
+// owner returns to which owner the dataset will belong.
+func (c Create) owner() (api.Owner, error) {
+	own := cmp.Or(c.By.Owner, api.Anyone)
+	if c.Owner == "" || c.Owner == own {
+		return own, nil
+	}
+	if err := api.CheckOwner(fieldOwner, c.Owner); err != nil {
+		return "", err
+	}
+	return c.Owner, operatorsOnly(c.By, "create a volume for another owner")
+}
+
+// checkName reports why a live dataset cannot have the name that an actor gives it in d.
+func (s *State) checkName(d *api.Dataset, by Actor) error {
 	name := d.Name()
 	if name == "" {
 		return nil
 	}
-	if taken := s.DatasetByName(name); taken != nil && taken.ID != d.ID {
+	if err := s.checkPlace(name, by); err != nil {
+		return err
+	}
+	taken := s.DatasetByName(name)
+	switch {
+	case taken == nil || taken.ID == d.ID:
+	case !s.MayUse(taken, by):
+		return &api.Error{Code: api.CodeConflict, Field: fieldMetadata, Message: "the name \"" + name + "\" is taken: choose another name"}
+	default:
 		return &api.Error{Code: api.CodeConflict, Field: fieldMetadata,
 			Message: "the name \"" + name + "\" is taken by dataset " + string(taken.ID) +
 				": use that one, choose another name, or delete it first"}

@@ -12,6 +12,7 @@ import (
 type Delete struct {
 	At     time.Time
 	Expect Expect
+	By     Actor
 	ID     api.DatasetID
 }
 
@@ -22,6 +23,9 @@ func (c Delete) Apply(s *State) (Outcome, error) {
 	}
 	d, err := s.find(c.ID)
 	if err != nil {
+		return Outcome{}, err
+	}
+	if err := s.checkManage(d, c.By, "delete"); err != nil {
 		return Outcome{}, err
 	}
 	if d.Destroyed || d.Deleted && !s.free(d) {

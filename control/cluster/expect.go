@@ -35,7 +35,7 @@ func (f *following) expectMembers(want func(api.DatasetID, api.Hint)) {
 			continue // nobody could tell when it has come, or does anything
 		}
 		for _, set := range sets {
-			w.Each = set.each
+			w.Each, w.Owner = set.each, set.owner
 			d := s.expect(set.name, w, taken, f.At)
 			if d == nil && w.Index == nil {
 				break // it waits for the first, which decides the number
@@ -58,8 +58,9 @@ func (f *following) expectMembers(want func(api.DatasetID, api.Hint)) {
 
 // askedSet is a volume set for which an app asks, and how many members there may be.
 type askedSet struct {
-	name string
-	each int
+	name  string
+	each  int
+	owner api.Owner
 }
 
 // sets returns the volume sets of the app in the order in which its instances ask
@@ -70,7 +71,7 @@ func (f *following) sets() []askedSet {
 		if v.Set == "" || v.Spec == nil || v.Spec.Each == 0 || slices.ContainsFunc(sets, func(s askedSet) bool { return s.name == v.Set }) {
 			continue
 		}
-		sets = append(sets, askedSet{v.Set, v.Spec.Each})
+		sets = append(sets, askedSet{v.Set, v.Spec.Each, f.App.OwnerOf(&v)})
 	}
 	return sets
 }
@@ -94,7 +95,7 @@ func (s *State) expect(set string, w api.SetWaiter, taken map[int]bool, at time.
 	limit := s.mayHave(s.Set(set), w)
 	best, bestRank, used := (*api.Dataset)(nil), rankMissing, 0
 	for d := range s.Members(set) {
-		if u := d.Member.User; u != nil && (u.Instance == w.Instance && u.Node == w.Node || s.leaves(u, w.Instance)) {
+		if u := d.Member.User; u != nil && s.MayUse(d, Actor{Owner: w.Owner}) && (u.Instance == w.Instance && u.Node == w.Node || s.leaves(u, w.Instance)) {
 			if w.Index == nil || *w.Index == d.Member.Index {
 				return d
 			}

@@ -20,6 +20,9 @@ func dump(s *cluster.State) map[cluster.Key]string {
 		}
 		all[c.Key] = string(value)
 	}
+	if m := s.Meta(); m != nil {
+		put(cluster.Change{Key: cluster.KeyMeta, Meta: m})
+	}
 	for d := range s.Datasets() {
 		put(cluster.Change{Key: cluster.DatasetKey(d.ID), Dataset: d})
 		if st := s.DatasetState(d.ID); st != nil {
@@ -110,7 +113,26 @@ func checkState(s *cluster.State) error {
 	if err := checkUnmade(s); err != nil {
 		return err
 	}
+	if err := checkUsage(s); err != nil {
+		return err
+	}
 	return checkLoaded(s)
+}
+
+// checkUsage compares what owners have with the datasets.
+func checkUsage(s *cluster.State) error {
+	want := map[api.Owner]api.Usage{}
+	for d := range s.Datasets() {
+		if !d.Destroyed {
+			owner := api.Owner(d.Owner.String())
+			u := want[owner]
+			want[owner] = api.Usage{Volumes: u.Volumes + 1, Bytes: u.Bytes + d.Size}
+		}
+	}
+	if got := maps.Collect(s.Usages()); !maps.Equal(got, want) {
+		return fmt.Errorf("owners have %v, want %v", got, want)
+	}
+	return nil
 }
 
 // checkUnmade compares the index of what may be made ahead with the datasets.

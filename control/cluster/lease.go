@@ -20,10 +20,14 @@ type AcquireLease struct {
 	Dataset api.DatasetID
 	Node    api.NodeID
 	Expires time.Time // zero for never
+	By      Actor
 }
 
 // Apply decides the command.
 func (c AcquireLease) Apply(s *State) (Outcome, error) {
+	if err := s.checkLease(c.Dataset, c.By); err != nil {
+		return Outcome{}, err
+	}
 	old, err := s.leaseOf(c.Dataset)
 	if err != nil {
 		return Outcome{}, err
@@ -47,11 +51,15 @@ func (c AcquireLease) Apply(s *State) (Outcome, error) {
 // ReleaseLease ends a lease, whoever has it.
 type ReleaseLease struct {
 	At      time.Time
+	By      Actor
 	Dataset api.DatasetID
 }
 
 // Apply decides the command.
 func (c ReleaseLease) Apply(s *State) (Outcome, error) {
+	if err := s.checkLease(c.Dataset, c.By); err != nil {
+		return Outcome{}, err
+	}
 	old, err := s.leaseOf(c.Dataset)
 	if err != nil {
 		return Outcome{}, err
@@ -81,6 +89,18 @@ func (c ExpireLeases) Apply(s *State) (Outcome, error) {
 		return true
 	})
 	return out, nil
+}
+
+// checkLease refuses an actor that may not hold a dataset back from others. A lease of
+// a dataset that is not there yet is for operators.
+func (s *State) checkLease(id api.DatasetID, by Actor) error {
+	if d := s.Dataset(id); d != nil {
+		return s.checkManage(d, by, "lease")
+	}
+	if s.Bound(by) {
+		return api.Errorf(api.CodeNotFound, "Dataset not found.")
+	}
+	return nil
 }
 
 // leaseOf returns the lease of a dataset that a command is about, nil if there

@@ -11,6 +11,7 @@ import (
 type Move struct {
 	At      time.Time
 	Expect  Expect
+	By      Actor
 	ID      api.DatasetID
 	Primary api.NodeID
 }
@@ -22,6 +23,9 @@ func (c Move) Apply(s *State) (Outcome, error) {
 	}
 	d, err := s.live(c.ID)
 	if err != nil {
+		return Outcome{}, err
+	}
+	if err := s.checkManage(d, c.By, "move"); err != nil {
 		return Outcome{}, err
 	}
 	settled := d.Primary == c.Primary && d.Pinned && (d.HeldBy(c.Primary) || !s.free(d))

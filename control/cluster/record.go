@@ -128,6 +128,10 @@ type Meta struct {
 	Cluster  string       `json:"cluster"` // UUID of the cluster, from its certificates
 	Created  time.Time    `json:"created"`
 	Settings api.Settings `json:"settings"` // that all replicas run with
+	// Tenancy is "" in a log of before there were owners, which means TenancyShared.
+	Tenancy api.Tenancy `json:"tenancy,omitempty"`
+	// Quotas are by owner, and one by api.QuotaDefault.
+	Quotas map[string]api.Quota `json:"quotas,omitempty"`
 }
 
 // Change is a record with its new value: the one field that goes with the key.
@@ -367,6 +371,8 @@ func soundDataset(d *api.Dataset) error {
 		return errors.New("the fence is not about its holder")
 	case d.Member != nil && (d.Member.Set == "" || d.Member.Index < 0 || d.Member.Index >= api.MaxMembers):
 		return fmt.Errorf("it is member %d of the volume set %q", d.Member.Index, d.Member.Set)
+	case len(d.Shared) > api.MaxShares:
+		return fmt.Errorf("it is shared with %d owners", len(d.Shared))
 	}
 	return nil
 }

@@ -85,6 +85,7 @@ type ClaimMember struct {
 	ID          api.DatasetID // likewise: the one that the consumer had before
 	NewID       api.DatasetID
 	DefaultSize int64 // bytes
+	Owner       api.Owner
 }
 
 // Apply decides the command.
@@ -98,6 +99,9 @@ func (c ClaimMember) Apply(s *State) (Outcome, error) {
 	if c.ID != "" {
 		d, err := s.live(c.ID)
 		if err != nil {
+			return Outcome{}, err
+		}
+		if err := s.CheckUse(d, c.by()); err != nil {
 			return Outcome{}, err
 		}
 		if d.Member == nil || d.Member.Set != c.Find.Name {
@@ -133,7 +137,7 @@ func (c ClaimMember) Apply(s *State) (Outcome, error) {
 		if err := c.checkLargest(s); err != nil {
 			return Outcome{}, err
 		}
-		set := s.draftSet(c.Find.Name)
+		set := s.draftSet(c.Find.Name, c.Owner)
 		if len(set.Waiting) >= maxSetWaiting {
 			return Outcome{}, api.Errorf(api.CodeUnavailable,
 				"%d instances wait for a member of the volume set %s already: try again when some of them have one", maxSetWaiting, c.Find.Name)
@@ -151,8 +155,11 @@ func (c ClaimMember) waiter(consumer string) api.SetWaiter {
 		Node: c.Node, Consumer: consumer, Instance: c.Instance, Since: c.At, Each: c.Each, Index: c.Index, ID: c.ID,
 		Size: c.Find.Size, DefaultSize: c.DefaultSize, FS: c.Find.FS, Profile: c.Find.Profile, NewID: c.NewID,
 		User: c.Find.User, Permissions: c.Find.Permissions,
+		Owner: c.Owner, App: c.Find.App,
 	}
 }
+
+func (c ClaimMember) by() Actor { return Actor{Owner: c.Owner} }
 
 // checkLargest reports why no member of the size can be made. A set that has members
 // of the size already is used as it is.
@@ -180,6 +187,12 @@ func (c ClaimMember) check(s *State) error {
 	if err := checkSpec(&c.Find); err != nil {
 		return err
 	}
+	if err := s.checkSetUse(c.Find.Name, c.by()); err != nil {
+		return err
+	}
+	if err := c.checkApp(s); err != nil {
+		return err
+	}
 	if err := c.checkEach(s); err != nil {
 		return err
 	}
@@ -189,6 +202,23 @@ func (c ClaimMember) check(s *State) error {
 				return &api.Error{Code: api.CodeConflict, Field: "fs", Message: fmt.Sprintf(
 					"the volume set %q exists with the file system %s, not %s: ask for %s, or leave the file system out, or choose another name",
 					c.Find.Name, d.FS, fs, d.FS)}
+			}
+		}
+	}
+	return nil
+}
+
+// checkApp refuses an app whose id became the name of another app's set.
+func (c ClaimMember) checkApp(s *State) error {
+	for d := range s.Members(c.Find.Name) {
+		if err := checkApp(c.Find.Name, c.Find.App, d.App); err != nil {
+			return err
+		}
+	}
+	if set := s.Set(c.Find.Name); set != nil {
+		for _, w := range set.Waiting {
+			if err := checkApp(c.Find.Name, c.Find.App, w.App); err != nil {
+				return err
 			}
 		}
 	}
@@ -248,7 +278,7 @@ func (c ClaimMember) adopt(b *batch) {
 	}
 	for i := first; i <= last; i++ {
 		d := b.state.DatasetByName(api.MemberName(c.Find.Name, i))
-		if d == nil || d.Member != nil || b.state.memberAt(c.Find.Name, i) != nil || len(d.Waiting) > 0 || !b.state.idle(d) || c.Find.FS != "" && d.FS != c.Find.FS {
+		if d == nil || !b.state.mayManage(d, c.by()) || checkApp(d.Name(), c.Find.App, d.App) != nil || d.Member != nil || b.state.memberAt(c.Find.Name, i) != nil || len(d.Waiting) > 0 || !b.state.idle(d) || c.Find.FS != "" && d.FS != c.Find.FS {
 			continue
 		}
 		if len(b.changes) >= setsAtOnce {
@@ -301,7 +331,7 @@ func (c LeaveSet) Apply(s *State) (Outcome, error) {
 	if !waits {
 		return Outcome{}, nil
 	}
-	set := s.draftSet(c.Set)
+	set := s.draftSet(c.Set, "")
 	set.Waiting = slices.Delete(set.Waiting, place-1, place)
 	b := newBatch(s)
 	b.put(putSet(set))
@@ -315,6 +345,7 @@ func (c LeaveSet) Apply(s *State) (Outcome, error) {
 // more, as when the app is gone.
 type SetMembers struct {
 	At    time.Time
+	Owner api.Owner // of the app
 	Name  string
 	Count int
 }
@@ -327,6 +358,9 @@ func (c SetMembers) Apply(s *State) (Outcome, error) {
 	if c.Count > api.MaxMembers {
 		return Outcome{}, api.FieldErrorf("count", "%d is more than the %d members that a volume set can have", c.Count, api.MaxMembers)
 	}
+	if !s.ownsSet(c.Name, Actor{Owner: c.Owner}) {
+		return Outcome{}, foreignErrorf("the volume set %s belongs to another owner: only that one's apps say how many members it has", c.Name)
+	}
 	old := s.Set(c.Name)
 	was := -1
 	if old != nil && old.Count != nil {
@@ -335,7 +369,7 @@ func (c SetMembers) Apply(s *State) (Outcome, error) {
 	if was == max(c.Count, -1) {
 		return Outcome{Set: old}, nil
 	}
-	set := s.draftSet(c.Name)
+	set := s.draftSet(c.Name, c.Owner)
 	set.Count = nil
 	if c.Count >= 0 {
 		set.Count = &c.Count
@@ -366,9 +400,9 @@ func freeMember(d *api.Dataset) {
 	d.Member.User, d.Member.Sought = nil, false
 }
 
-// draftSet returns a copy of a set's record to change, or a new one.
-func (s *State) draftSet(name string) *api.VolumeSet {
-	set := api.VolumeSet{Name: name}
+// draftSet returns a copy of a set's record to change, or a new one for an owner.
+func (s *State) draftSet(name string, owner api.Owner) *api.VolumeSet {
+	set := api.VolumeSet{Name: name, Owner: owner}
 	if old := s.Set(name); old != nil {
 		set = *old
 		set.Waiting = slices.Clone(old.Waiting)

@@ -54,7 +54,7 @@ func (b *batch) settle(name string, at time.Time, limit int) {
 				left = append(left, set.Waiting[i:]...)
 				break
 			}
-			if b.state.pointless(w) {
+			if b.state.pointless(name, w) {
 				continue
 			}
 			if d := b.state.choose(set, w, at); d != nil {
@@ -64,7 +64,7 @@ func (b *batch) settle(name string, at time.Time, limit int) {
 			}
 		}
 		if len(left) < len(set.Waiting) {
-			set = b.state.draftSet(name)
+			set = b.state.draftSet(name, "")
 			set.Waiting = left
 			b.put(putSet(set))
 		}
@@ -82,8 +82,8 @@ func (b *batch) settle(name string, at time.Time, limit int) {
 
 // pointless reports whether a waiter's turn never comes: its node is lost, and asks
 // again when it is back, or what it had was deleted.
-func (s *State) pointless(w api.SetWaiter) bool {
-	if n := s.Node(w.Node); n == nil || n.Lost() {
+func (s *State) pointless(set string, w api.SetWaiter) bool {
+	if n := s.Node(w.Node); n == nil || n.Lost() || !s.opensSet(set, Actor{Owner: w.Owner}) {
 		return true
 	}
 	if w.ID == "" {
@@ -158,7 +158,7 @@ func (s *State) choose(set *api.VolumeSet, w api.SetWaiter, at time.Time) *api.D
 // chooseOnly returns the one member that will do, if it can be had.
 func (s *State) chooseOnly(set string, w api.SetWaiter) *api.Dataset {
 	if w.ID != "" {
-		if d := s.Dataset(w.ID); s.unused(d) && !s.shutOut(d, w.Node) {
+		if d := s.Dataset(w.ID); s.unused(d) && s.opens(d, w) {
 			return d
 		}
 		return nil
@@ -167,7 +167,7 @@ func (s *State) chooseOnly(set string, w api.SetWaiter) *api.Dataset {
 		if d.Member.Index != *w.Index {
 			continue
 		}
-		if s.unused(d) && !s.shutOut(d, w.Node) {
+		if s.unused(d) && s.opens(d, w) {
 			return d
 		}
 		return nil
@@ -175,12 +175,23 @@ func (s *State) chooseOnly(set string, w api.SetWaiter) *api.Dataset {
 	return s.missing(set, w, *w.Index, *w.Index+1)
 }
 
+// opens reports whether a waiter may have a member, in its zone and by its owner.
+func (s *State) opens(d *api.Dataset, w api.SetWaiter) bool {
+	return !s.shutOut(d, w.Node) && s.MayUse(d, Actor{Owner: w.Owner})
+}
+
 // missing returns the first member of those from one number to another that there
 // is not, as it is to be made; nil if there is none.
 func (s *State) missing(set string, w api.SetWaiter, from, to int) *api.Dataset {
+	if !s.ownsSet(set, Actor{Owner: w.Owner}) {
+		return nil
+	}
 	for i := from; i < to; i++ {
 		if s.memberAt(set, i) == nil && s.DatasetByName(api.MemberName(set, i)) == nil && s.Dataset(w.NewID) == nil {
-			return newMember(set, i, w)
+			if d := s.newMember(set, i, w); s.checkQuota(nil, d) == nil {
+				return d
+			}
+			return nil
 		}
 	}
 	return nil
@@ -213,7 +224,7 @@ func (s *State) unused(d *api.Dataset) bool {
 // rank says how soon a waiter can have a member that is nobody's. Above the count
 // there are members only for the instances that had them.
 func (s *State) rank(d *api.Dataset, w api.SetWaiter, limit int) rank {
-	if s.shutOut(d, w.Node) {
+	if !s.opens(d, w) {
 		return rankNone
 	}
 	last := d.Member.Last
@@ -240,6 +251,9 @@ func (s *State) rank(d *api.Dataset, w api.SetWaiter, limit int) rank {
 func (s *State) give(d *api.Dataset, w api.SetWaiter, at time.Time) *api.Dataset {
 	d = s.draft(d)
 	freeMember(d)
+	if d.App == "" {
+		d.App = w.App
+	}
 	if d.Created.IsZero() { // it is made
 		d.Primary, d.Created = w.Node, at
 	}
@@ -293,7 +307,7 @@ func (s *State) sought(set string, waiting []api.SetWaiter) []*api.Dataset {
 func (s *State) seeker(d *api.Dataset, unserved *[]api.SetWaiter) bool {
 	for _, only := range []bool{true, false} {
 		i := slices.IndexFunc(*unserved, func(w api.SetWaiter) bool {
-			return (w.Index != nil) == only && (!only || *w.Index == d.Member.Index) && !s.apart(d, w.Node)
+			return s.opens(d, w) && (w.Index != nil) == only && (!only || *w.Index == d.Member.Index) && !s.apart(d, w.Node)
 		})
 		if i >= 0 {
 			if !only {
@@ -305,9 +319,16 @@ func (s *State) seeker(d *api.Dataset, unserved *[]api.SetWaiter) bool {
 	return false
 }
 
-// newMember returns a member that does not exist yet, as a waiter wants it.
-func newMember(set string, index int, w api.SetWaiter) *api.Dataset {
-	d := newDataset(w.NewID, api.DatasetSpec{Name: api.MemberName(set, index), Size: w.Size, FS: w.FS, Profile: w.Profile, User: w.User, Permissions: w.Permissions}, w.DefaultSize)
+// newMember returns a member that does not exist yet, as a waiter wants it. The owner of
+// the others has it, too.
+func (s *State) newMember(set string, index int, w api.SetWaiter) *api.Dataset {
+	owner := w.Owner
+	for d := range s.Members(set) {
+		owner = d.Owner
+		break
+	}
+	spec := api.DatasetSpec{Name: api.MemberName(set, index), Size: w.Size, FS: w.FS, Profile: w.Profile, App: w.App, User: w.User, Permissions: w.Permissions}
+	d := newDataset(w.NewID, spec, w.DefaultSize, owner)
 	d.Member = &api.Member{Set: set, Index: index}
 	return d
 }
@@ -336,7 +357,7 @@ func (s *State) unsettled(set *api.VolumeSet, name string) bool {
 		waiting = set.Waiting
 	}
 	for _, w := range waiting {
-		if s.pointless(w) || s.choose(set, w, time.Time{}) != nil {
+		if s.pointless(name, w) || s.choose(set, w, time.Time{}) != nil {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -43,16 +44,17 @@ type State struct {
 	instances *btree.BTreeG[belonging]          // nodes by their instances
 	volumes   *btree.Map[string, api.DatasetID] // datasets by volumeKey, also deleted and destroyed ones
 	concerned *btree.BTreeG[concern]
-	due       *btree.Set[api.DatasetID] // that Upkeep has something to do about
-	orphans   *btree.Set[api.DatasetID] // with which any node may be able to help
-	leased    *btree.BTreeG[concern]    // leases by their nodes
-	expiring  *btree.BTreeG[expiry]     // leases that end by themselves, the next one first
-	asked     *btree.BTreeG[asker]      // names of datasets by the apps that ask for them
-	hinted    *btree.BTreeG[concern]    // hints by their nodes
-	reclaimed *btree.BTreeG[expiry]     // datasets that are to be deleted at a time, the next one first
-	members   *btree.BTreeG[member]     // live datasets by the sets they are of
-	marked    *btree.Map[string, int]   // how many live members of a set are marked as sought
-	unmade    *btree.Set[api.DatasetID] // that apps ask for, that have no volume and that nobody has
+	due       *btree.Set[api.DatasetID]     // that Upkeep has something to do about
+	orphans   *btree.Set[api.DatasetID]     // with which any node may be able to help
+	leased    *btree.BTreeG[concern]        // leases by their nodes
+	expiring  *btree.BTreeG[expiry]         // leases that end by themselves, the next one first
+	asked     *btree.BTreeG[asker]          // names of datasets by the apps that ask for them
+	hinted    *btree.BTreeG[concern]        // hints by their nodes
+	reclaimed *btree.BTreeG[expiry]         // datasets that are to be deleted at a time, the next one first
+	members   *btree.BTreeG[member]         // live datasets by the sets they are of
+	marked    *btree.Map[string, int]       // how many live members of a set are marked as sought
+	usage     *btree.Map[string, api.Usage] // by owners
+	unmade    *btree.Set[api.DatasetID]     // that apps ask for, that have no volume and that nobody has
 	tag       Tag
 
 	waitingSets *btree.Set[string] // sets that somebody waits for, or with marked members
@@ -102,6 +104,7 @@ func New() *State {
 		reclaimed: btree.NewBTreeGOptions(expiry.before, btree.Options{NoLocks: true}),
 		members:   btree.NewBTreeGOptions(member.before, btree.Options{NoLocks: true}),
 		marked:    btree.NewMap[string, int](0),
+		usage:     btree.NewMap[string, api.Usage](0),
 		unmade:    &btree.Set[api.DatasetID]{},
 
 		waitingSets: &btree.Set[string]{},
@@ -140,6 +143,7 @@ func (s *State) Clone() *State {
 	c.reclaimed = s.reclaimed.Copy()
 	c.members = s.members.Copy()
 	c.marked = s.marked.Copy()
+	c.usage = s.usage.Copy()
 	c.unmade = s.unmade.Copy()
 	c.waitingSets = s.waitingSets.Copy()
 	c.dueSets = s.dueSets.Copy()
@@ -322,7 +326,11 @@ func (s *State) Put(changes ...Change) {
 
 func (s *State) putMeta(m *Meta) {
 	samePolicy := s.meta != nil && m != nil && s.meta.Settings.OnLostNode == m.Settings.OnLostNode
+	sameOwners := s.meta != nil && m != nil && s.meta.Tenancy == m.Tenancy && maps.Equal(s.meta.Quotas, m.Quotas)
 	s.meta = m
+	if !sameOwners {
+		s.reconsiderSets()
+	}
 	if samePolicy {
 		return
 	}
@@ -337,6 +345,7 @@ func (s *State) putDataset(id api.DatasetID, d *api.Dataset) {
 	old := s.Dataset(id)
 	s.tag.change(old, d)
 	s.index(old, d)
+	s.count(old, d)
 	if d == nil {
 		s.datasets.Delete(id)
 		s.due.Delete(id)
@@ -348,6 +357,9 @@ func (s *State) putDataset(id api.DatasetID, d *api.Dataset) {
 		s.reconsiderUnmade(d)
 	}
 	s.reconsiderMember(old, d)
+	if s.meta != nil && len(s.meta.Quotas) > 0 && (old == nil || d == nil || d.Owner != old.Owner || usageOf(d) != usageOf(old)) {
+		s.reconsiderSets() // its owner may have room for a member, or none any more
+	}
 }
 
 // index moves a dataset's entries in the indexes from old to d; either may be nil.

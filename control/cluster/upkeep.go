@@ -138,6 +138,10 @@ func (s *State) reconsiderAll(node api.NodeID) {
 	for _, id := range s.orphans.Keys() {
 		s.reconsider(s.Dataset(id))
 	}
+	s.reconsiderSets()
+}
+
+func (s *State) reconsiderSets() {
 	for _, name := range s.waitingSets.Keys() {
 		s.reconsiderSet(name)
 	}

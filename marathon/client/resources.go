@@ -24,6 +24,7 @@ type Info struct {
 		ReconcileInterval  int64    `json:"reconciliation_interval"` // milliseconds
 		TaskLaunchConfirm  int64    `json:"task_launch_confirm_timeout"`
 		MesosMasterAddress string   `json:"master"`
+		Role               string   `json:"mesos_role"` // of apps that have none of their own
 	} `json:"marathon_config"`
 }
 

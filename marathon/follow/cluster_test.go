@@ -144,8 +144,8 @@ func (m *memory) FollowApp(_ context.Context, app api.App, hints map[string]api.
 	return out.App, err
 }
 
-func (m *memory) SetMembers(_ context.Context, set string, count int) error {
-	_, err := m.do(cluster.SetMembers{At: m.Now(), Name: set, Count: count})
+func (m *memory) SetMembers(_ context.Context, set string, owner api.Owner, count int) error {
+	_, err := m.do(cluster.SetMembers{At: m.Now(), Name: set, Owner: owner, Count: count})
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/marathon"
 )
 
 // Rules are the numbers that decisions depend on.
@@ -38,6 +39,7 @@ type Forget struct {
 func (r Rules) present(old *api.App, seen *Sighting, framework string, h hosts, now time.Time) Follow {
 	f := Follow{App: api.App{
 		ID: seen.ID, Pod: seen.Pod, Framework: framework, Version: seen.Version, Wanted: seen.Wanted, Zone: seen.Zone, Mistake: seen.Mistake,
+		Owner: api.RoleOwner(seen.Role),
 	}}
 	f.App.Volumes, f.Sets = volumesOf(old, seen), counts(seen)
 	if old != nil && !seen.AtRest {
@@ -69,7 +71,7 @@ func volumesOf(old *api.App, seen *Sighting) []api.AppVolume {
 	for _, v := range seen.Volumes {
 		request := v.VolumeRequest
 		request.User = cmp.Or(request.User, v.RunsAs)
-		volume := api.AppVolume{Key: v.Key, Name: v.Name, Reclaim: v.Reclaim, Grace: v.Grace, Spec: &request}
+		volume := api.AppVolume{Key: v.Key, Name: v.Name, Reclaim: v.Reclaim, Grace: v.Grace, Spec: &request, Anyone: v.Form != "" && v.Form != marathon.FormLabels}
 		if v.Each == 0 {
 			add(volume)
 			continue

@@ -1,6 +1,7 @@
 package follow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ type Cluster interface {
 	FollowApp(ctx context.Context, app api.App, hints map[string]api.Hint, coming []api.Hint) (*api.App, error)
 	// SetMembers says how many members a volume set may have. A count below zero
 	// says that nobody knows any more.
-	SetMembers(ctx context.Context, set string, count int) error
+	SetMembers(ctx context.Context, set string, owner api.Owner, count int) error
 	// ForgetApp drops an app's record if it still is of the revision; with reclaim
 	// its datasets are marked that are to go with it.
 	ForgetApp(ctx context.Context, id string, revision uint64, reclaim bool, grace time.Duration) error
@@ -314,7 +315,7 @@ func (f *Follower) heard(ctx context.Context, words map[string]bool) error {
 // some reads some apps. One that is missing has everything read.
 func (f *Follower) some(ctx context.Context, ids map[string]bool) error {
 	f.mu.Lock()
-	framework, down := f.state.Framework, !f.state.DownSince.IsZero()
+	framework, role, down := f.state.Framework, f.state.Role, !f.state.DownSince.IsZero()
 	f.mu.Unlock()
 	if framework == "" || down {
 		f.dirty.everything() // whose apps these are is not known yet
@@ -335,6 +336,7 @@ func (f *Follower) some(ctx context.Context, ids map[string]bool) error {
 			continue
 		}
 		f.dirty.interested(id, seen.asks())
+		seen.Role = cmp.Or(seen.Role, role)
 		d.one(f.cfg.Rules, old, seen, framework, h, f.cluster.Now())
 	}
 	return f.carryOut(ctx, d)
@@ -375,7 +377,8 @@ func (f *Follower) snapshot(ctx context.Context) (again time.Duration, err error
 		if st.Events {
 			st.Cause = ""
 		}
-		st.Leader, st.Version, st.Framework, st.Read, st.DownSince = s.Leader, s.Version, s.Framework, s.Began.Round(0), time.Time{}
+		st.Leader, st.Version, st.Framework, st.Role = s.Leader, s.Version, s.Framework, s.Role
+		st.Read, st.DownSince = s.Began.Round(0), time.Time{}
 	})
 	f.note(ctx)
 	return f.next(), nil
@@ -409,7 +412,7 @@ func (f *Follower) carryOut(ctx context.Context, d decisions) error {
 	for _, one := range d.follow {
 		group.Go(func() error {
 			for set, n := range one.Sets { // first: the app's instances may be waiting to hear it
-				if err := f.cluster.SetMembers(ctx, set, n); err != nil {
+				if err := f.cluster.SetMembers(ctx, set, ownerOfSet(&one.App, set), n); err != nil {
 					f.log.Warn("how many members a volume set has cannot be said", "set", set, "members", n, "app", one.App.ID, "cause", err)
 				}
 			}
@@ -425,6 +428,16 @@ func (f *Follower) carryOut(ctx context.Context, d decisions) error {
 	return group.Wait()
 }
 
+// ownerOfSet returns for which owner an app asks for the members of a volume set.
+func ownerOfSet(app *api.App, set string) api.Owner {
+	for i := range app.Volumes {
+		if v := &app.Volumes[i]; v.Set == set {
+			return app.OwnerOf(v)
+		}
+	}
+	return app.Owner
+}
+
 // forgetApp has an app forgotten, and how many members its volume sets may have.
 func (f *Follower) forgetApp(ctx context.Context, one Forget) error {
 	if err := f.cluster.ForgetApp(ctx, one.App.ID, one.App.Revision, one.Reclaim, f.cfg.Grace); err != nil {
@@ -436,7 +449,7 @@ func (f *Follower) forgetApp(ctx context.Context, one Forget) error {
 			continue
 		}
 		sets[v.Set] = true
-		if err := f.cluster.SetMembers(ctx, v.Set, -1); err != nil {
+		if err := f.cluster.SetMembers(ctx, v.Set, one.App.OwnerOf(&v), -1); err != nil {
 			return err
 		}
 	}

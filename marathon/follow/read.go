@@ -1,6 +1,7 @@
 package follow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +35,7 @@ func snapshot(ctx context.Context, m Marathon, now func() time.Time) (*Snapshot,
 	if err != nil {
 		return nil, err
 	}
-	s.Framework, s.Leader, s.Version = before.Framework, before.Leader, before.Version
+	s.Framework, s.Leader, s.Version, s.Role = before.Framework, before.Leader, before.Version, before.Config.Role
 	var (
 		apps        []*marathon.App
 		pods        []*client.PodStatus
@@ -74,6 +75,9 @@ func snapshot(ctx context.Context, m Marathon, now func() time.Time) (*Snapshot,
 		seen := seenPod(p)
 		seen.AtRest = !busy[seen.ID]
 		s.Apps[seen.ID] = seen
+	}
+	for _, seen := range s.Apps {
+		seen.Role = cmp.Or(seen.Role, s.Role)
 	}
 	return s, nil
 }

@@ -20,6 +20,7 @@ type Sighting struct {
 	Version   string
 	Wanted    int
 	Zone      string // in which alone it may run, "" for any
+	Role      string // of Mesos, for which it asks for volumes
 	Volumes   []marathon.Volume
 	Mistake   string // why these are not all
 	Instances []api.AppInstance
@@ -46,6 +47,7 @@ func (s *Sighting) mayMean(name string) bool {
 // there all the while.
 type Snapshot struct {
 	Framework string // Mesos' id of this Marathon
+	Role      string // of apps that have none of their own
 	Leader    string
 	Version   string
 	Began     time.Time // when reading it began
@@ -55,7 +57,7 @@ type Snapshot struct {
 
 // seenApp returns an app as it is.
 func seenApp(a *marathon.App) *Sighting {
-	s := &Sighting{ID: a.ID, Version: a.Version, Wanted: a.Count(), Zone: a.Zone(), AtRest: len(a.Deployments) == 0}
+	s := &Sighting{ID: a.ID, Version: a.Version, Wanted: a.Count(), Zone: a.Zone(), Role: a.Role, AtRest: len(a.Deployments) == 0}
 	volumes, err := a.Volumes()
 	s.volumes(volumes, err, a.Labels)
 	if !s.asks() {
@@ -74,7 +76,7 @@ func seenApp(a *marathon.App) *Sighting {
 // seenPod returns a pod as it is. It counts as being deployed, until somebody knows
 // what deployments there are.
 func seenPod(p *client.PodStatus) *Sighting {
-	s := &Sighting{ID: cmp.Or(p.ID, p.Spec.ID), Pod: true, Version: p.Spec.Version, Wanted: p.Spec.Count(), Zone: p.Spec.Zone()}
+	s := &Sighting{ID: cmp.Or(p.ID, p.Spec.ID), Pod: true, Version: p.Spec.Version, Wanted: p.Spec.Count(), Zone: p.Spec.Zone(), Role: p.Spec.Role}
 	p.Spec.ID = s.ID
 	volumes, err := p.Spec.Volumes()
 	texts := maps.Clone(p.Spec.Labels)

@@ -151,7 +151,7 @@ func (w *world) call(method, path string, body any) []byte {
 func (w *world) create(on *cluster.Node, name string) string {
 	w.t.Helper()
 	data := w.call(http.MethodPost, "/v1/configuration/datasets", map[string]any{
-		"primary": on.ID, "maximum_size": 64 << 20, "metadata": map[string]string{"name": name},
+		"primary": on.ID, "maximum_size": 64 << 20, "metadata": map[string]string{"name": name}, "owner": "*", // the tasks have the role *
 	})
 	var made struct {
 		ID string `json:"dataset_id"`
