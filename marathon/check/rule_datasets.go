@@ -23,6 +23,8 @@ type user struct {
 	host string // that it is kept on, "" if it is on none
 	form marathon.Form
 	each int
+	// named says that the dataset's name is made from the id.
+	named bool
 }
 
 // newSharing looks at the workloads, and at those that run besides: of an app that
@@ -45,10 +47,30 @@ func newSharing(all []*workload, running []*Definition) *sharing {
 func (s *sharing) add(w *workload) {
 	host, _ := w.host()
 	for _, v := range w.volumes {
-		u := user{w.ID, host, v.Form, v.Each}
+		u := user{w.ID, host, v.Form, v.Each, named(w, v)}
 		s.users[v.Name] = append(s.users[v.Name], u)
 		if set, _, ok := api.ParseMemberName(v.Name); ok && v.Each == 0 {
 			s.members[set] = append(s.members[set], u)
+		}
+	}
+}
+
+// named reports whether the name of a volume is made from the id of its app.
+func named(w *workload, v volume) bool {
+	return v.Form == marathon.FormLabels && api.NamedAfter(w.ID, v.Key, v.Name) != ""
+}
+
+func lookNameTwice(p *probe) {
+	for _, v := range p.volumes {
+		if !named(p.workload, v) {
+			continue
+		}
+		for _, u := range p.sharing.users[v.Name] {
+			if u.named && api.NamedAfter(u.id, v.Key, v.Name) != api.NamedAfter(p.ID, v.Key, v.Name) {
+				p.find(v.at, remedy{text: "set " + api.LabelPrefix + v.Key + ".name to a name of its own"},
+					"the volume has no name, and the one made from the app's id, %s, is also that of %s", v.Name, u.id)
+				break
+			}
 		}
 	}
 }
@@ -78,7 +100,9 @@ func (s *sharing) others(w *workload, v volume) []user {
 func lookShared(p *probe) {
 	seen := map[string]bool{}
 	for _, v := range p.volumes {
-		others := p.sharing.others(p.workload, v)
+		others := slices.DeleteFunc(p.sharing.others(p.workload, v), func(u user) bool {
+			return u.named && named(p.workload, v) // lookNameTwice has that
+		})
 		if len(others) == 0 || seen[v.Name] {
 			continue
 		}

@@ -136,6 +136,12 @@ func Rules() []*Rule {
 			Fix:   "keep one of both, or choose another name",
 		},
 		{
+			ID: "name-twice", Severity: Error, look: lookNameTwice,
+			Finds: "two apps whose ids become one default name, such as /a/b and /a.b",
+			Why:   "A volume remembers the app that it is named after: the other app is refused.",
+			Fix:   "set flocker.volume.KEY.name in one of them",
+		},
+		{
 			ID: "dataset-shared", Severity: Error, look: lookShared,
 			Finds: "two apps ask for one dataset, in whatever form, also to read it",
 			Why: "Whoever comes second waits for as long as the first one runs, unless both are on one machine. Marathon sees that " +

@@ -261,6 +261,14 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"in two forms", strings.Replace(dvdi(driver), `{"id"`, `{"labels": {"flocker.volume.x": "path=x,name=db"}, "id"`, 1), none, `error /labels/flocker.volume.x the dataset db is asked for here and at /container/volumes/0`},
 			{"in two containers of a pod", pod(``, onVolume, `, {"name": "b", "labels": {`+onVolume+`}}`), none, ""},
 		},
+		"name-twice": {
+			{"of one app", app(""), running(`{"id": "/web", "labels": {"flocker.volume.data": "data"}}`), ""},
+			{"of two ids that become one", `{"id": "/a/db", "labels": {"flocker.volume.data": "data"}}`, running(`{"id": "/a.db", "labels": {"flocker.volume.data": "data"}}`), `error /labels/flocker.volume.data a.db.data, is also that of /a.db`},
+			{"of an app and a pod", `{"id": "/a/db", "labels": {"flocker.volume.data": "data"}}`, running(`{"id": "/a.db", "containers": [{"labels": {"flocker.volume.data": "data"}}]}`), `error /labels/flocker.volume.data /a.db`},
+			{"on one machine", `{"id": "/a/db", "constraints": [["hostname", "IS", "a"]], "labels": {"flocker.volume.data": "data"}}`, running(`{"id": "/a.db", "constraints": [["hostname", "IS", "a"]], "labels": {"flocker.volume.data": "data"}}`), `error /labels/flocker.volume.data /a.db`},
+			{"of another key", `{"id": "/a/db", "labels": {"flocker.volume.data": "data"}}`, running(`{"id": "/a.db", "labels": {"flocker.volume.log": "data"}}`), ""},
+			{"with a name of its own", `{"id": "/a/db", "labels": {"flocker.volume.data": "path=data,name=x"}}`, running(`{"id": "/a.db", "labels": {"flocker.volume.data": "data"}}`), ""},
+		},
 		"dataset-shared": {
 			{"by nobody else", app(""), running(`{"id": "/web", "labels": {"flocker.volume.data": "data"}}`), ""},
 			{"by the same app, which runs", app(""), running(app("")), ""},

@@ -69,6 +69,7 @@ type Agent struct {
 
 	mu         sync.Mutex
 	env        []string // of what the agent calls from now on
+	roles      []string // of the framework, none for *
 	life       *life
 	containers []*container // that the agent knows, oldest first
 	runs       []*Run
@@ -113,6 +114,13 @@ func (a *Agent) SetEnv(env ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.env = env
+}
+
+// SetRoles says which roles the framework has, by GET_FRAMEWORKS.
+func (a *Agent) SetRoles(roles ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.roles = roles
 }
 
 func (a *Agent) environ() []string {

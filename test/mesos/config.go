@@ -2,6 +2,7 @@ package mesos
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"math"
 	"path"
@@ -151,10 +152,10 @@ type Label struct {
 }
 
 type resource struct {
-	AllocationInfo allocation `json:"allocation_info"`
-	Name           string     `json:"name"`
-	Scalar         scalar     `json:"scalar"`
-	Type           string     `json:"type"`
+	AllocationInfo *allocation `json:"allocation_info,omitempty"`
+	Name           string      `json:"name"`
+	Scalar         scalar      `json:"scalar"`
+	Type           string      `json:"type"`
 }
 
 type allocation struct {
@@ -219,7 +220,7 @@ func commandTaskConfig(id identity, t *Task) *containerConfig {
 	env := environmentOf(t.Env)
 	command := executorCommand("mesos-executor", t.Image != "", env)
 	container := t.container()
-	all := resources(t.CPUs+0.1, t.Mem+32, 0)
+	all := resources(t.Role, t.CPUs+0.1, t.Mem+32, 0)
 	c := &containerConfig{
 		CommandInfo:   command,
 		ContainerInfo: container,
@@ -240,7 +241,7 @@ func commandTaskConfig(id identity, t *Task) *containerConfig {
 			Container: container,
 			Labels:    labelsOf(t.Labels),
 			Name:      t.name(),
-			Resources: resources(t.CPUs, t.Mem, 0),
+			Resources: resources(t.Role, t.CPUs, t.Mem, 0),
 			SlaveID:   value{id.agent},
 			TaskID:    value{t.ID},
 		},
@@ -269,7 +270,7 @@ func groupExecutorInfo(id identity, g *Group) executorInfo {
 		ExecutorID:  value{g.executorID()},
 		FrameworkID: value{id.framework},
 		Labels:      labelsOf(g.Labels),
-		Resources:   resources(cpus, mem, 32),
+		Resources:   resources(g.Role, cpus, mem, 32),
 		Type:        "DEFAULT",
 	}
 }
@@ -287,14 +288,14 @@ func groupExecutorConfig(id identity, info executorInfo) *containerConfig {
 // info, and so no labels; the command and its environment are the task's own.
 func nestedTaskConfig(id identity, info executorInfo, t *Task) *containerConfig {
 	env := append(append([]Variable(nil), t.Env...),
-		Var("MESOS_CONTAINER_IP", "127.0.0.1"), Var("MESOS_ALLOCATION_ROLE", "*"))
+		Var("MESOS_CONTAINER_IP", "127.0.0.1"), Var("MESOS_ALLOCATION_ROLE", cmp.Or(t.Role, "*")))
 	c := &containerConfig{
 		CommandInfo:    shellCommand(t.Command, environmentOf(env)),
 		ContainerClass: "DEFAULT",
 		ContainerInfo:  t.container(),
 		Directory:      id.directory,
 		ExecutorInfo:   info,
-		Resources:      resources(t.CPUs, t.Mem, 0),
+		Resources:      resources(t.Role, t.CPUs, t.Mem, 0),
 	}
 	c.addImage(id, t)
 	return c
@@ -323,8 +324,15 @@ func (c *containerConfig) addImage(id identity, t *Task) {
 		`"id":"77ea7eee3d80b1a38f83906dd3048e2689457eb90e18a7d12f839c5ae37106a2","os":"linux"}`)}
 }
 
-// resources lists the scalars that are not zero.
-func resources(cpus, mem, disk float64) []resource {
+// HiddenRole is the role of tasks whose resources name none, as those of Mesos before 1.4.
+const HiddenRole = "(hidden)"
+
+// resources lists the scalars that are not zero, allocated to a role.
+func resources(role string, cpus, mem, disk float64) []resource {
+	info := &allocation{cmp.Or(role, "*")}
+	if role == HiddenRole {
+		info = nil
+	}
 	var all []resource
 	for _, r := range []struct {
 		name  string
@@ -332,7 +340,7 @@ func resources(cpus, mem, disk float64) []resource {
 	}{{"cpus", cpus}, {"mem", mem}, {"disk", disk}} {
 		if r.value != 0 {
 			all = append(all, resource{
-				AllocationInfo: allocation{"*"}, Name: r.name, Type: "SCALAR",
+				AllocationInfo: info, Name: r.name, Type: "SCALAR",
 				Scalar: scalar{math.Round(r.value*1000) / 1000}, // Mesos' fixed point
 			})
 		}

@@ -97,6 +97,8 @@ func (a *Agent) answer(r *http.Request, l *life, call *agentapi.Call) (*agentapi
 		return a.getContainers(r, l, nested)
 	case agentapi.Call_GET_TASKS:
 		return a.getTasks(), nil
+	case agentapi.Call_GET_FRAMEWORKS:
+		return a.getFrameworks(), nil
 	case agentapi.Call_GET_AGENT:
 		return a.getAgent(), nil
 	default:
@@ -156,6 +158,20 @@ func (c *container) status() *mesosapi.ContainerStatus {
 		s.ExecutorPID = &pid
 	}
 	return s
+}
+
+// getFrameworks answers with the one framework of the agent.
+func (a *Agent) getFrameworks() *agentapi.Response {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	info := mesosapi.FrameworkInfo{User: "root", Name: "framework", ID: &mesosapi.FrameworkID{Value: a.Framework}, Roles: a.roles}
+	return &agentapi.Response{
+		Type: agentapi.Response_GET_FRAMEWORKS,
+		GetFrameworks: &agentapi.Response_GetFrameworks{
+			Frameworks:          []agentapi.Response_GetFrameworks_Framework{{FrameworkInfo: info}},
+			CompletedFrameworks: []agentapi.Response_GetFrameworks_Framework{},
+		},
+	}
 }
 
 func (a *Agent) getAgent() *agentapi.Response {

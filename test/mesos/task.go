@@ -14,6 +14,9 @@ type Task struct {
 	Fetch   string  // of the shell: what fetching its files does to the sandbox, as the task's user
 	CPUs    float64 // 0 for 0.1
 	Mem     float64 // MB, 0 for 32
+	// Role is the one of the framework, "" for *. In a group it is what the executor says
+	// of the task, which Mesos does not check.
+	Role string
 }
 
 // DockerVolume is a volume that Mesos' own docker/volume isolator would serve;
@@ -29,6 +32,7 @@ type Group struct {
 	Executor string  // its id, "" for "default-executor"
 	Labels   []Label // of the executor
 	User     string  // that the executor's sandbox belongs to, "" for root
+	Role     string  // of the framework, "" for *
 	Tasks    []*Task
 }
 
