@@ -160,7 +160,7 @@ func (s *Service) open() error {
 	if err != nil {
 		return err
 	}
-	if err := s.listen("users", s.cfg.Listen, s.deps.UserTLS, handler, s.track("users", m, pki.RoleUser, pki.RoleReader)); err != nil {
+	if err := s.listen("users", s.cfg.Listen, s.deps.UserTLS, handler, s.track("users", m, pki.APIRoles()...)); err != nil {
 		return err
 	}
 	if err := s.listen("agents", s.cfg.AgentListen, s.deps.AgentTLS, nodes.serve(s.log, m), s.track("agents", m, pki.RoleNode)); err != nil {

@@ -262,10 +262,10 @@ func TestQuotasHoldWhereverVolumesAreMade(t *testing.T) {
 	}
 	by := cluster.Actor{Owner: roleA}
 	for name, cmd := range map[string]cluster.Command{
-		"claim":                  w.find("n1", roleA, "five"),
-		"create":                 cluster.Create{At: w.now, By: by, ID: w.newID(), Primary: "n1", DefaultSize: api.MinSize},
-		"grow":                   cluster.ChangeDataset{At: w.now, By: by, ID: one.ID, Size: 4 * api.MinSize},
-		"grow beyond all bounds": cluster.ChangeDataset{At: w.now, By: by, ID: one.ID, Size: 1 << 60},
+		"claim":             w.find("n1", roleA, "five"),
+		"create":            cluster.Create{At: w.now, By: by, ID: w.newID(), Primary: "n1", DefaultSize: api.MinSize},
+		"grow":              cluster.ChangeDataset{At: w.now, By: by, ID: one.ID, Size: 4 * api.MinSize},
+		"grow by very much": cluster.ChangeDataset{At: w.now, By: by, ID: one.ID, Size: 1 << 45},
 	} {
 		if _, err := w.do(cmd); api.CodeOf(err) != api.CodeForbidden {
 			t.Errorf("%s: got %v, want %s", name, err, api.CodeForbidden)
