@@ -58,8 +58,10 @@ type Agent struct {
 	reports *reporter
 	stepper *stepper
 	volumes *Volumes
-	csi     *csi.Server        // nil where nobody calls it
-	stop    context.CancelFunc // ends the workers
+
+	inventory *inventory
+	csi       *csi.Server        // nil where nobody calls it
+	stop      context.CancelFunc // ends the workers
 }
 
 // New reads what the node knows and is ready to Run; nothing is mounted or
@@ -85,7 +87,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (_ *Agent, err error) {
 	if err := os.Chmod(cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("state-dir: %w", err)
 	}
-	a := &Agent{cfg: cfg, deps: deps}
+	a := &Agent{cfg: cfg, deps: deps, inventory: newInventory()}
 	if a.lock, err = lockState(cfg.lockFile()); err != nil {
 		return nil, err
 	}
@@ -141,7 +143,7 @@ func (a *Agent) assemble(journal *journal, instance string, where zones) error {
 	a.reports = newReporter(a.deps.Node, a.link.current)
 	a.engine = &engine{
 		node: a.deps.Node, log: a.deps.Log, now: a.deps.Now, stepper: a.stepper, control: a.link, reports: a.reports,
-		inContact: a.link.inContact, grace: a.cfg.PreemptGrace, times: m.times, waitLimit: a.cfg.WaitLimit,
+		inContact: a.link.inContact, mayMake: a.mayMake, grace: a.cfg.PreemptGrace, times: m.times, waitLimit: a.cfg.WaitLimit,
 		slots:    semaphore.NewWeighted(int64(a.cfg.Workers)),
 		datasets: map[api.DatasetID]*dataset{}, leases: map[api.DatasetID]*api.Lease{}, names: map[string]int{}, roots: map[string]int{}, metrics: m,
 	}
@@ -217,9 +219,13 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { a.volumes.watchAsides(ctx); return nil })
 	group.Go(func() error { a.engine.times.run(ctx); return nil })
 	group.Go(func() error {
-		a.link.run(ctx, a.engine, a.reportAll)
+		a.link.run(ctx, a.engine, func() {
+			a.reportAll()
+			a.inventory.want()
+		})
 		return nil
 	})
+	group.Go(func() error { a.takeInventories(ctx); return nil })
 	return group.Wait()
 }
 

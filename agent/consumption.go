@@ -111,6 +111,7 @@ type glance struct {
 	others  bool // consumers in other containers than the one that a member belongs to
 	views   []string
 	device  uint64
+	blocked string // why no volume may be made, "" where one may be
 	failure *api.Failure
 	final   bool
 	changed <-chan struct{} // closed when this is no longer true
@@ -130,8 +131,13 @@ func (e *engine) look(id api.DatasetID) glance {
 	defer e.mu.Unlock()
 	d := e.track(id)
 	views := e.stepper.views.on(d.seen.mounted)
+	blocked := ""
+	if d.record != nil {
+		blocked = d.record.Blocked
+	}
 	return glance{
-		views: views, others: e.others(d),
+		blocked: blocked,
+		views:   views, others: e.others(d),
 		ready: d.ready(e.node), bound: d.seen.bound, device: d.seen.mounted,
 		held:    d.record != nil && d.record.HeldBy(e.node),
 		failure: d.failure, final: d.final, changed: d.changed,

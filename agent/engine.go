@@ -116,8 +116,10 @@ type engine struct {
 	// inContact says why nothing may be attached now: the control service may
 	// have given this node up for lost.
 	inContact func() error
-	grace     time.Duration       // for processes that are asked to let a preempted volume go
-	slots     *semaphore.Weighted // bounds the steps that burden the machine
+	// mayMake says why no volume may be made for a dataset.
+	mayMake func(*api.Dataset) error
+	grace   time.Duration       // for processes that are asked to let a preempted volume go
+	slots   *semaphore.Weighted // bounds the steps that burden the machine
 
 	mu       sync.Mutex
 	datasets map[api.DatasetID]*dataset
@@ -432,6 +434,11 @@ func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 	case actCreate, actAttach:
 		if err := e.inContact(); err != nil {
 			return t.seen, err
+		}
+		if t.act == actCreate && e.mayMake != nil {
+			if err := e.mayMake(t.record); err != nil {
+				return t.seen, err
+			}
 		}
 		return e.burden(ctx, d, t)
 	case actLook, actUnmount, actDetach:

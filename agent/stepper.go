@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type sight struct {
 	bound   bool           // the read-only view is there
 	filled  bool           // the mounted file system is known to be as large as its device
 	clean   bool           // the file system was cleanly unmounted
+	fs      string         // found on the device
 	cause   string         // of a phase from which the agent does not go on by itself
 	foreign error          // a *backend.ForeignVolumeError where the volume is another dataset's
 	epoch   uint64         // of the dataset when this was seen
@@ -317,8 +319,8 @@ func (s *stepper) judgeSignature(record *api.Dataset, seen sight) (sight, error)
 			"it is not formatted again, since that would hide the loss", seen.device.Path, seen.volume.ID)
 	case sig.Kind == host.Blank:
 		seen.phase = api.PhaseBlank
-	case sig.Kind == host.Filesystem && (record == nil || sig.Type == record.FS):
-		seen.phase, seen.clean = api.PhaseAttached, sig.Clean
+	case sig.Kind == host.Filesystem && (record == nil || sig.Type == record.FS || record.FS == "" && (sig.Type == api.FSExt4 || sig.Type == api.FSXFS)):
+		seen.phase, seen.clean, seen.fs = api.PhaseAttached, sig.Clean, sig.Type
 	default:
 		seen.phase = api.PhaseForeign
 		seen.cause = fmt.Sprintf("device %s carries %s where %s should be: it is neither formatted nor mounted",
@@ -358,11 +360,26 @@ func (s *stepper) attach(ctx context.Context, id api.DatasetID, record *api.Data
 	}
 	fault.Point("agent.attached")
 	seen.volume.AttachedTo = s.instance
+	s.rename(ctx, record, &seen.volume)
 	after, err := s.judgeAttached(ctx, id, record, seen)
 	if err == nil && after.phase == api.PhaseAttaching {
 		return after, fmt.Errorf("attach volume %s: %w", seen.volume.ID, backend.ErrNotReady)
 	}
 	return after, err
+}
+
+// rename has the storage say the dataset's name, which may have changed since the
+// volume was made, or not have been kept then. It matters only when the log is lost.
+func (s *stepper) rename(ctx context.Context, record *api.Dataset, v *backend.Volume) {
+	namer, ok := s.backend.(backend.Namer)
+	if !ok || record == nil || v.Name == record.Name() {
+		return
+	}
+	if err := namer.SetName(ctx, v.ID, record.Name()); err != nil {
+		s.log.Warn("cannot give the volume its dataset's name", "dataset", record.ID, "name", record.Name(), "volume", v.ID, "cause", err)
+		return
+	}
+	v.Name = record.Name()
 }
 
 // attachUnder attaches, and has the storage refuse it if it can tell that this
@@ -394,7 +411,7 @@ func (s *stepper) mount(ctx context.Context, id api.DatasetID, record *api.Datas
 	if err != nil {
 		return seen, err
 	}
-	if err := host.Mount(seen.device.Path, target, record.FS, host.Restricted); err != nil {
+	if err := host.Mount(seen.device.Path, target, cmp.Or(record.FS, seen.fs), host.Restricted); err != nil {
 		return seen, err
 	}
 	fault.Point("agent.mounted")

@@ -25,6 +25,8 @@ func (a *Agent) Survey(ctx context.Context) (int, error) {
 		// Nothing is lost by not knowing: every dataset is looked at before
 		// its next step, and until then its mount stays.
 		a.deps.Log.Warn("cannot list volumes, going on with the mount table alone", "cause", err)
+	} else {
+		a.inventory.survey(volumes)
 	}
 	attached := map[api.DatasetID]backend.Volume{}
 	for _, v := range volumes {

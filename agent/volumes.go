@@ -271,6 +271,9 @@ func (v *Volumes) explain(ctx context.Context, consumer string, vol consumedVolu
 	if why, _ := v.members.look(consumer); why != "" {
 		return strings.TrimSuffix(why, ".")
 	}
+	if now.blocked != "" {
+		return now.blocked
+	}
 	if now.failure != nil {
 		return fmt.Sprintf("cannot %s since %s (%d attempts): %s", now.failure.Action,
 			now.failure.Since.UTC().Format(time.RFC3339), now.failure.Attempts, now.failure.Cause)

@@ -15,6 +15,7 @@ import "time"
 //	POST /agent/v1/claim          ClaimRequest → Dataset
 //	POST /agent/v1/member         MemberRequest → MemberReply
 //	POST /agent/v1/report         Report       → ReportReply
+//	POST /agent/v1/inventory      Inventory    → InventoryReply
 //	GET  /agent/v1/datasets/{id}               → DatasetDetail
 //
 // Failures are an Error with the status of its code.
@@ -74,6 +75,10 @@ type Welcome struct {
 	Replica   string        `json:"replica"`       // who serves the stream
 	Version   string        `json:"version"`       // of the control service
 	Log       *LogIdentity  `json:"log,omitempty"` // nil from a version that does not tell
+	// Incarnation names the log, and another one after a backup was restored. The
+	// agent makes no volumes before that has taken in an Inventory; "" is that of
+	// a control service that takes none.
+	Incarnation string `json:"incarnation,omitempty"`
 }
 
 // ClaimRequest says that the node wants to use a dataset: the one with ID, or

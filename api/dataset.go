@@ -84,6 +84,9 @@ type Dataset struct {
 	// App is the one whose id the default name was made from, "" for a name that was
 	// given. Another app whose id becomes the same name does not get the dataset.
 	App string `json:"app,omitempty"`
+	// Blocked says why no volume may be made, "" where one may be: the storage
+	// system has one of this name or id that the log does not know.
+	Blocked string `json:"blocked,omitempty"`
 }
 
 // Holder is the token of a dataset.

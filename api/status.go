@@ -32,6 +32,8 @@ type ClusterStatus struct {
 	// Troubles are the datasets that are not as wanted, at most MaxTroubles.
 	Troubles    []*DatasetDetail `json:"troubles"`
 	AllTroubles int              `json:"all_troubles"` // how many there are
+	// Orphans is how many volumes storage systems have that the log does not know.
+	Orphans int `json:"orphans,omitempty"`
 	// Marathon is how well Marathon is followed, nil where no replica does that.
 	Marathon *MarathonStatus `json:"marathon,omitempty"`
 	// Newer are the keys of records that only a newer version understands.

@@ -118,6 +118,13 @@ type Grower interface {
 	Grow(ctx context.Context, volumeID string, size int64) (Volume, error)
 }
 
+// Namer is what a Backend may be as well: one that can give a volume, attached or
+// not, another name than it was made with.
+type Namer interface {
+	// SetName has List say another Name. Errors: ErrUnknownVolume, ErrThrottled.
+	SetName(ctx context.Context, volumeID, name string) error
+}
+
 // Stopper can stop machines: a Backend may, by its cloud, or a program of the
 // operator's.
 type Stopper interface {
@@ -146,13 +153,16 @@ type CreateRequest struct {
 	DatasetID string
 	Size      int64  // bytes, a multiple of the allocation unit
 	Profile   string // "" for the backend's default
-	Name      string // of the dataset, for people who look at the storage system; may be ""
+	// Name is the dataset's, "" where it has none. The volume carries it from the
+	// moment at which it exists.
+	Name string
 }
 
 // Volume is what the storage system says of a volume.
 type Volume struct {
 	ID         string
 	DatasetID  string
+	Name       string // of the dataset when the volume was made or SetName last called; "" where none is known
 	Size       int64  // bytes
 	AttachedTo string // instance id, "" where it is attached nowhere
 	Zone       string // whose machines alone can attach it, "" for all

@@ -32,6 +32,7 @@ func newBackends(env *Env) *cobra.Command {
 	}
 	addOutput(cmd, p.AddListFlags)
 	g.conn.AddFlags(cmd)
+	cmd.AddCommand(newBackendsOrphans(g))
 	return cmd
 }
 

@@ -51,6 +51,11 @@ func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 		p.Prose(fmt.Sprintf("The store cannot be reached %s: %s", output.Since(s.StaleSince, s.Now), s.StaleCause))
 		p.Prose("All of this is as it was then, and nothing can be changed.")
 	}
+	if s.Orphans > 0 {
+		p.Space()
+		p.Prose(fmt.Sprintf("%d volumes of the storage systems are not in the log: flocker backends orphans lists them, flocker volumes adopt takes them in. "+
+			"Apps that ask for one by its name wait.", s.Orphans))
+	}
 	for _, key := range s.Newer {
 		p.Space()
 		p.Prose(fmt.Sprintf("The record %s was written by a newer version of the control service: update this one.", key))

@@ -34,6 +34,7 @@ type agents struct {
 	defaultSize int64
 	heartbeat   time.Duration
 	stopping    <-chan struct{} // closed when streams have to end
+	inventories chan struct{}   // holds a token for each that is taken in
 }
 
 // serve returns the server of the agent protocol.
@@ -43,6 +44,7 @@ func (a *agents) serve(log *slog.Logger, m *metrics) http.Handler {
 	s.handle("/agent/v1/claim", methods{http.MethodPost: limited(a.writes, a.claim)})
 	s.handle("/agent/v1/member", methods{http.MethodPost: limited(a.writes, a.member)})
 	s.handle("/agent/v1/report", methods{http.MethodPost: limited(a.reports, a.report)})
+	s.route("/agent/v1/inventory", api.MaxInventoryBytes, methods{http.MethodPost: limited(a.reports, a.inventory)})
 	s.handle("/agent/v1/datasets/{dataset_id}", methods{http.MethodGet: a.dataset})
 	return s
 }

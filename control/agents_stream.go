@@ -91,7 +91,7 @@ func (st *stream) serve(ctx context.Context) error {
 	welcome := api.StreamEvent{
 		Welcome: &api.Welcome{
 			Stream: st.number, Node: st.node, Cluster: s.Meta().Cluster,
-			Heartbeat: st.heartbeat, Replica: st.name, Version: st.version, Log: new(s.Identity()),
+			Heartbeat: st.heartbeat, Replica: st.name, Version: st.version, Log: new(s.Identity()), Incarnation: s.Incarnation(),
 		},
 		Datasets: slices.Collect(s.Concerning(st.node)),
 		Leases:   slices.Collect(s.LeasesOf(st.node)),

@@ -95,6 +95,7 @@ type replicaMetrics struct {
 	revision   prometheus.Gauge
 	datasets   prometheus.Gauge
 	leases     prometheus.Gauge
+	orphans    prometheus.Gauge
 	inspection prometheus.Histogram
 	foreign    prometheus.Gauge
 	damaged    prometheus.Gauge
@@ -120,6 +121,8 @@ func newReplicaMetrics(registry *prometheus.Registry) *replicaMetrics {
 			Name: "flocker_control_datasets", Help: "Datasets, deleted ones included."}),
 		leases: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "flocker_control_leases", Help: "Leases of datasets."}),
+		orphans: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "flocker_orphan_volumes", Help: "Volumes that storage systems have and the log does not know."}),
 		inspection: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "flocker_control_log_inspection_seconds", Help: "Time to compare the log with what was committed.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15)}),
@@ -130,7 +133,7 @@ func newReplicaMetrics(registry *prometheus.Registry) *replicaMetrics {
 		outage: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "flocker_control_log_unreachable", Help: "1 while the log cannot be reached."}),
 	}
-	registry.MustRegister(m.commands, m.commits, m.seconds, m.batch, m.revision, m.datasets, m.leases, m.outage, m.inspection, m.damaged, m.foreign)
+	registry.MustRegister(m.commands, m.commits, m.seconds, m.batch, m.revision, m.datasets, m.leases, m.orphans, m.outage, m.inspection, m.damaged, m.foreign)
 	return m
 }
 
@@ -229,4 +232,5 @@ func (m *replicaMetrics) observe(s *cluster.State) {
 	m.damaged.Set(float64(s.CountDamage()))
 	m.datasets.Set(float64(s.CountDatasets()))
 	m.leases.Set(float64(s.CountLeases()))
+	m.orphans.Set(float64(s.CountOrphans()))
 }

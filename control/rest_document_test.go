@@ -104,6 +104,9 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 		"drainNode":           {"/v1/nodes/" + nodeA + "/drain", "", 200},
 		"undrainNode":         {"/v1/nodes/" + nodeA + "/drain", "", 200},
 		"listBackends":        {"/v1/backends", "", 200},
+		"listOrphans":         {"/v1/orphans", "", 200},
+		"adoptOrphan":         {"/v1/orphans/nothing", "{}", 404}, // the rest is TestOrphans'
+		"forgetOrphan":        {"/v1/orphans/nothing", "", 404},
 		"getStatus":           {"/v1/status", "", 200},
 		"getBackup":           {"/v1/backup", "", 200},
 		"getDocument":         {"/v1/openapi.json", "", 200},

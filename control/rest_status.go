@@ -21,7 +21,7 @@ func (a *rest) getStatus(w http.ResponseWriter, r *request) error {
 	if cause != nil {
 		status.StaleCause = cause.Error()
 	}
-	status.Marathon = marathonStatus(s)
+	status.Marathon, status.Orphans = marathonStatus(s), s.CountOrphans()
 	if a.mesos != nil {
 		status.Mesos = a.mesos.Masters()
 	}

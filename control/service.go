@@ -153,7 +153,8 @@ func (s *Service) open() error {
 		replica: replica, self: self.ID, now: s.deps.Now, log: s.log, metrics: m,
 		version: s.deps.Version, name: name, defaultSize: settings.DefaultSize, heartbeat: s.cfg.Heartbeat, stopping: s.stopping,
 		mesos: s.deps.Mesos, writes: newBuckets(float64(s.cfg.WriteRate), m.limited.WithLabelValues("writes")),
-		reports: newBuckets(float64(s.cfg.WriteRate)*reportsPerWrite, m.limited.WithLabelValues("reports")),
+		reports:     newBuckets(float64(s.cfg.WriteRate)*reportsPerWrite, m.limited.WithLabelValues("reports")),
+		inventories: make(chan struct{}, inventoriesAtOnce),
 	}
 	s.marathon = &Marathon{replica: replica, self: self.ID, now: s.deps.Now, log: s.log, defaultSize: settings.DefaultSize}
 	handler, err := users.serve(s.log, m)

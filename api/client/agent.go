@@ -257,6 +257,16 @@ func (s *Session) Report(ctx context.Context, report api.Report) (*api.ReportRep
 	return nil, err
 }
 
+// Inventory tells which volumes the node's storage has; the session fills in the stream.
+func (s *Session) Inventory(ctx context.Context, inv api.Inventory) (*api.InventoryReply, error) {
+	inv.Stream = s.welcome.Stream
+	var reply api.InventoryReply
+	if err := s.call(ctx, request{method: http.MethodPost, path: "/agent/v1/inventory", body: inv}, &reply); err != nil {
+		return nil, err
+	}
+	return &reply, nil
+}
+
 // Detail returns a dataset with the explanation of its state.
 func (s *Session) Detail(ctx context.Context, id api.DatasetID) (*api.DatasetDetail, error) {
 	var detail api.DatasetDetail

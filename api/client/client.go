@@ -205,6 +205,33 @@ func (c *Client) Backends(ctx context.Context) ([]*api.BackendDetail, error) {
 	return backends, err
 }
 
+// Orphans returns the volumes that storage systems have and the log does not know.
+func (c *Client) Orphans(ctx context.Context) ([]*api.Orphan, error) {
+	var orphans []*api.Orphan
+	err := c.get(ctx, "/v1/orphans", &orphans)
+	return orphans, err
+}
+
+// Adopt takes an orphan, by its name or an id, into the log.
+func (c *Client) Adopt(ctx context.Context, orphan string, how api.Adoption) (*api.DatasetDetail, error) {
+	var detail api.DatasetDetail
+	req := request{method: http.MethodPost, path: "/v1/orphans/" + url.PathEscape(orphan), body: how}
+	if _, _, err := c.c.call(ctx, req, &detail); err != nil {
+		return nil, err
+	}
+	return &detail, nil
+}
+
+// ForgetOrphan drops an orphan, by its name or an id.
+func (c *Client) ForgetOrphan(ctx context.Context, orphan string) (*api.Orphan, error) {
+	var forgotten api.Orphan
+	req := request{method: http.MethodDelete, path: "/v1/orphans/" + url.PathEscape(orphan)}
+	if _, _, err := c.c.call(ctx, req, &forgotten); err != nil {
+		return nil, err
+	}
+	return &forgotten, nil
+}
+
 // Backup returns a backup of all records of the cluster, to be read and closed.
 // One that was cut short has no end: who reads it has to check that.
 func (c *Client) Backup(ctx context.Context) (io.ReadCloser, error) {

@@ -68,6 +68,7 @@ func Run(t *testing.T, h Harness) {
 		{"PropertiesAreConstant", (*suite).propertiesAreConstant, false},
 		{"InstancesDiffer", (*suite).instancesDiffer, false},
 		{"CreateReturnsTheVolume", (*suite).createReturnsTheVolume, false},
+		{"VolumesCarryTheirNames", (*suite).volumesCarryTheirNames, false},
 		{"CreateAgainReturnsTheSameVolume", (*suite).createAgainReturnsTheSameVolume, false},
 		{"CreateFindsAnAttachedVolume", (*suite).createFindsAnAttachedVolume, false},
 		{"CreateRaceMakesOneVolume", (*suite).createRaceMakesOneVolume, false},

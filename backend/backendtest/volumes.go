@@ -1,6 +1,9 @@
 package backendtest
 
 import (
+	"context"
+	"errors"
+	"strings"
 	"sync"
 
 	"github.com/flocker-mesos/flocker/backend"
@@ -38,6 +41,38 @@ func (s *suite) createReturnsTheVolume() {
 	s.wantVolumes(s.b, v.ID)
 	if listed := s.get(s.b, v.ID); listed != v {
 		s.Errorf("listed volume: got %+v, want %+v", listed, v)
+	}
+}
+
+func (s *suite) volumesCarryTheirNames() {
+	for _, name := range []string{"db", "", "shop.db.data", "../../up", "a b\tü%2f", strings.Repeat("長", 256)} {
+		id := newDatasetID()
+		v, err := s.a.Create(context.Background(), backend.CreateRequest{DatasetID: id, Size: s.Size, Name: name})
+		if err != nil {
+			s.Errorf("create with the name %.20q: %v", name, err)
+			continue
+		}
+		if v.Name != name {
+			s.Errorf("created volume: got the name %q, want %q", v.Name, name)
+		}
+		if listed := s.get(s.b, v.ID); listed.Name != name {
+			s.Errorf("listed volume: got the name %q, want %q", listed.Name, name)
+		}
+		namer, ok := s.b.(backend.Namer)
+		if !ok {
+			continue
+		}
+		for _, other := range []string{"other", "other", "third"} {
+			if err := namer.SetName(context.Background(), v.ID, other); err != nil {
+				s.Errorf("set the name %q: %v", other, err)
+			}
+			if listed := s.get(s.a, v.ID); listed.Name != other || listed.DatasetID != id {
+				s.Errorf("listed volume: got the name %q of dataset %s, want %q of %s", listed.Name, listed.DatasetID, other, id)
+			}
+		}
+		if err := namer.SetName(context.Background(), "missing-"+v.ID, "x"); !errors.Is(err, backend.ErrUnknownVolume) {
+			s.Errorf("set the name of a volume that is not there: got %v, want ErrUnknownVolume", err)
+		}
 	}
 }
 

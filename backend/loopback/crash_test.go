@@ -136,7 +136,7 @@ func TestKilledAtAnyPointItIsFinishedByTheNextCall(t *testing.T) {
 		"loopback.named": true, // on file systems without unnamed files; see TestNamedImages
 	}
 	for _, point := range points {
-		for _, operation := range []string{"create", "attach", "detach", "destroy", "grow", growAttached} {
+		for _, operation := range []string{"create", "attach", "detach", "destroy", "grow", growAttached, "name"} {
 			t.Run(operation+" at "+point, func(t *testing.T) {
 				s := newStorage(t)
 				b := s.open(t, "alpha")
@@ -176,7 +176,7 @@ func prepare(t *testing.T, b *loopback.Backend, operation, id string) {
 	if operation == "create" {
 		return
 	}
-	if _, err := b.Create(t.Context(), backend.CreateRequest{DatasetID: id, Size: volumeSize}); err != nil {
+	if _, err := b.Create(t.Context(), backend.CreateRequest{DatasetID: id, Size: volumeSize, Name: "old"}); err != nil {
 		t.Fatal(err)
 	}
 	if operation == "detach" || operation == growAttached {
@@ -196,6 +196,9 @@ func checkBetween(t *testing.T, s storage, id string) {
 		t.Fatal(err)
 	}
 	for _, v := range volumes {
+		if v.Name != "old" && v.Name != "new" {
+			t.Errorf("after the crash: got the name %q", v.Name)
+		}
 		if v.ID != id || v.Size != volumeSize && v.Size != 2*volumeSize {
 			t.Errorf("after the crash: got %+v", v)
 		}
@@ -218,12 +221,13 @@ func checkAfter(t *testing.T, s storage, operation, id string) {
 		t.Fatal(err)
 	}
 	want := map[string][]backend.Volume{
-		"create":     {{ID: id, DatasetID: id, Size: volumeSize}},
-		"attach":     {{ID: id, DatasetID: id, Size: volumeSize, AttachedTo: "alpha"}},
-		"detach":     {{ID: id, DatasetID: id, Size: volumeSize}},
+		"create":     {{ID: id, DatasetID: id, Name: "old", Size: volumeSize}},
+		"attach":     {{ID: id, DatasetID: id, Name: "old", Size: volumeSize, AttachedTo: "alpha"}},
+		"detach":     {{ID: id, DatasetID: id, Name: "old", Size: volumeSize}},
 		"destroy":    {},
-		"grow":       {{ID: id, DatasetID: id, Size: 2 * volumeSize}},
-		growAttached: {{ID: id, DatasetID: id, Size: 2 * volumeSize, AttachedTo: "alpha"}},
+		"name":       {{ID: id, DatasetID: id, Name: "new", Size: volumeSize}},
+		"grow":       {{ID: id, DatasetID: id, Name: "old", Size: 2 * volumeSize}},
+		growAttached: {{ID: id, DatasetID: id, Name: "old", Size: 2 * volumeSize, AttachedTo: "alpha"}},
 	}[operation]
 	if !slices.Equal(volumes, want) {
 		t.Errorf("after the repeated %s: got %+v, want %+v", operation, volumes, want)
@@ -315,7 +319,7 @@ func TestLateCreateFindsWhatWasMadeMeanwhile(t *testing.T) {
 	if err != nil || len(volumes) != 1 || volumes[0].AttachedTo != "beta" {
 		t.Errorf("list: got %+v, %v, want one, attached to beta", volumes, err)
 	}
-	if left := s.Leftovers(t); len(left) != 2 { // the image and its loop device
+	if left := s.Leftovers(t); len(left) != 3 { // the image, its name and its loop device
 		t.Errorf("left: got %q", left)
 	}
 	detach(t, b, id)

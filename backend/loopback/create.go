@@ -44,6 +44,13 @@ func (b *Backend) create(ctx context.Context, req backend.CreateRequest) (backen
 	if v, found, err := b.root.locateAttached(req.DatasetID); found || err != nil {
 		return v, err
 	}
+	// The name goes first: an image without it could be taken for nobody's.
+	if req.Name != "" {
+		if err := b.root.writeName(req.DatasetID, req.Name); err != nil {
+			return backend.Volume{}, fmt.Errorf("name it: %w", err)
+		}
+	}
+	fault.Point("loopback.called")
 	// Whether there is one that is attached nowhere, shows when ours is to get
 	// its name.
 	image, err := b.root.makeImage(req.DatasetID, req.Size)
@@ -68,7 +75,7 @@ func (b *Backend) create(ctx context.Context, req backend.CreateRequest) (backen
 	if found {
 		return v, b.root.removeOurs(req.DatasetID, image)
 	}
-	return backend.Volume{ID: req.DatasetID, DatasetID: req.DatasetID, Size: req.Size, Zone: b.root.zone}, nil
+	return backend.Volume{ID: req.DatasetID, DatasetID: req.DatasetID, Name: req.Name, Size: req.Size, Zone: b.root.zone}, nil
 }
 
 // makeImage makes an image of a size with its name: os.ErrExist if there is
@@ -172,7 +179,10 @@ func (b *Backend) destroy(ctx context.Context, volumeID string) error {
 		return err
 	}
 	if !found {
-		return b.checkRoot()
+		if err := b.checkRoot(); err != nil {
+			return err
+		}
+		return b.root.removeName(volumeID) // which a crash left
 	}
 	if v.AttachedTo != "" {
 		return fmt.Errorf("%w: it is attached to %s", backend.ErrInUse, v.AttachedTo)
@@ -196,6 +206,9 @@ func (b *Backend) destroy(ctx context.Context, volumeID string) error {
 		return err
 	}
 	fault.Point("loopback.removed")
+	if err := b.root.removeName(volumeID); err != nil {
+		return err
+	}
 	return syncDirectory(b.root.unattached())
 }
 

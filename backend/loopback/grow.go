@@ -83,13 +83,13 @@ func (b *Backend) growAttached(volumeID string, image *os.File, size int64) (bac
 		}
 		b.remember(volumeID, loop)
 	}
-	return backend.Volume{ID: volumeID, DatasetID: volumeID, Size: size, AttachedTo: b.config.InstanceID, Zone: b.root.zone}, nil
+	return backend.Volume{ID: volumeID, DatasetID: volumeID, Name: b.root.readName(volumeID), Size: size, AttachedTo: b.config.InstanceID, Zone: b.root.zone}, nil
 }
 
 // growLocked grows an image that no loop device shows, and whose lock the caller
 // has.
 func (b *Backend) growLocked(volumeID string, image *os.File, size int64) (backend.Volume, error) {
-	v := backend.Volume{ID: volumeID, DatasetID: volumeID, Zone: b.root.zone}
+	v := backend.Volume{ID: volumeID, DatasetID: volumeID, Name: b.root.readName(volumeID), Zone: b.root.zone}
 	free, err := isAt(image, b.root.free(volumeID))
 	if err != nil {
 		return backend.Volume{}, err

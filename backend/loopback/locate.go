@@ -156,5 +156,5 @@ func (r *root) statImage(path, volumeID, instance string) (backend.Volume, bool,
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return backend.Volume{}, false, nil
 	}
-	return backend.Volume{ID: volumeID, DatasetID: volumeID, Size: st.Size, AttachedTo: instance, Zone: r.zone}, true, nil
+	return backend.Volume{ID: volumeID, DatasetID: volumeID, Name: r.readName(volumeID), Size: st.Size, AttachedTo: instance, Zone: r.zone}, true, nil
 }

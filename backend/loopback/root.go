@@ -70,7 +70,7 @@ func openRoot(path, instance, expectedID string) (*root, error) {
 		return nil, fmt.Errorf("%w: this one is %s, and this machine knows it as %s", ErrStorageGone, id, expectedID)
 	}
 	r.id, r.mark = id, mark
-	for _, dir := range []string{r.unattached(), r.attached(), filepath.Join(r.attached(), instance)} {
+	for _, dir := range []string{r.unattached(), r.names(), r.attached(), filepath.Join(r.attached(), instance)} {
 		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 			return nil, err
 		}

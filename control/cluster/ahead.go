@@ -260,7 +260,7 @@ func (s *State) asking(name string) iter.Seq[*api.App] {
 
 // reconsiderUnmade keeps the index of datasets whose volumes may be made ahead.
 func (s *State) reconsiderUnmade(d *api.Dataset) {
-	mark(s.unmade, d.ID, !d.Deleted && d.Volume == nil && d.Holder == nil && len(d.Waiting) == 0 && !d.Pinned &&
+	mark(s.unmade, d.ID, !d.Deleted && d.Volume == nil && d.Blocked == "" && d.Holder == nil && len(d.Waiting) == 0 && !d.Pinned &&
 		(d.Member == nil || d.Member.User == nil) && s.named(d.Name()))
 }
 

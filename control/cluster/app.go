@@ -167,14 +167,14 @@ func (f *following) make(v *api.AppVolume, spec *api.DatasetSpec) {
 		f.more = true
 		return
 	}
-	d := newDataset(id, *spec, f.DefaultSize, f.app.OwnerOf(v))
+	d := f.s.newUnder(id, *spec, f.DefaultSize, f.app.OwnerOf(v))
 	if err := f.checkNew(d, f.by(v), set, member); err != nil {
 		v.Failure = err.Error()
 		return
 	}
 	f.made++
-	v.Dataset = id
 	d.Created, d.Revision = f.At, f.s.revision+1
+	v.Dataset = d.ID
 	if member {
 		d.Member = &api.Member{Set: set, Index: index}
 	}

@@ -170,7 +170,10 @@ func (c ChangeDataset) metadata(s *State, old, d *api.Dataset) error {
 			return err
 		}
 		d.App = "" // the name is given now
-		return s.checkName(d, c.By)
+		if err := s.checkName(d, c.By); err != nil {
+			return err
+		}
+		return s.checkRename(d)
 	}
 	return nil
 }

@@ -98,7 +98,7 @@ func (c Claim) create(s *State) (Outcome, error) {
 	if err := s.checkPlace(c.Find.Name, c.by(s)); err != nil {
 		return Outcome{}, err
 	}
-	d := newDataset(c.NewID, *c.Find, c.DefaultSize, c.Owner)
+	d := s.newUnder(c.NewID, *c.Find, c.DefaultSize, c.Owner)
 	if err := s.checkLargest(fieldSize, d.Size, s.Node(c.Node)); err != nil {
 		return Outcome{}, err
 	}

@@ -26,8 +26,9 @@ type Outcome struct {
 	App     *api.App     // likewise; one that is forgotten, as it was
 	Job     *api.Job     // likewise
 	Set     *api.VolumeSet
-	New     bool // the lease is one that there was not before
-	More    bool // not all goes into one commit: the command has to be repeated
+	Orphan  *api.Orphan // likewise; as it was
+	New     bool        // the lease is one that there was not before
+	More    bool        // not all goes into one commit: the command has to be repeated
 	Refused map[api.DatasetID]*api.Error
 }
 

@@ -78,6 +78,9 @@ func (c Create) Apply(s *State) (Outcome, error) {
 	if err := s.checkQuota(nil, d); err != nil {
 		return Outcome{}, err
 	}
+	if err := s.checkOrphans(d); err != nil {
+		return Outcome{}, err
+	}
 	grant(d, c.Primary, c.At)
 	return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
 }

@@ -40,7 +40,13 @@ func (s *State) deleted(d *api.Dataset, at time.Time) Outcome {
 	d.Deleted = true
 	d.Waiting = nil // who claims it again hears that it is deleted
 	st := s.DatasetState(d.ID)
-	s.assignDestruction(d, st, at)
+	if d.Blocked != "" {
+		// The volume that the storage has under its id is an orphan's.
+		d.Blocked = ""
+		destroyed(d, at)
+	} else {
+		s.assignDestruction(d, st, at)
+	}
 	changes := []Change{putDataset(d)}
 	if d.Destroyed && st != nil {
 		changes = append(changes, Change{Key: StateKey(d.ID)})

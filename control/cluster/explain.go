@@ -61,6 +61,10 @@ func (e *explanation) explain() Status {
 	case e.d.Destroyed:
 		e.say("%s was deleted and its volume was destroyed %s. Its name is free again.", e.name(), e.ago(e.d.DestroyedAt))
 		return StatusDestroyed
+	case e.d.Blocked != "" && !e.d.Deleted:
+		e.say("%s has no volume yet: %s.", e.name(), e.d.Blocked)
+		e.uses()
+		return StatusWaiting
 	case e.d.Holder == nil:
 		return e.unheld()
 	}

@@ -54,6 +54,9 @@ func dump(s *cluster.State) map[cluster.Key]string {
 	if j := s.Job(api.JobMarathon); j != nil {
 		put(cluster.Change{Key: cluster.JobKey(j.Name), Job: j})
 	}
+	for o := range s.Orphans() {
+		put(cluster.Change{Key: cluster.OrphanKey(o.Volume), Orphan: o})
+	}
 	for set := range s.Sets() {
 		put(cluster.Change{Key: cluster.SetKey(set.Name), Set: set})
 	}
@@ -64,7 +67,16 @@ func dump(s *cluster.State) map[cluster.Key]string {
 func checkState(s *cluster.State) error {
 	names := map[string]api.DatasetID{}
 	concerned := map[api.NodeID][]api.DatasetID{}
+	orphaned := map[string]bool{}
+	for o := range s.Orphans() {
+		orphaned["name "+o.Name], orphaned["id "+string(o.Dataset)] = o.Name != "", true
+	}
 	for d := range s.Datasets() {
+		blocked := !d.Deleted && d.Volume == nil && (orphaned["name "+d.Name()] || orphaned["id "+string(d.ID)])
+		if blocked != (d.Blocked != "") {
+			return fmt.Errorf("dataset %s, called %q: a volume may be made for it: %v, though of orphans with its name or id there are some: %v",
+				d.ID, d.Name(), d.Blocked == "", blocked)
+		}
 		if err := checkDataset(d); err != nil {
 			return fmt.Errorf("dataset %s: %w", d.ID, err)
 		}
@@ -249,7 +261,7 @@ func checkDataset(d *api.Dataset) error {
 		return fmt.Errorf("%v wait for a deleted dataset", d.Waiting)
 	case d.Destroyed && (!d.Deleted || d.Holder != nil || d.DestroyedAt.IsZero()):
 		return fmt.Errorf("destroyed, but %+v", *d)
-	case d.Size < api.MinSize || d.FS == "" || d.Primary == "" && (d.Holder != nil || d.Pinned) || d.Created.IsZero() || d.Revision == 0:
+	case d.Size < api.MinSize || d.FS == "" && d.Volume == nil || d.Primary == "" && (d.Holder != nil || d.Pinned) || d.Created.IsZero() || d.Revision == 0:
 		return fmt.Errorf("incomplete: %+v", *d)
 	}
 	seen := map[api.NodeID]bool{}

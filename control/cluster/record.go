@@ -33,6 +33,7 @@ const (
 	kindJob     = "jobs"
 	kindSet     = "sets"
 	kindEnding  = "endings"
+	kindOrphan  = "orphans"
 )
 
 // KeyMeta names the record about the log itself.
@@ -127,7 +128,8 @@ func (k Key) split() (kind, id string) {
 type Meta struct {
 	Cluster  string       `json:"cluster"` // UUID of the cluster, from its certificates
 	Created  time.Time    `json:"created"`
-	Settings api.Settings `json:"settings"` // that all replicas run with
+	Restored time.Time    `json:"restored,omitzero"` // from a backup, at last
+	Settings api.Settings `json:"settings"`          // that all replicas run with
 	// Tenancy is "" in a log of before there were owners, which means TenancyShared.
 	Tenancy api.Tenancy `json:"tenancy,omitempty"`
 	// Quotas are by owner, and one by api.QuotaDefault.
@@ -152,6 +154,7 @@ type Change struct {
 	Ending  *api.Ending
 	Log     *Identity
 	Damaged *Damaged
+	Orphan  *api.Orphan
 }
 
 func putDataset(d *api.Dataset) Change { return Change{Key: DatasetKey(d.ID), Dataset: d} }
@@ -210,6 +213,8 @@ func Encode(c Change) ([]byte, error) {
 		record = c.Log
 	case c.Damaged != nil:
 		record = c.Damaged
+	case c.Orphan != nil:
+		record = c.Orphan
 	default:
 		return nil, nil
 	}
@@ -286,6 +291,9 @@ func Decode(key Key, value []byte) (Change, error) {
 	case kindDamaged:
 		c.Damaged = &Damaged{}
 		record = c.Damaged
+	case kindOrphan:
+		c.Orphan = &api.Orphan{}
+		record = c.Orphan
 	default:
 		return Change{}, &NewerError{Key: key}
 	}
@@ -356,6 +364,8 @@ func (c Change) belongsTo(id string) bool {
 		return named(string(c.Ending.Node))
 	case c.Damaged != nil:
 		return named(string(c.Damaged.Key))
+	case c.Orphan != nil:
+		return c.Orphan.Dataset != "" && named(OrphanID(c.Orphan.Volume))
 	default:
 		return true
 	}

@@ -156,6 +156,8 @@ func checkVolumeSize(d *api.Dataset, v *api.Volume) error {
 func checkEffects(d *api.Dataset, r api.DatasetReport) error {
 	if v := r.Volume; v != nil {
 		switch {
+		case d.Blocked != "" && d.Volume == nil:
+			return &api.Error{Code: api.CodeConflict, Field: fieldVolume, Message: clipped("no volume is registered for dataset "+nameOf(d)+": "+d.Blocked, maxCause)}
 		case d.Volume != nil && v.Size < d.Volume.Size:
 			// An older report may come late; and where the volume was really
 			// cut short, that must not become the truth.

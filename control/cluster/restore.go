@@ -88,6 +88,10 @@ func Restored(revision uint64, records []Change, at time.Time, replaced ...strin
 			if set := restoredSet(c.Set, at); set.Count != nil {
 				out = append(out, putSet(set))
 			}
+		case c.Meta != nil:
+			restored := *c.Meta
+			restored.Restored = at.UTC().Round(0)
+			out = append(out, Change{Key: c.Key, Meta: &restored})
 		default:
 			out = append(out, c)
 		}

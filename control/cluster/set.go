@@ -198,7 +198,7 @@ func (c ClaimMember) check(s *State) error {
 	}
 	if fs := c.Find.FS; fs != "" {
 		for d := range s.Members(c.Find.Name) {
-			if d.FS != fs {
+			if d.FS != fs && d.FS != "" {
 				return &api.Error{Code: api.CodeConflict, Field: "fs", Message: fmt.Sprintf(
 					"the volume set %q exists with the file system %s, not %s: ask for %s, or leave the file system out, or choose another name",
 					c.Find.Name, d.FS, fs, d.FS)}
@@ -278,7 +278,7 @@ func (c ClaimMember) adopt(b *batch) {
 	}
 	for i := first; i <= last; i++ {
 		d := b.state.DatasetByName(api.MemberName(c.Find.Name, i))
-		if d == nil || !b.state.mayManage(d, c.by()) || checkApp(d.Name(), c.Find.App, d.App) != nil || d.Member != nil || b.state.memberAt(c.Find.Name, i) != nil || len(d.Waiting) > 0 || !b.state.idle(d) || c.Find.FS != "" && d.FS != c.Find.FS {
+		if d == nil || !b.state.mayManage(d, c.by()) || checkApp(d.Name(), c.Find.App, d.App) != nil || d.Member != nil || b.state.memberAt(c.Find.Name, i) != nil || len(d.Waiting) > 0 || !b.state.idle(d) || c.Find.FS != "" && d.FS != "" && d.FS != c.Find.FS {
 			continue
 		}
 		if len(b.changes) >= setsAtOnce {

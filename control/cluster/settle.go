@@ -328,7 +328,7 @@ func (s *State) newMember(set string, index int, w api.SetWaiter) *api.Dataset {
 		break
 	}
 	spec := api.DatasetSpec{Name: api.MemberName(set, index), Size: w.Size, FS: w.FS, Profile: w.Profile, App: w.App, User: w.User, Permissions: w.Permissions}
-	d := newDataset(w.NewID, spec, w.DefaultSize, owner)
+	d := s.newUnder(w.NewID, spec, w.DefaultSize, owner)
 	d.Member = &api.Member{Set: set, Index: index}
 	return d
 }

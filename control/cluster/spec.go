@@ -29,7 +29,7 @@ func checkSpec(spec *api.DatasetSpec) error {
 
 // checkFound reports why the dataset that has the name is not what a spec wants.
 func checkFound(spec *api.DatasetSpec, d *api.Dataset) error {
-	if spec.FS == "" || spec.FS == d.FS {
+	if spec.FS == "" || d.FS == "" || spec.FS == d.FS {
 		return nil
 	}
 	return &api.Error{Code: api.CodeConflict, Field: "fs",

@@ -33,10 +33,11 @@ type State struct {
 	jobs     *btree.Map[string, *api.Job]
 	sets     *btree.Map[string, *api.VolumeSet] // by setID
 	endings  *btree.Map[api.NodeID, *api.Ending]
-	barred   *Barred                   // nil while there are none
-	newer    *btree.Map[Key, int]      // records that only a newer version understands, with their schema
-	damaged  *btree.Map[Key, *Damaged] // notes, by the records that they are about
-	spoilt   *btree.Map[Key, *Damaged] // records that were committed and cannot be read
+	strays   *btree.Map[string, *api.Orphan] // by OrphanID
+	barred   *Barred                         // nil while there are none
+	newer    *btree.Map[Key, int]            // records that only a newer version understands, with their schema
+	damaged  *btree.Map[Key, *Damaged]       // notes, by the records that they are about
+	spoilt   *btree.Map[Key, *Damaged]       // records that were committed and cannot be read
 
 	// Indexes, kept by Put.
 	names     *btree.Map[string, api.DatasetID] // of live datasets
@@ -59,6 +60,8 @@ type State struct {
 
 	waitingSets *btree.Set[string] // sets that somebody waits for, or with marked members
 	dueSets     *btree.Set[string] // of these, those that Upkeep has something to do about
+
+	strayNames *btree.BTreeG[orphanEntry] // orphans by what they are called
 }
 
 // concern is an entry of the index of datasets by the nodes they concern.
@@ -87,6 +90,7 @@ func New() *State {
 		jobs:      btree.NewMap[string, *api.Job](0),
 		sets:      btree.NewMap[string, *api.VolumeSet](0),
 		endings:   btree.NewMap[api.NodeID, *api.Ending](0),
+		strays:    btree.NewMap[string, *api.Orphan](0),
 		newer:     btree.NewMap[Key, int](0),
 		damaged:   btree.NewMap[Key, *Damaged](0),
 		spoilt:    btree.NewMap[Key, *Damaged](0),
@@ -109,6 +113,8 @@ func New() *State {
 
 		waitingSets: &btree.Set[string]{},
 		dueSets:     &btree.Set[string]{},
+
+		strayNames: btree.NewBTreeGOptions(orphanEntry.before, btree.Options{NoLocks: true}),
 	}
 }
 
@@ -147,6 +153,8 @@ func (s *State) Clone() *State {
 	c.unmade = s.unmade.Copy()
 	c.waitingSets = s.waitingSets.Copy()
 	c.dueSets = s.dueSets.Copy()
+	c.strays = s.strays.Copy()
+	c.strayNames = s.strayNames.Copy()
 	return &c
 }
 
@@ -320,6 +328,8 @@ func (s *State) Put(changes ...Change) {
 			s.putEnding(api.NodeID(id), c.Ending)
 		case kindDamaged:
 			s.putDamagedNote(Key(id), c.Damaged)
+		case kindOrphan:
+			s.putOrphan(id, c.Orphan)
 		}
 	}
 }

@@ -99,6 +99,7 @@ const csiPoint = "csi."
 // unreachable are fault points that no story here can come by.
 var unreachable = map[string]string{
 	"loopback.named":                 "only where the SAN has no unnamed files, as NFS; the backend's own tests come by",
+	"loopback.renamed":               "only where a dataset has got another name; the backend's own tests come by",
 	"agent.fence-begun":              fencing,
 	"agent.fence-detached":           fencing,
 	"agent.fenced":                   fencing,

@@ -30,13 +30,15 @@ func main() {
 	ctx := context.Background()
 	switch operation {
 	case "create":
-		_, err = b.Create(ctx, backend.CreateRequest{DatasetID: id, Size: size})
+		_, err = b.Create(ctx, backend.CreateRequest{DatasetID: id, Size: size, Name: "old"})
 	case "attach":
 		err = b.Attach(ctx, id, instance)
 	case "detach":
 		err = b.Detach(ctx, id, instance, backend.DetachNormal)
 	case "destroy":
 		err = b.Destroy(ctx, id)
+	case "name":
+		err = b.SetName(ctx, id, "new")
 	case "grow":
 		_, err = b.Grow(ctx, id, 2*size)
 	default:
