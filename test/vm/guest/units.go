@@ -168,7 +168,7 @@ func (s *story) create(name, fs string) (string, error) {
 	var reply *api.LocalReply
 	var err error
 	if lost := await("the agent answers", func() bool {
-		reply, err = agent.Acquire(ctx, api.AcquireRequest{Consumer: consumer, Kind: "mesos", Volumes: []api.VolumeRequest{volume}})
+		reply, err = agent.Acquire(ctx, api.AcquireRequest{Consumer: consumer, Kind: "mesos", Role: "db", Volumes: []api.VolumeRequest{volume}})
 		_, away := errors.AsType[*isolator.UnreachableError](err)
 		return !away
 	}); lost != nil {
