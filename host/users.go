@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -69,23 +70,25 @@ func onDevice(path string, device uint64) bool {
 
 // Mounters returns up to limit processes that have a file system mounted in a
 // mount namespace of their own, as a container has its volumes. They keep its
-// device in use though they may have no file open. What they only inherited does
-// not count: whatever is below root, and where this process has it mounted, too.
-// Like Users it walks through /proc.
+// device in use though they may have no file open. Copies of this namespace's
+// mounts do not count, nor do mounts below a copy of the mount root. Like Users it
+// walks through /proc.
 func Mounters(device uint64, root string, limit int) []Process {
 	mine, err := os.Readlink("/proc/self/ns/mnt")
 	if err != nil {
 		return nil
 	}
-	table, err := MountTable()
+	table, err := mountinfo.GetMounts(nil)
 	if err != nil {
 		return nil
 	}
-	inherited := map[string]bool{}
-	for _, m := range table {
-		if m.Device == device {
-			inherited[m.Target] = true
-		}
+	known := map[place]bool{}
+	for _, p := range placesOf(table, device) {
+		known[p] = true
+	}
+	below := placeOf(table, root)
+	own := func(p place) bool {
+		return !known[p] && (p.device != below.device || !within(p.path, below.path))
 	}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -98,7 +101,6 @@ func Mounters(device uint64, root string, limit int) []Process {
 			continue
 		}
 		dir := filepath.Join("/proc", e.Name())
-		own := func(target string) bool { return !inherited[target] && !strings.HasPrefix(target, root+"/") }
 		if ns, err := os.Readlink(filepath.Join(dir, "ns/mnt")); err != nil || ns == mine || !mounts(dir, device, own) {
 			continue
 		}
@@ -112,15 +114,61 @@ func Mounters(device uint64, root string, limit int) []Process {
 }
 
 // mounts reports whether a process has a device mounted somewhere of its own.
-func mounts(dir string, device uint64, own func(target string) bool) bool {
-	table, err := os.Open(filepath.Join(dir, "mountinfo"))
+func mounts(dir string, device uint64, own func(place) bool) bool {
+	f, err := os.Open(filepath.Join(dir, "mountinfo"))
 	if err != nil {
 		return false // it has ended
 	}
-	defer table.Close()
-	found, _ := mountinfo.GetMountsFromReader(table, func(m *mountinfo.Info) (skip, stop bool) {
-		is := unix.Mkdev(uint32(m.Major), uint32(m.Minor)) == device && own(m.Mountpoint)
-		return !is, is
-	})
-	return len(found) > 0
+	defer f.Close()
+	table, err := mountinfo.GetMountsFromReader(f, nil)
+	return err == nil && slices.ContainsFunc(placesOf(table, device), own)
+}
+
+// place is a directory, named by its file system: a path means another directory
+// in each mount namespace and below each root directory.
+type place struct {
+	device uint64
+	path   string // from the root of the file system
+}
+
+// placesOf returns where a device is mounted.
+func placesOf(table []*mountinfo.Info, device uint64) []place {
+	var places []place
+	var byID map[int]*mountinfo.Info
+	for _, m := range table {
+		if unix.Mkdev(uint32(m.Major), uint32(m.Minor)) != device {
+			continue
+		}
+		if byID == nil {
+			byID = make(map[int]*mountinfo.Info, len(table))
+			for _, m := range table {
+				byID[m.ID] = m
+			}
+		}
+		at := place{path: m.Mountpoint} // on a mount that the process cannot see
+		if parent, ok := byID[m.Parent]; ok && parent != m {
+			at = placeBelow(parent, m.Mountpoint)
+		}
+		places = append(places, at)
+	}
+	return places
+}
+
+// placeOf returns the place that a path leads to.
+func placeOf(table []*mountinfo.Info, path string) place {
+	var on *mountinfo.Info
+	for _, m := range table {
+		if within(path, m.Mountpoint) && (on == nil || len(m.Mountpoint) >= len(on.Mountpoint)) {
+			on = m
+		}
+	}
+	if on == nil {
+		return place{path: path}
+	}
+	return placeBelow(on, path)
+}
+
+func placeBelow(m *mountinfo.Info, path string) place {
+	rest := strings.TrimPrefix(path, strings.TrimSuffix(m.Mountpoint, "/"))
+	return place{device: unix.Mkdev(uint32(m.Major), uint32(m.Minor)), path: filepath.Join(m.Root, rest)}
 }

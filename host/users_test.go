@@ -63,23 +63,7 @@ func TestMountersHaveAFileSystemOfTheirOwnAccord(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Both have a copy of the mount; one has it bound somewhere else, too.
-	start := func(script string) int {
-		t.Helper()
-		cmd := exec.Command("sh", "-ec", script+"\necho ready; exec sleep 60")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
-		if _, err := out.Read(make([]byte, len("ready"))); err != nil {
-			t.Fatal(err)
-		}
-		return cmd.Process.Pid
-	}
+	start := func(script string) int { return startMounter(t, script+"\necho ready; exec sleep 60") }
 	bystander, mounter := start(""), start("mount --bind '"+dir+"' "+elsewhere)
 	got := host.Mounters(at.Device, "/nonexistent", 10)
 	has := func(id int) bool { return slices.ContainsFunc(got, func(p host.Process) bool { return p.ID == id }) }
@@ -89,4 +73,68 @@ func TestMountersHaveAFileSystemOfTheirOwnAccord(t *testing.T) {
 	if got := host.Mounters(at.Device, filepath.Dir(elsewhere), 10); len(got) > 0 {
 		t.Errorf("mounters outside of the root are %v", got)
 	}
+}
+
+// A path means another directory in a container with an image, and a copy of the
+// host's mounts lies elsewhere in a program that looks at the whole host.
+func TestMountersAreFoundWhateverTheirPaths(t *testing.T) {
+	root, image := t.TempDir(), t.TempDir()
+	volume := filepath.Join(root, "volume")
+	mkdir := func() {
+		t.Helper()
+		if err := os.MkdirAll(volume, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mkdir() // in the image, too, which is a copy of this machine's root directory
+	for _, target := range []string{root, volume} {
+		if err := unix.Mount("mounters", target, "tmpfs", 0, "size=1m"); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = unix.Unmount(target, 0) })
+		mkdir()
+	}
+	at, _, err := host.Mounted(volume)
+	if err != nil {
+		t.Fatal(err)
+	}
+	container := startMounter(t, "mount --bind / "+image+"; mount --bind "+volume+" "+image+volume+"; exec chroot "+image+" sh -c 'echo ready; exec sleep 60'")
+	monitor := startMounter(t, "mount --rbind / "+image+"; exec chroot "+image+" sh -c 'echo ready; exec sleep 60'")
+	observer := startMounter(t, "mount --rbind / "+image+"; umount -l "+root+"; echo ready; exec sleep 60")
+	has := func(id int) bool {
+		return slices.ContainsFunc(host.Mounters(at.Device, root, 10), func(p host.Process) bool { return p.ID == id })
+	}
+	if !has(container) {
+		t.Errorf("a container whose image has the volume at %s is not found", volume)
+	}
+	if has(monitor) || has(observer) {
+		t.Error("a program that sees the host's mounts at another path counts as a user")
+	}
+	// The monitor keeps its copies, as private ones, when the host has unmounted.
+	if err := unix.Unmount(volume, 0); err != nil {
+		t.Fatal(err)
+	}
+	if !has(container) || has(monitor) {
+		t.Error("what was unmounted on the host counts otherwise")
+	}
+}
+
+// startMounter runs a script in a mount namespace of its own, until it says that
+// it is ready.
+func startMounter(t *testing.T, script string) int {
+	t.Helper()
+	cmd := exec.Command("sh", "-ec", script)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
+	if n, err := out.Read(make([]byte, len("ready"))); err != nil || n == 0 {
+		t.Fatal(err)
+	}
+	return cmd.Process.Pid
 }

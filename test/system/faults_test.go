@@ -164,7 +164,9 @@ func (w *world) lifeOfAVolume() {
 	reading := w.ready(one, reader)
 	id := w.dataset("app")
 	dirty := w.copyOfAttached(id)
-	other := w.ready(one, ledger("other", labels("flocker.volume.data", "path=data,name=other,size=300MiB,fs=xfs,each=1")...))
+	// The second volume is formatted without an image in memory.
+	other := w.ready(one, ledger("other", labels("flocker.volume.data", "path=data,name=other,size=300MiB,fs=xfs,each=1",
+		"flocker.volume.huge", "path=huge,name=huge,size=257GiB,each=1")...))
 	w.grow("other.0", 600<<20)
 	w.awaitGrown(one, "other.0", 600<<20)
 	w.end(other)
