@@ -16,6 +16,7 @@ import (
 	"github.com/flocker-mesos/flocker/agent"
 	"github.com/flocker-mesos/flocker/agent/agenttest"
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/backend"
 	"github.com/flocker-mesos/flocker/backend/loopback"
 	"github.com/flocker-mesos/flocker/host"
 )
@@ -48,6 +49,7 @@ type node struct {
 	config agent.Config
 	agent  *agent.Agent
 	ending func() // is told of ends
+	wrap   func(backend.Backend) backend.Backend
 	stop   func()
 }
 
@@ -69,9 +71,13 @@ func (s *san) node(id api.NodeID) *node {
 // start runs the node's agent.
 func (n *node) start() *agent.Volumes {
 	n.t.Helper()
-	storage, err := loopback.New(loopback.Config{RootPath: n.san.root, InstanceID: string(n.id)})
+	loops, err := loopback.New(loopback.Config{RootPath: n.san.root, InstanceID: string(n.id)})
 	if err != nil {
 		n.t.Fatal(err)
+	}
+	storage := backend.Backend(loops)
+	if n.wrap != nil {
+		storage = n.wrap(storage)
 	}
 	log := slog.New(slog.NewTextHandler(n.t.Output(), nil)).With("node", n.id)
 	n.agent, err = agent.New(n.t.Context(), n.config, agent.Deps{

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -309,7 +308,7 @@ func (s *stepper) mountedAt(target string) (uint64, error) {
 func (s *stepper) judgeSignature(record *api.Dataset, seen sight) (sight, error) {
 	sig, err := host.Probe(seen.hostDevice())
 	if err != nil {
-		return seen, err
+		return seen, s.blameDevice(err, seen.device.Path)
 	}
 	registered := record != nil && record.Volume != nil
 	switch {
@@ -463,22 +462,6 @@ func (s *stepper) unmount(id api.DatasetID, seen sight) (sight, error) {
 	return seen, nil
 }
 
-// blame adds to the failure of an unmount who uses the file system.
-func blame(err error, device uint64) error {
-	if !errors.Is(err, host.ErrBusy) {
-		return err
-	}
-	users := host.Users(device, 3)
-	if len(users) == 0 {
-		return fmt.Errorf("%w, by no process that can be seen: it may be mounted in another container", err)
-	}
-	names := make([]string, len(users))
-	for i, u := range users {
-		names[i] = u.String()
-	}
-	return fmt.Errorf("%w by %s", err, strings.Join(names, ", "))
-}
-
 // forget removes the mount points of a dataset that is no concern of this node.
 func (s *stepper) forget(id api.DatasetID) {
 	for _, name := range []string{readOnlyName(id), string(id)} {
@@ -491,6 +474,13 @@ func (s *stepper) forget(id api.DatasetID) {
 func (s *stepper) detach(ctx context.Context, seen sight) (sight, error) {
 	if seen.volume.ID == "" {
 		return seen, &stuckError{seen: seen, final: true}
+	}
+	// A container has the volume mounted when the host has unmounted it, and not
+	// every storage system refuses to take away a device in use.
+	if seen.device.Path != "" {
+		if err := host.CheckIdle(seen.device.Path); err != nil {
+			return seen, s.blameDevice(err, seen.device.Path)
+		}
 	}
 	if err := s.backend.Detach(ctx, seen.volume.ID, s.instance, backend.DetachNormal); err != nil {
 		return seen, err

@@ -71,6 +71,19 @@ func openExclusive(path string, flags int) (int, error) {
 	return fd, err
 }
 
+// CheckIdle returns ErrBusy for a block device that is mounted, in whatever mount
+// namespace, or opened exclusively. A device that is gone is idle.
+func CheckIdle(path string) error {
+	fd, err := openExclusive(path, unix.O_RDONLY)
+	if isNoLoop(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open device %s: %w", path, err)
+	}
+	return unix.Close(fd)
+}
+
 // retry calls f until it is not interrupted by a signal.
 func retry(f func() error) error {
 	for {

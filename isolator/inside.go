@@ -62,7 +62,7 @@ func (in *inside) open(path string) (int, error) {
 // of the host, may be one that the task must not write to.
 func (in *inside) makeDirectory(path string) (int, error) {
 	names := split(path)
-	links := 0
+	links, races := 0, 0
 	for i := 1; i <= len(names); {
 		fd, err := in.open(strings.Join(names[:i], "/"))
 		if err == nil {
@@ -71,6 +71,7 @@ func (in *inside) makeDirectory(path string) (int, error) {
 			}
 			unix.Close(fd)
 			i++
+			races = 0
 			continue
 		}
 		if !errors.Is(err, unix.ENOENT) {
@@ -80,11 +81,14 @@ func (in *inside) makeDirectory(path string) (int, error) {
 		if err != nil {
 			return -1, fmt.Errorf("make directory %s: %w", strings.Join(names[:i], "/"), err)
 		}
-		if links++; links > maxRaces || link != "" && links > maxLinks {
-			return -1, fmt.Errorf("make directory %s: it is removed all the time", strings.Join(names[:i], "/"))
-		}
 		if link == "" {
+			if races++; races > maxRaces {
+				return -1, fmt.Errorf("make directory %s: it is removed all the time", strings.Join(names[:i], "/"))
+			}
 			continue // look whether it is there
+		}
+		if links++; links > maxLinks {
+			return -1, fmt.Errorf("open %s: too many levels of symbolic links", strings.Join(names[:i], "/"))
 		}
 		rest := slices.Concat(split(link), names[i:])
 		if !strings.HasPrefix(link, "/") {
