@@ -210,14 +210,18 @@ func TestPreemptedVolumeIsTakenFromALivingNode(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, patient(nil, "preempt-grace", "500ms"))
 	one, two := w.Nodes[0], w.Nodes[1]
-	for name, command := range map[string]string{
-		"whose users end when they are asked": "exec sleep infinity",
-		"who have it mounted and no more":     "cd /; exec sleep infinity",
-		"whose users have to be killed":       "trap '' TERM; exec 3<lines; while :; do sleep 0.1; done",
+	for name, test := range map[string]struct{ path, command string }{
+		"whose users end when they are asked": {"data", "exec sleep infinity"},
+		"who have it mounted and no more":     {"data", "cd /; exec sleep infinity"},
+		"whose users have to be killed":       {"data", "trap '' TERM; exec 3<lines; while :; do sleep 0.1; done"},
+		"at the mount root's path":            {"/flocker/data", "cd /; exec sleep infinity"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			task := ledger("app")
-			task.Command = "cd data; [ -e lines ] || : >lines; echo ready; " + command
+			task := ledger("app", labels("flocker.volume.data", "path="+test.path+",name=app,size=64MiB")...)
+			if strings.HasPrefix(test.path, "/") {
+				task.Image = "debian"
+			}
+			task.Command = "cd " + test.path + "; [ -e lines ] || : >lines; echo ready; " + test.command
 			first := w.launch(one, task)
 			w.says(first, "ready")
 			second := w.launch(two, &mesos.Task{ID: "second", Command: "echo ready; sleep infinity",
