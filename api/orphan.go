@@ -18,6 +18,9 @@ type Orphan struct {
 type Adoption struct {
 	// Name is what the dataset is to be called, "" for the name that the volume carries.
 	Name string `json:"name,omitempty"`
+	// Owner is to whom it is to belong, "" for the operator who adopts it where owners
+	// are kept apart, else for anyone.
+	Owner Owner `json:"owner,omitempty"`
 }
 
 // Inventory is all that an agent's storage system has. Incarnation is that of the

@@ -86,12 +86,14 @@ func newVolumesAdopt(g *group) *cobra.Command {
 		p    output.Printer
 		all  bool
 		name string
+		to   string
 	)
 	cmd := &cobra.Command{
 		Use:   "adopt VOLUME... | --all",
 		Short: "Take volumes into the log that only their storage system knows",
 		Long: "Takes volumes into the log that only their storage system knows (flocker backends orphans): with the dataset's id, name\n" +
-			"and size that they carry. Their data stays as it is. Metadata, leases and the place in a volume set are lost.",
+			"and size that they carry. Their data stays as it is. Metadata, owner, leases and the place in a volume set are lost: where\n" +
+			"owners are kept apart, they are yours unless --owner says whose they are.",
 		Example: "  flocker volumes adopt orders-db\n" +
 			"  flocker volumes adopt 0d7a3c1e-58f4-4b6d-9f0a-3f1c2b4d5e6f --name orders-db\n" +
 			"  flocker volumes adopt --all",
@@ -103,6 +105,14 @@ func newVolumesAdopt(g *group) *cobra.Command {
 			if name != "" && len(args) != 1 {
 				return usage.Errorf("--name: is for one volume that is named as well")
 			}
+			how := api.Adoption{Name: name}
+			if to != "" {
+				owner, err := api.ReadOwner(to)
+				if err != nil {
+					return usage.Errorf("--owner: %w", err)
+				}
+				how.Owner = owner
+			}
 			if all {
 				orphans, err := s.Orphans(s.ctx)
 				if err != nil {
@@ -110,12 +120,14 @@ func newVolumesAdopt(g *group) *cobra.Command {
 				}
 				args = texts(orphans, func(o *api.Orphan) string { return o.Volume.ID })
 			}
-			return s.adopt(args, api.Adoption{Name: name})
+			return s.adopt(args, how)
 		}),
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "all that there are")
 	cmd.Flags().StringVarP(&name, "name", "n", "", "what it is to be called, if not as it was")
+	cmd.Flags().StringVar(&to, "owner", "", "to which owner it belongs, such as role:postgres or '*'; the default is your own where owners are kept apart")
 	addOutput(cmd, p.AddListFlags)
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"owner": g.completeOwner})
 	return cmd
 }
 

@@ -31,7 +31,7 @@ func (a *rest) adoptOrphan(w http.ResponseWriter, r *request) error {
 	if err := r.decode(&how); err != nil {
 		return err
 	}
-	res, err := a.decide(r, cluster.Adopt{At: a.now(), By: r.who.actor(), Orphan: r.path("orphan"), Name: how.Name})
+	res, err := a.decide(r, cluster.Adopt{At: a.now(), By: r.who.actor(), Orphan: r.path("orphan"), Name: how.Name, Owner: how.Owner})
 	if err != nil {
 		return err
 	}

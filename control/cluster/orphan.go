@@ -359,6 +359,9 @@ type Adopt struct {
 	By     Actor
 	Orphan string // as FindOrphan takes it
 	Name   string // "" for the one that the volume carries
+	// Owner is to whom the dataset belongs, "" for the operator where owners are kept
+	// apart, else for anyone.
+	Owner api.Owner
 }
 
 // Apply decides the command.
@@ -373,6 +376,9 @@ func (c Adopt) Apply(s *State) (Outcome, error) {
 	if err := s.mayCreate(); err != nil {
 		return Outcome{}, err
 	}
+	if err := api.CheckOwner(fieldOwner, c.Owner); c.Owner != "" && err != nil {
+		return Outcome{}, err
+	}
 	name := cmp.Or(c.Name, o.Name)
 	if name != "" {
 		if err := CheckName("name", name); err != nil {
@@ -383,7 +389,7 @@ func (c Adopt) Apply(s *State) (Outcome, error) {
 	if err := b.makeWay(o, name, c.At); err != nil {
 		return Outcome{}, err
 	}
-	d, err := s.adopted(o, c.By, c.At)
+	d, err := s.adopted(o, c.owner(s), c.At)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -395,27 +401,34 @@ func (c Adopt) Apply(s *State) (Outcome, error) {
 	return Outcome{Changes: b.changes, Dataset: b.state.Dataset(d.ID), Orphan: o}, nil
 }
 
+// owner returns to whom the dataset is to belong. Whose it was is not known, and who
+// waits for the name may be another owner.
+func (c Adopt) owner(s *State) api.Owner {
+	if s.Tenancy() == api.TenancyOwners {
+		return cmp.Or(c.Owner, c.By.Owner, api.Anyone)
+	}
+	return cmp.Or(c.Owner, api.Anyone)
+}
+
 // adopted returns the dataset that an orphan becomes. One that waits for it stays
 // where it is wanted.
-func (s *State) adopted(o *api.Orphan, by Actor, at time.Time) (*api.Dataset, error) {
+func (s *State) adopted(o *api.Orphan, owner api.Owner, at time.Time) (*api.Dataset, error) {
 	if err := s.checkOwner(&api.Dataset{ID: o.Dataset}, &o.Volume); err != nil {
 		return nil, err
 	}
-	d := &api.Dataset{ID: o.Dataset, Owner: api.Anyone, Primary: o.Node, Created: at, Revision: s.revision + 1}
+	d := &api.Dataset{ID: o.Dataset, Primary: o.Node, Created: at, Revision: s.revision + 1}
 	if old, err := s.find(o.Dataset); api.CodeOf(err) == api.CodeUnavailable {
 		return nil, err
 	} else if old != nil {
 		if old.Volume != nil || old.Deleted && !old.Destroyed {
 			return nil, api.Errorf(api.CodeConflict, "the log has dataset %s by now: it is no orphan", nameOf(old))
 		}
-		if !old.Deleted && s.Tenancy() == api.TenancyShared {
+		if !old.Deleted && (s.Tenancy() == api.TenancyShared || old.Owner.String() == owner.String()) {
 			d = s.draft(old)
 		}
 		d.Epoch = old.Epoch
 	}
-	if s.Tenancy() == api.TenancyOwners {
-		d.Owner = by.Owner // whose it was is not known: who asked for the name may be another owner
-	}
+	d.Owner = owner
 	volume := o.Volume
 	d.Volume, d.Blocked, d.FS, d.Metadata = &volume, "", "", map[string]string{}
 	d.Size, d.MaximumSize = volume.Size, volume.Size

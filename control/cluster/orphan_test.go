@@ -198,3 +198,25 @@ func TestNothingIsMadeUnderAnOrphansName(t *testing.T) {
 		}
 	})
 }
+
+// TestAnOrphanIsTheOperatorsUntilItIsGivenAway has owners kept apart, and another one
+// wait for the name.
+func TestAnOrphanIsTheOperatorsUntilItIsGivenAway(t *testing.T) {
+	for owner, want := range map[api.Owner]api.Owner{"": "user:root", "role:web": "role:web", "role:db": "role:db"} {
+		b := newBench(t, "n1")
+		b.s.Put(cluster.Change{Key: cluster.KeyMeta, Meta: &cluster.Meta{Cluster: "c", Created: b.now, Tenancy: api.TenancyOwners}})
+		b.note("n1", stray("lost", "db"))
+		claim := b.find("n1", api.DatasetSpec{Name: "db"})
+		claim.Owner = "role:web"
+		b.do(claim)
+		b.refused(cluster.Adopt{At: b.now, Orphan: "db", By: cluster.Actor{Owner: "role:web"}}, api.CodeForbidden, "operators")
+		b.refused(cluster.ForgetOrphan{Orphan: "db", By: cluster.Actor{Owner: "role:web"}}, api.CodeForbidden, "operators")
+		d := b.do(cluster.Adopt{At: b.now, Orphan: "db", Owner: owner, By: cluster.Actor{Owner: "user:root", Operator: true}}).Dataset
+		if d.Owner != want {
+			t.Errorf("adopted for %q: got the owner %q, want %q", owner, d.Owner, want)
+		}
+		if held := d.HeldBy("n1"); held != (want == "role:web") {
+			t.Errorf("adopted for %q: the node of role:web holds it: %v", owner, held)
+		}
+	}
+}

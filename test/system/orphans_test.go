@@ -82,7 +82,7 @@ func TestAnAppGetsItsVolumeAfterTheLogWasLost(t *testing.T) {
 			t.Errorf("flocker %v does not tell what to do: %s", command, out)
 		}
 	}
-	if out := w.flocker("volumes", "adopt", "app"); !strings.Contains(out, "Adopted app") {
+	if out := w.flocker("volumes", "adopt", "app", "--owner", "*"); !strings.Contains(out, "Adopted app") {
 		t.Errorf("adopt says %s", out)
 	}
 	w.says(second, "verified 1")
