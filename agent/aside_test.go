@@ -152,10 +152,10 @@ func TestAnAgentRefusesAStateDirectoryThatOthersCanWrite(t *testing.T) {
 	for what, make := range map[string]func(n *node, dir string) error{
 		"writable for all": func(_ *node, dir string) error { return os.Chmod(dir, 0o777) },
 		"of another user":  func(_ *node, dir string) error { return os.Chown(dir, 1000, 1000) },
-		"parent": func(n *node, dir string) error {
+		"parent": func(_ *node, dir string) error {
 			return os.Chmod(filepath.Dir(dir), 0o777)
 		},
-		"consumers are a link": func(n *node, dir string) error { return os.Symlink(t.TempDir(), filepath.Join(dir, "consumers")) },
+		"consumers are a link": func(_ *node, dir string) error { return os.Symlink(t.TempDir(), filepath.Join(dir, "consumers")) },
 	} {
 		s := newSAN(t)
 		n := s.node("node-1")

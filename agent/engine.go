@@ -405,18 +405,7 @@ func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 	case actView:
 		return t.seen, e.stepper.bindViews(d.id, t.seen, t.views)
 	case actClaim:
-		record, err := e.claim(ctx, d)
-		if e.overtaken(d, err) {
-			return t.seen, nil
-		}
-		if err != nil {
-			return t.seen, err
-		}
-		e.learn(record)
-		if !record.HeldBy(e.node) && !record.AwaitedBy(e.node) {
-			return t.seen, errors.New("the control service neither granted the dataset nor put this node in its queue")
-		}
-		return t.seen, nil
+		return t.seen, e.claimToken(ctx, d)
 	case actWithdraw:
 		return t.seen, e.reports.send(ctx, d.id, effects{withdraw: true})
 	case actRelease:
@@ -450,6 +439,22 @@ func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 	default:
 		return e.burden(ctx, d, t)
 	}
+}
+
+// claimToken asks for the token, and learns whether this node has it or waits for it.
+func (e *engine) claimToken(ctx context.Context, d *dataset) error {
+	record, err := e.claim(ctx, d)
+	if e.overtaken(d, err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	e.learn(record)
+	if !record.HeldBy(e.node) && !record.AwaitedBy(e.node) {
+		return errors.New("the control service neither granted the dataset nor put this node in its queue")
+	}
+	return nil
 }
 
 // burden carries out a turn that burdens the machine.

@@ -75,8 +75,8 @@ func orphansTable(s *session, all []*api.Orphan) *output.Table {
 		output.Column{Head: "FOUND BY"}, output.Column{Head: "FOUND", Wide: true},
 	)
 	for _, o := range all {
-		t.Add(output.Dash(o.Name), s.Printer.ID(string(o.Dataset)), api.FormatSize(o.Volume.Size), o.Volume.Backend, o.Volume.ID,
-			output.Dash(o.AttachedTo), s.Printer.ID(string(o.Node)), output.Time(o.Found))
+		t.Add(output.Dash(o.Name), s.ID(string(o.Dataset)), api.FormatSize(o.Volume.Size), o.Volume.Backend, o.Volume.ID,
+			output.Dash(o.AttachedTo), s.ID(string(o.Node)), output.Time(o.Found))
 	}
 	return t
 }

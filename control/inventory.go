@@ -43,13 +43,15 @@ func (a *agents) inventory(w http.ResponseWriter, r *http.Request, who caller) e
 	a.live.heard(node)
 	backend := s.Node(node).Backend
 	unknown := s.Unknown(backend, inv.Volumes)
+	var commands []cluster.Command
 	for part := range slices.Chunk(unknown, orphansAtOnce) {
-		if _, err := a.replica.Do(r.Context(), cluster.NoteOrphans{At: a.now(), Node: node, Stream: inv.Stream, Volumes: part}); err != nil {
-			return err
-		}
+		commands = append(commands, cluster.NoteOrphans{At: a.now(), Node: node, Stream: inv.Stream, Volumes: part})
 	}
 	for part := range slices.Chunk(gone(s, node, backend, unknown, inv.Volumes), orphansAtOnce) {
-		if _, err := a.replica.Do(r.Context(), cluster.DropOrphans{Node: node, Stream: inv.Stream, IDs: part}); err != nil {
+		commands = append(commands, cluster.DropOrphans{Node: node, Stream: inv.Stream, IDs: part})
+	}
+	for _, c := range commands {
+		if _, err := a.replica.Do(r.Context(), c); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -47,8 +48,8 @@ func readRevoked(file string, issuers []*x509.Certificate) (revoked, error) {
 	for _, list := range lists {
 		ours, signed := false, false
 		for _, issuer := range issuers {
-			if string(list.RawIssuer) == string(issuer.RawSubject) &&
-				(len(list.AuthorityKeyId) == 0 || string(list.AuthorityKeyId) == string(issuer.SubjectKeyId)) {
+			if bytes.Equal(list.RawIssuer, issuer.RawSubject) &&
+				(len(list.AuthorityKeyId) == 0 || bytes.Equal(list.AuthorityKeyId, issuer.SubjectKeyId)) {
 				ours = true
 				signed = signed || list.CheckSignatureFrom(issuer) == nil
 			}
@@ -107,7 +108,7 @@ func (a *Authority) Revoke(serials ...*big.Int) (file string, added int, err err
 	template := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: a.opts.Now(), NextUpdate: a.cert.NotAfter}
 	var blocks []*pem.Block
 	for _, list := range lists {
-		if string(list.RawIssuer) == string(a.cert.RawSubject) && list.CheckSignatureFrom(a.cert) == nil {
+		if bytes.Equal(list.RawIssuer, a.cert.RawSubject) && list.CheckSignatureFrom(a.cert) == nil {
 			template.RevokedCertificateEntries = append(template.RevokedCertificateEntries, list.RevokedCertificateEntries...)
 			if list.Number != nil && list.Number.Cmp(template.Number) >= 0 {
 				template.Number = new(big.Int).Add(list.Number, big.NewInt(1))
@@ -137,7 +138,7 @@ func (a *Authority) Revoke(serials ...*big.Int) (file string, added int, err err
 // Signed reports whether the authority made a certificate.
 func (a *Authority) Signed(cert *x509.Certificate) bool {
 	// Not CheckSignatureFrom, which refuses an authority of version 1.
-	return string(cert.RawIssuer) == string(a.cert.RawSubject) && a.cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
+	return bytes.Equal(cert.RawIssuer, a.cert.RawSubject) && a.cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
 }
 
 // Recheck verifies again the certificate that the client of an open connection has

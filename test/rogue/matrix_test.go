@@ -47,7 +47,12 @@ func service(t *testing.T, dir string) (users, agents string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-ended })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 	return s.UserAddr().String(), s.AgentAddr().String()
 }
 
