@@ -11,7 +11,11 @@ import (
 
 	"github.com/flocker-mesos/flocker/agent/agenttest"
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/host"
 )
+
+// The control service refuses what no machine can format.
+var _ = [1]struct{}{}[api.MinXFSSize-host.MinXFSSize]
 
 // ownerOf returns owner and mode of a directory as in "1000:1000 0755".
 func ownerOf(t *testing.T, path string) string {

@@ -14,11 +14,12 @@ type NodeID string
 
 // Limits of datasets, as in Flocker's REST API.
 const (
-	MinSize          = 64 << 20 // bytes
-	SizeMultiple     = 1024     // bytes; sizes are multiples of it
-	MaxNameLength    = 256      // Unicode characters; also of a metadata key and value
-	MaxMetadata      = 16       // entries
-	DefaultSizeBytes = 10 << 30 // of a dataset for which no size was asked, unless the control service is set otherwise
+	MinSize          = 64 << 20  // bytes
+	MinXFSSize       = 300 << 20 // bytes, of a volume that is formatted with XFS
+	SizeMultiple     = 1024      // bytes; sizes are multiples of it
+	MaxNameLength    = 256       // Unicode characters; also of a metadata key and value
+	MaxMetadata      = 16        // entries
+	DefaultSizeBytes = 10 << 30  // of a dataset for which no size was asked, unless the control service is set otherwise
 )
 
 // Metadata keys with a meaning.

@@ -138,7 +138,7 @@ func (f *following) make(v *api.AppVolume, spec *api.DatasetSpec) {
 	}
 	err := f.s.mayCreate()
 	if err == nil {
-		err = f.s.checkLargest(fieldSize, cmp.Or(spec.Size, f.DefaultSize), nil)
+		err = f.s.checkNewSize(cmp.Or(spec.Size, f.DefaultSize), spec.FS, nil)
 	}
 	if err != nil {
 		v.Failure = err.Error()

@@ -99,7 +99,7 @@ func (c Claim) create(s *State) (Outcome, error) {
 		return Outcome{}, err
 	}
 	d := s.newUnder(c.NewID, *c.Find, c.DefaultSize, c.Owner)
-	if err := s.checkLargest(fieldSize, d.Size, s.Node(c.Node)); err != nil {
+	if err := s.checkNewSize(d.Size, d.FS, s.Node(c.Node)); err != nil {
 		return Outcome{}, err
 	}
 	d.Primary, d.Created, d.Revision = c.Node, c.At, s.revision+1

@@ -134,7 +134,7 @@ func (c ClaimMember) Apply(s *State) (Outcome, error) {
 		if s.Dataset(c.NewID) != nil {
 			return Outcome{}, api.Errorf(api.CodeUnavailable, "the new dataset's id %s is taken: try again", c.NewID)
 		}
-		if err := c.checkLargest(s); err != nil {
+		if err := c.checkSize(s); err != nil {
 			return Outcome{}, err
 		}
 		set := s.draftSet(c.Find.Name, c.Owner)
@@ -161,16 +161,16 @@ func (c ClaimMember) waiter(consumer string) api.SetWaiter {
 
 func (c ClaimMember) by() Actor { return Actor{Owner: c.Owner} }
 
-// checkLargest reports why no member of the size can be made. A set that has members
+// checkSize reports why no member of the size can be made. A set that has members
 // of the size already is used as it is.
-func (c ClaimMember) checkLargest(s *State) error {
+func (c ClaimMember) checkSize(s *State) error {
 	size := cmp.Or(c.Find.Size, c.DefaultSize)
 	for d := range s.Members(c.Find.Name) {
 		if d.Size >= size {
 			return nil
 		}
 	}
-	return s.checkLargest(fieldSize, size, s.Node(c.Node))
+	return s.checkNewSize(size, c.Find.FS, s.Node(c.Node))
 }
 
 // check reports why the claim can never be met.

@@ -7,6 +7,14 @@ import (
 // maxGrown bounds the size that an agent can report of a volume, in bytes: 1 EiB.
 const maxGrown = 1 << 60
 
+// checkNewSize reports why no volume of a size, in bytes, can be made with a file system.
+func (s *State) checkNewSize(size int64, fs string, n *api.Node) error {
+	if fs == api.FSXFS && size < api.MinXFSSize {
+		return api.FieldErrorf(fieldSize, "%s is too small for XFS, which needs at least %s: ask for more, or for ext4", sizeText(size), sizeText(api.MinXFSSize))
+	}
+	return s.checkLargest(fieldSize, size, n)
+}
+
 // checkLargest reports why no volume can become so large: the cluster's setting is
 // against it, or the storage system of a node that would make or grow it, nil where
 // that is not known yet.

@@ -44,6 +44,21 @@ func TestSizesAreBounded(t *testing.T) {
 	b.do(b.find("small", api.DatasetSpec{Name: "db", Size: 65 * tib}))
 }
 
+// TestSmallXFSIsRefused asks for what mkfs.xfs would never make, by every road.
+func TestSmallXFSIsRefused(t *testing.T) {
+	b := newBench(t, "a")
+	const want = "size: 299MiB is too small for XFS, which needs at least 300MiB: ask for more, or for ext4"
+	spec := func(size int64) api.DatasetSpec { return api.DatasetSpec{Name: "db", FS: api.FSXFS, Size: size} }
+	claim := b.find("a", spec(0))
+	claim.DefaultSize = 299 << 20
+	b.refused(claim, api.CodeInvalid, want)
+	b.refused(b.find("a", spec(299<<20)), api.CodeInvalid, want)
+	b.refused(cluster.ClaimMember{
+		At: b.now, Node: "a", Stream: b.s.Node("a").Stream, Consumer: "c", NewID: "m", DefaultSize: 10 << 30, Each: 3, Find: spec(299 << 20),
+	}, api.CodeInvalid, want)
+	b.do(b.find("a", spec(300<<20)))
+}
+
 func TestOwnerIsRecorded(t *testing.T) {
 	b := newBench(t, "a")
 	d := b.do(cluster.Create{At: b.now, ID: "d", Primary: "a", DefaultSize: 10 << 30, User: "1000", Permissions: "750"}).Dataset
