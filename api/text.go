@@ -1,9 +1,12 @@
 package api
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -50,6 +53,76 @@ func Printable(text string) string {
 		}
 	}
 	return b.String()
+}
+
+// PrintableLines is Printable for a text of several lines, whose ends stay.
+func PrintableLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		cells := strings.Split(line, "\t")
+		for j, cell := range cells {
+			cells[j] = Printable(cell)
+		}
+		lines[i] = strings.Join(cells, "\t")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// PrintableJSON returns a JSON text of the same values that may be printed: what
+// Printable escapes is escaped as JSON does it.
+func PrintableJSON(text []byte) []byte {
+	return escaped(text, func(r rune) string {
+		high, low := utf16.EncodeRune(r)
+		return fmt.Sprintf(`\u%04x\u%04x`, high, low)
+	})
+}
+
+// PrintableYAML does so for a YAML text whose strings of that kind are in double
+// quotes.
+func PrintableYAML(text []byte) []byte {
+	return escaped(text, func(r rune) string { return fmt.Sprintf(`\U%08x`, r) })
+}
+
+func escaped(text []byte, long func(rune) string) []byte {
+	odd := func(r rune) bool { return r > unicode.MaxASCII && illegible(r) || r == 0x7f }
+	if !bytes.ContainsFunc(text, odd) {
+		return text
+	}
+	var b bytes.Buffer
+	for _, r := range string(text) {
+		switch {
+		case !odd(r):
+			b.WriteRune(r)
+		case r < 0x10000:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteString(long(r))
+		}
+	}
+	return b.Bytes()
+}
+
+// Printing returns a writer that passes on what PrintableLines makes of each text.
+func Printing(w io.Writer) io.Writer {
+	return printing{w, func(text []byte) []byte { return []byte(PrintableLines(string(text))) }}
+}
+
+// PrintingJSON returns a writer that passes on what PrintableJSON makes of each text.
+func PrintingJSON(w io.Writer) io.Writer { return printing{w, PrintableJSON} }
+
+// PrintingYAML returns a writer that passes on what PrintableYAML makes of each text.
+func PrintingYAML(w io.Writer) io.Writer { return printing{w, PrintableYAML} }
+
+type printing struct {
+	w   io.Writer
+	how func([]byte) []byte
+}
+
+func (p printing) Write(text []byte) (int, error) {
+	if _, err := p.w.Write(p.how(text)); err != nil {
+		return 0, err
+	}
+	return len(text), nil
 }
 
 // illegible reports whether a character is one that a terminal obeys (C0, DEL, C1),

@@ -119,8 +119,8 @@ func (c *connections) begun(conn net.Conn) {
 		limit = connectionsOfNode
 	}
 	of.until = c.untilOf(of)
-	var err error
-	if c.identities[who] > limit {
+	err := c.verify(of) // it may have waited since the handshake for its first request
+	if err == nil && c.identities[who] > limit {
 		c.crowded.Inc()
 		err = fmt.Errorf("%s %s has %d connections already, which is all that one certificate gets", who.role, who.name, limit)
 	}

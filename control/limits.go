@@ -1,6 +1,7 @@
 package control
 
 import (
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -34,9 +35,13 @@ type buckets struct {
 	now     func() time.Time
 	refused prometheus.Counter
 
-	mu  sync.Mutex
-	all map[caller]*bucket
+	mu      sync.Mutex
+	all     map[caller]*bucket
+	pruneAt int // of how many buckets those that are full are forgotten
 }
+
+// keptBuckets is of how many buckets none is forgotten.
+const keptBuckets = 1024
 
 type bucket struct {
 	tokens float64
@@ -44,7 +49,7 @@ type bucket struct {
 }
 
 func newBuckets(rate float64, refused prometheus.Counter) *buckets {
-	return &buckets{rate: rate, burst: rate * writeBurst, now: time.Now, refused: refused, all: map[caller]*bucket{}}
+	return &buckets{rate: rate, burst: rate * writeBurst, now: time.Now, refused: refused, all: map[caller]*bucket{}, pruneAt: keptBuckets}
 }
 
 // take takes a token of an identity, or says in how many seconds there is one.
@@ -57,6 +62,7 @@ func (b *buckets) take(who caller) error {
 	now := b.now()
 	of := b.all[who]
 	if of == nil {
+		b.prune(now)
 		of = &bucket{tokens: b.burst, at: now}
 		b.all[who] = of
 	}
@@ -69,6 +75,18 @@ func (b *buckets) take(who caller) error {
 	}
 	of.tokens--
 	return nil
+}
+
+// prune forgets the buckets that are full again, which is what a new one is: else
+// certificates of many names would fill the memory. The caller has the mutex.
+func (b *buckets) prune(now time.Time) {
+	if len(b.all) < b.pruneAt {
+		return
+	}
+	maps.DeleteFunc(b.all, func(_ caller, of *bucket) bool {
+		return of.tokens+now.Sub(of.at).Seconds()*b.rate >= b.burst
+	})
+	b.pruneAt = max(keptBuckets, 2*len(b.all))
 }
 
 // limited bounds how often each identity calls a handler.

@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -74,5 +75,39 @@ func TestSharesAreOfOneAndOfAll(t *testing.T) {
 	s.end(a)
 	if got := take(b); got != [2]bool{true, false} {
 		t.Errorf("after one ended: got %v", got)
+	}
+}
+
+func TestBucketsOfManyIdentitiesAreForgotten(t *testing.T) {
+	now := time.Unix(1000, 0)
+	b := newBuckets(2, prometheus.NewCounter(prometheus.CounterOpts{Name: "x"}))
+	b.now = func() time.Time { return now }
+	greedy := caller{pki.RoleUser, "greedy"}
+	for b.take(greedy) == nil {
+		continue
+	}
+	for i := range 20 * keptBuckets {
+		now = now.Add(10 * time.Millisecond)
+		if err := b.take(caller{pki.RoleUser, strconv.Itoa(i)}); err != nil {
+			t.Fatal(err)
+		}
+		if i == keptBuckets/2 {
+			for b.take(greedy) == nil {
+				continue
+			}
+		}
+	}
+	if n := len(b.all); n > 3*keptBuckets {
+		t.Errorf("%d buckets are kept", n)
+	}
+	now = now.Add(-time.Hour) // a clock that is set back gives nobody a new bucket
+	for b.take(greedy) == nil {
+		continue
+	}
+	for i := range 4 * keptBuckets {
+		_ = b.take(caller{pki.RoleNode, strconv.Itoa(i)})
+	}
+	if b.take(greedy) == nil {
+		t.Error("an identity that wrote too much was forgotten, and writes on")
 	}
 }

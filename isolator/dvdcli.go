@@ -211,7 +211,7 @@ func (d *DVDCLI) bring(ctx context.Context, consumer string, call dvdcliCall) (a
 		return api.Mount{}, err
 	}
 	for _, note := range notes {
-		fmt.Fprintln(d.Stderr, "dvdcli:", note)
+		fmt.Fprintln(d.Stderr, "dvdcli:", oneLine(note))
 	}
 	volume.Key = "dvdcli"
 	req := api.AcquireRequest{Consumer: consumer, Kind: api.ConsumerDVDCLI, Volumes: []api.VolumeRequest{volume}}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/flocker-mesos/flocker/api"
 )
 
 // programName is what the program calls itself where it starts itself.
@@ -35,7 +37,7 @@ const SandboxVariable = "MESOS_SANDBOX_DIRECTORY"
 func (h *Hook) client() *Client { return &Client{Socket: h.Socket} }
 
 func (h *Hook) logf(format string, args ...any) {
-	fmt.Fprintf(h.Log, "flocker: "+format+"\n", args...)
+	fmt.Fprintln(h.Log, "flocker:", oneLine(fmt.Sprintf(format, args...)))
 }
 
 // PrepareFiles is the call prepare: it reads the input file and writes either
@@ -49,7 +51,7 @@ func (h *Hook) PrepareFiles(ctx context.Context, input, output, errors string) i
 	if err == nil {
 		return 0
 	}
-	if writeErr := os.WriteFile(errors, []byte(err.Error()+"\n"), 0o600); writeErr != nil {
+	if writeErr := os.WriteFile(errors, []byte(api.PrintableLines(err.Error())+"\n"), 0o600); writeErr != nil {
 		h.logf("%v (and %v)", err, writeErr)
 	}
 	return 1

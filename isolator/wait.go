@@ -84,5 +84,6 @@ func (w *LabelWaiter) Wait(ctx context.Context) error {
 	}
 }
 
-// oneLine keeps a text from looking like several lines of a log.
-func oneLine(text string) string { return strings.ReplaceAll(text, "\n", " ") }
+// oneLine keeps a text of others from looking like several lines of a log, and from
+// being obeyed by a terminal.
+func oneLine(text string) string { return api.Printable(strings.ReplaceAll(text, "\n", " ")) }

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -216,12 +215,15 @@ func (c *Credentials) current() *material {
 	}
 	m, tried, err := c.settled()
 	c.tried = tried
-	if err == nil && len(c.good.revoked) > 0 && len(m.revoked) == 0 {
-		err = fmt.Errorf("revocation list %s is gone: put it back, or restart to trust what it revokes again", c.files.revoked())
+	if err == nil {
+		if stale := m.revoked.follows(c.good.revoked, m.authorities); stale != nil {
+			err = fmt.Errorf("revocation list %s: %w", c.files.revoked(), stale)
+		}
 	}
 	if err != nil {
 		c.log.Error("changed certificate files are not usable, the ones read before serve on", "error", err,
 			"expires", c.good.pair.Leaf.NotAfter)
+		c.revokeMore()
 		return c.good
 	}
 	c.edition++
@@ -233,11 +235,26 @@ func (c *Credentials) current() *material {
 	return m
 }
 
+// revokeMore takes in what the revocation list has more, while the other files are
+// not usable: what is wrong with them must not keep a stolen certificate valid. The
+// caller has the mutex.
+func (c *Credentials) revokeMore() {
+	more, err := readRevoked(c.files.revoked(), slices.Concat(c.good.authorities, between(c.good.pair)))
+	if err != nil || more.follows(c.good.revoked, c.good.authorities) != nil || more.same(c.good.revoked) {
+		return
+	}
+	with := *c.good
+	with.revoked = more
+	c.good = &with
+	c.edition++
+	c.log.Info("revocation list read anew", "file", c.files.revoked(), "revoked", more.count())
+}
+
 // same reports whether another reading found the same certificates.
 func (m *material) same(other *material) bool {
 	return m.pair.Leaf.Equal(other.pair.Leaf) &&
 		slices.EqualFunc(m.authorities, other.authorities, func(a, b *x509.Certificate) bool { return a.Equal(b) }) &&
-		maps.EqualFunc(m.revoked, other.revoked, maps.Equal[map[string]bool, map[string]bool])
+		m.revoked.same(other.revoked)
 }
 
 // names returns the common names of certificates, separated by commas.

@@ -77,6 +77,9 @@ func readCertsPEM(file string) (certs []*x509.Certificate, text []byte, err erro
 	if err != nil {
 		return nil, nil, fmt.Errorf("read certificate: %w", err)
 	}
+	if err := wholePEM(text); err != nil {
+		return nil, nil, fmt.Errorf("certificate %s: %w", file, err)
+	}
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != pemCertificate {
 			return nil, nil, fmt.Errorf("certificate %s: holds a %q instead", file, block.Type)

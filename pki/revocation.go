@@ -5,10 +5,14 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -22,18 +26,59 @@ const RevokedList = "cluster.crl"
 
 const pemRevoked = "X509 CRL"
 
-// revoked are the certificates that no longer count: serials by their issuers' names.
-type revoked map[string]map[string]bool
+// maxRevokedList bounds the file, in bytes: it is enough for a million certificates.
+const maxRevokedList = 64 << 20
+
+// revoked are the certificates that no longer count.
+type revoked struct {
+	serials map[string]map[string]bool // by their issuers' names
+	numbers map[listKey]*big.Int       // of the newest list of each issuer
+}
+
+// listKey tells the issuers of lists apart.
+type listKey struct{ issuer, key string }
 
 func (r revoked) has(cert *x509.Certificate) bool {
-	return r[string(cert.RawIssuer)][cert.SerialNumber.String()]
+	return r.serials[string(cert.RawIssuer)][cert.SerialNumber.String()]
 }
 
 func (r revoked) count() (n int) {
-	for _, serials := range r {
+	for _, serials := range r.serials {
 		n += len(serials)
 	}
 	return n
+}
+
+func (r revoked) same(other revoked) bool {
+	return maps.EqualFunc(r.serials, other.serials, maps.Equal[map[string]bool, map[string]bool])
+}
+
+// follows reports why lists cannot take the place of older ones: an issuer that is
+// still trusted has none any more, or an older one, and what it has revoked since
+// would count again.
+func (r revoked) follows(older revoked, trusted []*x509.Certificate) error {
+	for of, number := range older.numbers {
+		if !slices.ContainsFunc(trusted, func(c *x509.Certificate) bool { return string(c.RawSubject) == of.issuer }) {
+			continue
+		}
+		const remedy = "put it back, or restart to trust what it revokes again"
+		switch now, ok := r.numbers[of]; {
+		case !ok:
+			return fmt.Errorf("the list of %s is gone: %s", issuerName(of.issuer), remedy)
+		case number != nil && (now == nil || now.Cmp(number) < 0):
+			return fmt.Errorf("the list of %s has the number %v and is older than number %v, which was read before: %s", issuerName(of.issuer), now, number, remedy)
+		}
+	}
+	return nil
+}
+
+// issuerName returns the name in the DER text of an issuer.
+func issuerName(der string) string {
+	var parts pkix.RDNSequence
+	if _, err := asn1.Unmarshal([]byte(der), &parts); err != nil {
+		return fmt.Sprintf("%q", der)
+	}
+	return fmt.Sprintf("%q", parts)
 }
 
 // readRevoked reads the revocation lists of a file, none where there is no file.
@@ -42,9 +87,9 @@ func (r revoked) count() (n int) {
 func readRevoked(file string, issuers []*x509.Certificate) (revoked, error) {
 	lists, err := readLists(file)
 	if err != nil {
-		return nil, err
+		return revoked{}, err
 	}
-	all := revoked{}
+	all := revoked{serials: map[string]map[string]bool{}, numbers: map[listKey]*big.Int{}}
 	for _, list := range lists {
 		ours, signed := false, false
 		for _, issuer := range issuers {
@@ -58,26 +103,33 @@ func readRevoked(file string, issuers []*x509.Certificate) (revoked, error) {
 			continue
 		}
 		if !signed {
-			return nil, fmt.Errorf("revocation list %s: the list of %q is not signed by it", file, list.Issuer.CommonName)
+			return revoked{}, fmt.Errorf("revocation list %s: the list of %q is not signed by it", file, list.Issuer.CommonName)
 		}
 		issuer := string(list.RawIssuer)
-		if all[issuer] == nil {
-			all[issuer] = map[string]bool{}
+		if all.serials[issuer] == nil {
+			all.serials[issuer] = map[string]bool{}
 		}
 		for _, entry := range list.RevokedCertificateEntries {
-			all[issuer][entry.SerialNumber.String()] = true
+			all.serials[issuer][entry.SerialNumber.String()] = true
+		}
+		of := listKey{issuer, string(list.AuthorityKeyId)}
+		if before := all.numbers[of]; before == nil || list.Number != nil && list.Number.Cmp(before) > 0 {
+			all.numbers[of] = list.Number
 		}
 	}
 	return all, nil
 }
 
 func readLists(file string) ([]*x509.RevocationList, error) {
-	text, err := os.ReadFile(file)
+	text, err := readBounded(file, maxRevokedList)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read revocation list: %w", err)
+	}
+	if err := wholePEM(text); err != nil {
+		return nil, fmt.Errorf("revocation list %s: %w", file, err)
 	}
 	var lists []*x509.RevocationList
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
@@ -94,6 +146,38 @@ func readLists(file string) ([]*x509.RevocationList, error) {
 		return nil, fmt.Errorf("revocation list %s: holds no PEM text (%d bytes)", file, len(text))
 	}
 	return lists, nil
+}
+
+// readBounded reads a regular file of at most limit bytes.
+func readBounded(file string, limit int64) ([]byte, error) {
+	info, err := os.Stat(file)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file (%s)", file, info.Mode())
+	case info.Size() > limit:
+		return nil, fmt.Errorf("%s has %d bytes, more than %d", file, info.Size(), limit)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, limit))
+	return text, errors.Join(err, f.Close())
+}
+
+// wholePEM reports a text of which the decoder would pass over a block that is
+// damaged or cut short.
+func wholePEM(text []byte) error {
+	n := 0
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		n++
+	}
+	if begun := bytes.Count(text, []byte("-----BEGIN ")); begun != n {
+		return fmt.Errorf("%d of %d PEM blocks are damaged or cut short", begun-n, begun)
+	}
+	return nil
 }
 
 // Revoke adds certificates, by their serial numbers, to the authority's revocation
@@ -148,12 +232,16 @@ func (c *Credentials) Recheck(state tls.ConnectionState, admitted ...Role) error
 }
 
 // Until returns when a connection has to be verified again if the files stay as
-// they are: when the first of its certificates, or of the authorities, ends.
+// they are: when its certificate ends, or the first of the others above it that have
+// not ended.
 func (c *Credentials) Until(state tls.ConnectionState) time.Time {
 	m, now := c.current(), c.now()
 	var until time.Time
-	for _, cert := range slices.Concat(state.PeerCertificates, m.authorities) {
-		if cert.NotAfter.After(now) && (until.IsZero() || cert.NotAfter.Before(until)) {
+	for i, cert := range slices.Concat(state.PeerCertificates, m.authorities) {
+		if i > 0 && !cert.NotAfter.After(now) {
+			continue
+		}
+		if until.IsZero() || cert.NotAfter.Before(until) {
 			until = cert.NotAfter
 		}
 	}

@@ -5,10 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/flocker-mesos/flocker/pki"
 )
@@ -105,5 +108,123 @@ func TestADamagedRevocationListIsRefused(t *testing.T) {
 		if _, err := pki.Load(dir, pki.ControlName, pki.RoleControl, quiet()); err == nil || !strings.Contains(err.Error(), "revocation list") {
 			t.Errorf("%s: got %v, want it refused", name, err)
 		}
+	}
+}
+
+func TestAListThatForgetsIsNotTakenUpWhileRunning(t *testing.T) {
+	two := func(t *testing.T, into string) (one, both []byte) {
+		t.Helper()
+		dir, authority := newCluster(t, pki.Options{})
+		first, second := readCert(t, filepath.Join(dir, "alice.crt")), readCert(t, filepath.Join(dir, "node.crt"))
+		for i, cert := range []*x509.Certificate{second, first} {
+			if _, _, err := authority.Revoke(cert.SerialNumber); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(filepath.Join(dir, pki.RevokedList))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 {
+				one = text
+			}
+			both = text
+		}
+		if err := os.CopyFS(into, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		return one, both
+	}
+	for name, spoil := range map[string]func(file string, one, both []byte) error{
+		"deleted":      func(file string, _, _ []byte) error { return os.Remove(file) },
+		"emptied":      func(file string, _, _ []byte) error { return os.WriteFile(file, nil, 0o600) },
+		"rolled back":  func(file string, one, _ []byte) error { return os.WriteFile(file, one, 0o600) },
+		"half written": func(file string, _, both []byte) error { return os.WriteFile(file, both[:len(both)/2], 0o600) },
+		"older, then cut": func(file string, one, both []byte) error {
+			return os.WriteFile(file, append(bytes.Clone(one), both[:len(both)/2]...), 0o600)
+		},
+		"its end overwritten": func(file string, _, both []byte) error {
+			return os.WriteFile(file, append(both[:len(both)-20], "garbage"...), 0o600)
+		},
+		"a directory": func(file string, _, _ []byte) error { return errors.Join(os.Remove(file), os.Mkdir(file, 0o700)) },
+		"huge": func(file string, _, both []byte) error {
+			return errors.Join(os.WriteFile(file, both, 0o600), os.Truncate(file, 1<<40))
+		},
+		"a pipe without a writer": func(file string, _, _ []byte) error {
+			return errors.Join(os.Remove(file), syscall.Mkfifo(file, 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			one, both := two(t, dir)
+			alice := tls.ConnectionState{PeerCertificates: []*x509.Certificate{readCert(t, filepath.Join(dir, "alice.crt"))}}
+			creds, err := pki.Load(dir, pki.ControlName, pki.RoleControl, quiet())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := spoil(filepath.Join(dir, pki.RevokedList), one, both); err != nil {
+				t.Fatal(err)
+			}
+			if creds.Recheck(alice, pki.RoleUser) == nil {
+				t.Error("what was revoked is trusted again")
+			}
+		})
+	}
+}
+
+func TestARevocationCountsBesideOtherFilesThatAreNotUsable(t *testing.T) {
+	for name, spoil := range map[string]func(t *testing.T, dir string){
+		"another key":    func(t *testing.T, dir string) { copyFile(t, dir, "node.key", pki.ControlName+".key") },
+		"no certificate": func(t *testing.T, dir string) { remove(t, filepath.Join(dir, pki.ControlName+".crt")) },
+		"an authority cut short": func(t *testing.T, dir string) {
+			write(t, filepath.Join(dir, pki.AuthorityCert), []byte("-----BEGIN CERT"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, authority := newCluster(t, pki.Options{})
+			cert := readCert(t, filepath.Join(dir, "alice.crt"))
+			alice := tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert}}
+			creds, err := pki.Load(dir, pki.ControlName, pki.RoleControl, quiet())
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := creds.Edition()
+			spoil(t, dir)
+			if err := creds.Recheck(alice, pki.RoleUser); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := authority.Revoke(cert.SerialNumber); err != nil {
+				t.Fatal(err)
+			}
+			if creds.Recheck(alice, pki.RoleUser) == nil || creds.Edition() == before {
+				t.Error("the revocation does not count")
+			}
+		})
+	}
+}
+
+func TestACutAuthorityIsRefused(t *testing.T) {
+	dir, _ := newCluster(t, pki.Options{})
+	file := filepath.Join(dir, pki.AuthorityCert)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, append(bytes.Clone(text), text[:len(text)/2]...))
+	if _, err := pki.Load(dir, "node", pki.RoleNode, quiet()); err == nil || !strings.Contains(err.Error(), "cut short") {
+		t.Errorf("got %v, want the second authority missed", err)
+	}
+}
+
+func TestAnEndedCertificateIsVerifiedAgainAtOnce(t *testing.T) {
+	dir, _ := newCluster(t, pki.Options{})
+	later := time.Now()
+	creds, err := pki.LoadAt(pki.PathsIn(dir, pki.ControlName), quiet(), func() time.Time { return later }, pki.RoleControl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice := tls.ConnectionState{PeerCertificates: []*x509.Certificate{readCert(t, filepath.Join(dir, "alice.crt"))}}
+	later = alice.PeerCertificates[0].NotAfter.Add(time.Second)
+	if until := creds.Until(alice); !creds.Expired(until) {
+		t.Errorf("it is verified again at %s, and ended at %s", until, alice.PeerCertificates[0].NotAfter)
 	}
 }

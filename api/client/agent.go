@@ -360,7 +360,8 @@ func (s *Session) read(lines *json.Decoder) {
 	}
 }
 
-// beat tells the control service every heartbeat that the agent is alive.
+// beat tells the control service every heartbeat that the agent is alive, for as long
+// as that is the control service by its certificate.
 func (s *Session) beat() {
 	tick := time.NewTicker(s.welcome.Heartbeat)
 	defer tick.Stop()
@@ -369,6 +370,10 @@ func (s *Session) beat() {
 		case <-s.life.Done():
 			return
 		case <-tick.C:
+		}
+		if err := s.channel.check(); err != nil {
+			s.fail(err)
+			return
 		}
 		n := s.beats.next(time.Since(s.origin))
 		if _, err := fmt.Fprintf(s.up, "{\"beat\":%d}\n", n); err != nil {

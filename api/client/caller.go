@@ -93,7 +93,10 @@ func (c *caller) each(ctx context.Context, try func(*channel) error) error {
 		if err != nil {
 			return err // none can be reached
 		}
-		if err = try(ch); !again(err) {
+		if err = ch.check(); err == nil {
+			err = try(ch)
+		}
+		if !again(err) {
 			return err
 		}
 		if ctx.Err() != nil {

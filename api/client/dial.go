@@ -131,13 +131,36 @@ type channel struct {
 	at    endpoint
 	http  *http.Client
 	first atomic.Pointer[tls.Conn] // until it is used
+
+	verify func(tls.ConnectionState) error // nil where the handshake alone verifies
+	shown  atomic.Pointer[tls.ConnectionState]
+}
+
+// check reports why the certificate no longer counts that the replica has shown when
+// the connection was made: it has expired, or was revoked, or its authority is not
+// trusted any more.
+func (ch *channel) check() error {
+	shown := ch.shown.Load()
+	if shown == nil || ch.verify == nil {
+		return nil
+	}
+	if err := ch.verify(*shown); err != nil {
+		return fmt.Errorf("the certificate of the control service %s no longer counts: %w", ch.at, err)
+	}
+	return nil
+}
+
+func (ch *channel) uses(conn *tls.Conn) {
+	state := conn.ConnectionState()
+	ch.shown.Store(&state)
 }
 
 // channel makes a channel of a connection. Pings says how a connection is
 // watched while an answer is awaited, nil for not at all.
 func (c Config) channel(first *tls.Conn, at endpoint, pings *http.HTTP2Config) *channel {
-	ch := &channel{at: at}
+	ch := &channel{at: at, verify: c.TLS.VerifyConnection}
 	ch.first.Store(first)
+	ch.uses(first)
 	ch.http = &http.Client{Transport: &admission{next: &http.Transport{
 		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			if conn := ch.first.Swap(nil); conn != nil {
@@ -147,6 +170,7 @@ func (c Config) channel(first *tls.Conn, at endpoint, pings *http.HTTP2Config) *
 			if err != nil {
 				return nil, err // and not a connection that is no nil
 			}
+			ch.uses(conn)
 			return conn, nil
 		},
 		ForceAttemptHTTP2: true,

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/cli/usage"
 )
 
@@ -164,7 +165,7 @@ func (p *Printer) Space() { fmt.Fprintln(p.W) }
 func (p *Printer) Prose(text string) { fmt.Fprint(p.W, p.Screen.Wrap(text)) }
 
 func (p *Printer) json(value any) error {
-	encoder := json.NewEncoder(p.W)
+	encoder := json.NewEncoder(api.PrintingJSON(p.W))
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
@@ -181,11 +182,11 @@ func (p *Printer) yaml(value any) error {
 		return fmt.Errorf("write YAML: %w", err)
 	}
 	var node yaml.Node
-	if err := yaml.NewDecoder(bytes.NewReader(text)).Decode(&node); err != nil {
+	if err := yaml.NewDecoder(bytes.NewReader(api.PrintableYAML(text))).Decode(&node); err != nil {
 		return fmt.Errorf("write YAML: %w", err)
 	}
 	inBlocks(&node)
-	encoder := yaml.NewEncoder(p.W)
+	encoder := yaml.NewEncoder(api.PrintingYAML(p.W))
 	encoder.SetIndent(2)
 	if err := encoder.Encode(&node); err != nil {
 		return fmt.Errorf("write YAML: %w", err)
@@ -201,6 +202,9 @@ func inBlocks(n *yaml.Node) {
 	n.Style &^= yaml.FlowStyle
 	if n.Kind == yaml.ScalarNode {
 		n.Style = 0
+		if api.PrintableLines(n.Value) != n.Value {
+			n.Style = yaml.DoubleQuotedStyle
+		}
 	}
 	for _, child := range n.Content {
 		inBlocks(child)

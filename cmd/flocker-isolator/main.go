@@ -162,7 +162,7 @@ func (p *program) wait(ctx context.Context, args []string) int {
 
 // refuse ends a container whose task must not start.
 func (p *program) refuse(err error) int {
-	fmt.Fprintln(p.stderr, "flocker: the task can't start:", err)
+	fmt.Fprintln(p.stderr, "flocker: the task can't start:", api.PrintableLines(err.Error()))
 	return exitFailure
 }
 
@@ -197,7 +197,7 @@ func (p *program) doctor(ctx context.Context, args []string) int {
 	}
 	facts := d.Examine(ctx)
 	findings := isolator.Judge(facts)
-	fmt.Fprint(p.stdout, isolator.FormatFindings(findings))
+	fmt.Fprint(p.stdout, api.PrintableLines(isolator.FormatFindings(findings)))
 	if times := isolator.FormatTimes(facts.Agent); times != "" {
 		fmt.Fprint(p.stdout, "\n"+times)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/pki"
 )
 
@@ -70,7 +71,7 @@ func (f *checkFlags) run(cmd *cobra.Command, files []string) error {
 			return err
 		}
 	} else {
-		showFindings(cmd.OutOrStdout(), findings, len(files))
+		showFindings(api.Printing(cmd.OutOrStdout()), findings, len(files))
 	}
 	if n := count(findings, pki.Problem); n > 0 {
 		return fmt.Errorf("not all of it can work: errors: %d", n)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/pki"
 )
@@ -70,7 +71,7 @@ func newCAShow() *cobra.Command {
 				if i > 0 {
 					fmt.Fprintln(cmd.OutOrStdout())
 				}
-				showCertificate(cmd.OutOrStdout(), d, time.Now())
+				showCertificate(api.Printing(cmd.OutOrStdout()), d, time.Now())
 			}
 			return nil
 		},

@@ -61,7 +61,7 @@ func newControlImport() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		out := cmd.OutOrStdout()
+		out := api.Printing(cmd.OutOrStdout())
 		if dryRun {
 			p := output.Printer{W: out, Screen: userEnv().Screen(out)}
 			p.Table(takeoverTable(t))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/control"
 )
@@ -57,7 +58,7 @@ func newControlRepair() *cobra.Command {
 }
 
 func tellMended(cmd *cobra.Command, all []control.Mended, dryRun bool) error {
-	out, left := cmd.OutOrStdout(), 0
+	out, left := api.Printing(cmd.OutOrStdout()), 0
 	if len(all) == 0 {
 		fmt.Fprintln(out, "Every record is as it was committed.")
 		return nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/control"
 	"github.com/flocker-mesos/flocker/control/backup"
@@ -60,7 +61,7 @@ func newControlRestore() *cobra.Command {
 		if err := checkCluster(settings.Control, r.Cluster); err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "The backup of cluster %s was taken at %s\nfrom %s, at revision %d. It has %s.\n",
+		fmt.Fprintf(api.Printing(cmd.OutOrStdout()), "The backup of cluster %s was taken at %s\nfrom %s, at revision %d. It has %s.\n",
 			r.Cluster, b.Taken.Format(time.RFC3339), b.Log, b.Revision, counts(r))
 		return fill(cmd, settings.Control, r, filling{replace: replace, dryRun: dryRun, remedy: "With --replace the backup takes its place, and it %s"})
 	}
@@ -139,7 +140,7 @@ func fill(cmd *cobra.Command, cfg control.Config, r control.Restorable, how fill
 	if err != nil {
 		return err
 	}
-	name, out := restorer.Name(), cmd.OutOrStdout()
+	name, out := restorer.Name(), api.Printing(cmd.OutOrStdout())
 	switch {
 	case remains.Empty:
 	case how.replace:

@@ -29,7 +29,7 @@ func (s logSettings) validate() error {
 func (s logSettings) logger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: s.Level}
 	if s.Format == logJSON {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(slog.NewJSONHandler(api.PrintingJSON(w), options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
 }

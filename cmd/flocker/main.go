@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/cli"
 	"github.com/flocker-mesos/flocker/cli/flockerctl"
 	"github.com/flocker-mesos/flocker/cli/usage"
@@ -61,7 +62,7 @@ func execute(ctx context.Context, root *cobra.Command, args []string, stdout, st
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(stderr, "Error:", err)
+	fmt.Fprintln(stderr, "Error:", api.PrintableLines(err.Error()))
 	if _, ok := errors.AsType[*usage.Error](err); ok {
 		fmt.Fprintf(stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
 		return exitUsage

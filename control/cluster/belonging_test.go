@@ -225,6 +225,8 @@ func TestControlCharactersAreRefusedOrEscaped(t *testing.T) {
 				set(&c.Hello)
 				b.refused(c, api.CodeInvalid, field)
 			}
+			b.refused(cluster.ClaimMember{Node: "a", Stream: b.s.Node("a").Stream, Consumer: text, Find: api.DatasetSpec{Name: "set"}, Each: api.EachInstance}, api.CodeInvalid, "consumer")
+			b.refused(cluster.ClaimMember{Node: "a", Stream: b.s.Node("a").Stream, Consumer: "c", Instance: text, Find: api.DatasetSpec{Name: "set"}, Each: api.EachInstance}, api.CodeInvalid, "instance")
 			b.create("d", "a", "db")
 			b.say("a", "d", api.DatasetReport{State: api.DatasetState{Phase: api.PhaseMounted, Action: text, Path: text, Device: text,
 				Consumers: []api.Consumer{{ID: text, Kind: text, App: text, Key: text}}, Failure: &api.Failure{Action: text, Cause: text}}})

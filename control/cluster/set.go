@@ -175,6 +175,9 @@ func (c ClaimMember) checkSize(s *State) error {
 
 // check reports why the claim can never be met.
 func (c ClaimMember) check(s *State) error {
+	if err := cmp.Or(api.CheckText("consumer", c.Consumer), api.CheckText("instance", c.Instance)); err != nil {
+		return err
+	}
 	if c.Consumer == "" || len(c.Consumer) > maxText || len(c.Instance) > maxText {
 		return api.FieldErrorf("consumer", "must be named, it and its instance with at most %d bytes", maxText)
 	}

@@ -1,0 +1,106 @@
+package control_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api/client"
+	"github.com/flocker-mesos/flocker/pki"
+)
+
+func TestAgentsAndUsersLeaveAControlServiceWhoseCertificateNoLongerCounts(t *testing.T) {
+	brief := func(s *secured) {
+		authority, err := pki.OpenAuthority(s.dir, pki.Options{Validity: 4 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.Remove(s.path(pki.ControlName+".crt")), os.Remove(s.path(pki.ControlName+".key"))); err != nil {
+			t.Fatal(err)
+		}
+		files, err := authority.ControlCertificate(s.dir, "127.0.0.1")
+		s.place(files, err, pki.ControlName)
+	}
+	for name, c := range map[string]struct {
+		before func(*secured)
+		after  func(*secured)
+		says   string
+	}{
+		"revoked": {after: func(s *secured) { s.revokes(pki.ControlName) }, says: "is revoked"},
+		"expired": {before: brief, says: "has expired"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSecured(t)
+			if c.before != nil {
+				c.before(s)
+			}
+			s.start()
+			node, err := client.NewAgent(client.Config{Endpoints: []string{s.agents}, TLS: s.creds("node").Client()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			stream, err := node.Connect(t.Context(), hello(nodeA))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stream.Close()
+			alice, err := pki.Load(s.dir, "alice", pki.RoleUser, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			user, err := client.New(client.Config{Endpoints: []string{s.users}, TLS: alice.Client()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer user.Close()
+			if _, err := user.Version(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if c.after != nil {
+				c.after(s)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			for err = nil; err == nil; _, err = stream.Next(ctx) {
+			}
+			if !strings.Contains(err.Error(), c.says) {
+				t.Errorf("the agent's stream ended with %v", err)
+			}
+			if _, err := user.Version(t.Context()); err == nil || c.before == nil && !strings.Contains(err.Error(), c.says) { // an expired one is not shown any more
+				t.Errorf("a user's call: got %v", err)
+			}
+		})
+	}
+}
+
+func TestAConnectionThatWaitsForItsCertificateToEndIsClosed(t *testing.T) {
+	s := newSecured(t).start()
+	held, err := tls.Dial("tcp", s.users, s.foreign(s.path("alice.crt")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	s.revokes("alice")
+	// Until the service has read the list, and so knows this connection only as one without a request.
+	eventually(t, "the list is read", func() bool {
+		_, _, err := s.get(s.users, "127.0.0.1", s.foreign(s.path("alice.crt")), http.MethodGet, "/v1/version")
+		return err != nil
+	})
+	_ = held.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := held.Write([]byte("GET /v1/version HTTP/1.1\r\nHost: x\r\n\r\n")); err == nil {
+		resp, err := http.ReadResponse(bufio.NewReader(held), nil)
+		if err == nil {
+			_ = resp.Body.Close()
+			t.Errorf("the first request after the revocation got %s", resp.Status)
+		}
+	}
+	s.log.await(t, "connection ended", "caller=alice", "is revoked")
+}
