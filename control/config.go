@@ -10,6 +10,7 @@ import (
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/control/cluster"
+	"github.com/flocker-mesos/flocker/control/store/consul"
 )
 
 // Config is what control.yml sets.
@@ -177,7 +178,7 @@ func (c Config) settings() (api.Settings, error) {
 func (c Config) storeDirectory() (string, error) {
 	scheme, dir, _ := strings.Cut(c.Store, ":")
 	if scheme != "file" {
-		return "", fmt.Errorf("%q is not a store: write file:DIRECTORY or consul://HOST:PORT/PREFIX", c.Store)
+		return "", fmt.Errorf("%q is not a store: write file:DIRECTORY or consul://HOST:PORT/PREFIX", consul.Redacted(c.Store))
 	}
 	if !filepath.IsAbs(dir) {
 		return "", fmt.Errorf("%q is not an absolute directory", dir)

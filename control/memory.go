@@ -11,6 +11,7 @@ import (
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/control/cluster"
+	"github.com/flocker-mesos/flocker/control/store/consul"
 	"github.com/flocker-mesos/flocker/logmemory"
 )
 
@@ -108,7 +109,7 @@ func AcceptLog(ctx context.Context, cfg Config, clusterID, id string) (was api.L
 		return was, err
 	}
 	if id != logName(found) {
-		return was, fmt.Errorf("the log in %s is %s, not %s. Nothing was changed", cfg.Store, logName(found), id)
+		return was, fmt.Errorf("the log in %s is %s, not %s. Nothing was changed", consul.Redacted(cfg.Store), logName(found), id)
 	}
 	if found.ID == "" {
 		return was, logmemory.Forget(path)

@@ -48,7 +48,7 @@ func Parse(text string) (Settings, error) {
 	var s Settings
 	rest, ok := strings.CutPrefix(text, Scheme+"://")
 	if !ok {
-		return s, fmt.Errorf("%q is not %s://HOST:PORT/PREFIX", text, Scheme)
+		return s, fmt.Errorf("%q is not %s://HOST:PORT/PREFIX", Redacted(text), Scheme)
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	hosts, prefix, _ := strings.Cut(rest, "/")
@@ -77,10 +77,26 @@ func Parse(text string) (Settings, error) {
 	return s, s.Validate()
 }
 
+// Redacted returns the text of a store without what may be a secret in it: options,
+// and a user with a password.
+func Redacted(text string) string {
+	if before, _, found := strings.Cut(text, "?"); found {
+		text = before + "?..."
+	}
+	if i := strings.LastIndex(text, "@"); i >= 0 {
+		text = text[:strings.LastIndex(text[:i], "/")+1] + "..." + text[i:]
+	}
+	return text
+}
+
 // Validate reports every mistake in s.
 func (s Settings) Validate() error {
 	var mistakes []error
 	for _, address := range s.Addresses {
+		if strings.Contains(address, "@") {
+			mistakes = append(mistakes, errors.New("address of Consul: it must not have a user or a password in it: token-file names the file of a token"))
+			continue
+		}
 		if host, port, err := net.SplitHostPort(address); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("address of Consul: %w", err))
 		} else if host == "" || port == "" {
@@ -98,5 +114,5 @@ func (s Settings) Validate() error {
 
 // String returns the URL without its options, for texts.
 func (s Settings) String() string {
-	return Scheme + "://" + strings.Join(s.Addresses, ",") + "/" + s.Prefix
+	return Redacted(Scheme + "://" + strings.Join(s.Addresses, ",") + "/" + s.Prefix)
 }
