@@ -232,7 +232,7 @@ func TestConfigIsChecked(t *testing.T) {
 		}
 	}
 	b, err := loopback.New(loopback.Config{RootPath: dir, InstanceID: "alpha", AllocationUnit: 1 << 20})
-	if err != nil || b.Properties() != (backend.Properties{Name: "loopback", AllocationUnit: 1 << 20}) {
+	if err != nil || b.Properties().Name != "loopback" || b.Properties().AllocationUnit != 1<<20 || b.Properties().MaxSize < 1<<40 {
 		t.Errorf("properties: got %+v, %v", b.Properties(), err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, ".flocker-loopback"), nil, 0o600); err != nil {
