@@ -34,6 +34,9 @@ const mendedAtOnce = 16
 
 // RepairLog mends a log, which control services may be using.
 func RepairLog(ctx context.Context, log store.Log, how Repair) ([]Mended, error) {
+	if recaller, ok := log.(store.Recaller); ok && how.Backup != nil {
+		recaller.Recall(how.Backup.Records)
+	}
 	r := &Replica{log: log, props: log.Properties(), slog: slog.New(slog.DiscardHandler)}
 	for {
 		s, err := r.load(ctx)

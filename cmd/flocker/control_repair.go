@@ -24,7 +24,9 @@ func newControlRepair() *cobra.Command {
 			"the datasets that they are about.\n\n" +
 			"Where a record was changed while no control service ran, nobody knows what it was: give a\n" +
 			"backup that has it with --from, or give the record up with --drop. A dataset whose record is\n" +
-			"given up is forgotten; its volume stays in the storage system.",
+			"given up is forgotten; its volume stays in the storage system.\n\n" +
+			"Where records were removed while no control service ran, --from tells which, if the backup has\n" +
+			"them as they were. Control services do not start before that.",
 		Args: usage.Takes(cobra.NoArgs, "nothing but flags"),
 	}
 	load := logSettingsFlags(cmd, settings, "config", "store")

@@ -109,6 +109,14 @@ type Inspector interface {
 	Inspect(ctx context.Context) ([]Damage, error)
 }
 
+// Recaller is a Log that other programs can remove records from.
+type Recaller interface {
+	// Recall gives the log records that it may have lost, such as those of a
+	// backup. Where records are missing, Load then finds out which, if they were as
+	// they are here.
+	Recall(records []Record)
+}
+
 // Update is what has changed up to a revision.
 type Update struct {
 	Revision uint64

@@ -46,6 +46,7 @@ type Log struct {
 	own       own
 	sending   map[string]chan struct{} // closed when the commit with an id has been answered
 	unsettled unsettled
+	older     []store.Record // as Recall was given them
 }
 
 // position is a head and its index in Consul, by which it can be replaced and

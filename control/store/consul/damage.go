@@ -33,6 +33,7 @@ type findings struct {
 	read   map[string]*api.KVPair     // by the records' keys
 	notes  map[string]cluster.Damaged // likewise
 	damage []store.Damage
+	older  []store.Record // that may be missing
 }
 
 func (l *Log) findings(pairs []*api.KVPair) *findings {
@@ -56,6 +57,9 @@ func (l *Log) findings(pairs []*api.KVPair) *findings {
 		}
 	}
 	f.index = newIndex(records)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f.older = l.older
 	return f
 }
 
@@ -149,6 +153,8 @@ func (f *findings) bySeals(h head) bool {
 	switch strays := int(f.records - h.Records); { //nolint:gosec // far fewer than 2^63
 	case strays > 0:
 		return f.removeStrays(h, unsealed, strays)
+	case strays < 0 && len(unsealed) == 0:
+		return f.recall(h, -strays)
 	case strays == 0 && len(unsealed) > 0 && len(unsealed) <= store.MaxDamage:
 		// What was committed under each of them cannot be told, but the sum of it can.
 		rest := h.Sum - f.sum
@@ -167,38 +173,70 @@ func (f *findings) bySeals(h head) bool {
 	return false
 }
 
-// maxTries bounds the search for strays.
+// maxTries bounds the search for strays and for what is missing.
 const maxTries = 1 << 20
 
-// removeStrays finds which n of the keys have to go for the rest to be what head
-// says.
-func (f *findings) removeStrays(h head, keys []string, n int) bool {
+// choose returns n of the keys whose digests add up to sum.
+func choose(keys []string, digests map[string]digest, n int, sum digest) (chosen []string, ok bool) {
+	if n > store.MaxDamage {
+		return nil, false
+	}
 	tries := 0
-	var chosen []string
-	var search func(from, n int, excess digest) bool
-	search = func(from, n int, excess digest) bool {
+	var search func(from, n int, rest digest) bool
+	search = func(from, n int, rest digest) bool {
 		if n == 0 {
-			return excess == 0
+			return rest == 0
 		}
 		for i := from; i <= len(keys)-n; i++ {
 			if tries++; tries > maxTries {
 				return false
 			}
 			chosen = append(chosen, keys[i])
-			if search(i+1, n-1, excess-f.digests[keys[i]]) {
+			if search(i+1, n-1, rest-digests[keys[i]]) {
 				return true
 			}
 			chosen = chosen[:len(chosen)-1]
 		}
 		return false
 	}
-	if n > store.MaxDamage || !search(0, n, f.sum-h.Sum) {
-		return false
-	}
+	return chosen, search(0, n, sum)
+}
+
+// removeStrays finds which n of the keys have to go for the rest to be what head
+// says.
+func (f *findings) removeStrays(h head, keys []string, n int) bool {
+	chosen, ok := choose(keys, f.digests, n, f.sum-h.Sum)
 	for _, key := range chosen {
 		f.expect(store.Damage{Key: key, What: whatStray, Stray: true})
 	}
-	return true
+	return ok
+}
+
+// recall finds which n records of older ones are missing.
+func (f *findings) recall(h head, n int) bool {
+	digests := map[string]digest{}
+	for _, r := range f.older {
+		if _, there := f.read[r.Key]; !there {
+			digests[r.Key] = digestOf(r)
+		}
+	}
+	for _, d := range f.damage {
+		delete(digests, d.Key)
+	}
+	chosen, ok := choose(slices.Sorted(maps.Keys(digests)), digests, n, h.Sum-f.sum)
+	for _, key := range chosen {
+		f.expect(store.Damage{Key: key, What: whatRemoved, Sum: uint64(digests[key])})
+	}
+	return ok
+}
+
+var _ store.Recaller = (*Log)(nil)
+
+// Recall implements store.Recaller.
+func (l *Log) Recall(records []store.Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.older = records
 }
 
 // asCommitted returns what was committed, as far as it is known.
@@ -327,5 +365,6 @@ func (l *Log) suspects(f *findings, at position) (all []store.Damage, exact bool
 			all = append(all, store.Damage{Key: key, What: whatStray, Stray: true})
 		}
 	}
+	slices.SortFunc(all, func(a, b store.Damage) int { return strings.Compare(a.Key, b.Key) })
 	return all, l.known.Revision == at.Revision
 }

@@ -26,6 +26,7 @@ func TestWhatAnOperatorDoesToTheKeysIsNoticed(t *testing.T) {
 		"a lost head is no empty log":                       testHeadLost,
 		"a lost record is missed":                           testRecordLost,
 		"a lost record is missed when it is touched":        testTouchedRecordLost,
+		"a backup tells which records are lost":             testLostRecordsRecalled,
 		"an altered record is noticed":                      testRecordAltered,
 		"a record that nobody committed is noticed":         testRecordAdded,
 		"a key that is no record's is noticed":              testKeyAdded,
@@ -151,6 +152,27 @@ func testTouchedRecordLost(t *testing.T, s consul.Settings, kv *api.KV) {
 	}
 	_, err := other.Load(t.Context())
 	checkDamaged(t, "load", err, "has 1 records, not the 2")
+}
+
+func testLostRecordsRecalled(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	commit(t, log, 2, put("c", "3"), put("d", "4"), put("e", "5"))
+	deleteTree(t, kv, s.Prefix+"/records/a")
+	deleteTree(t, kv, s.Prefix+"/records/c")
+	write(t, kv, s.Prefix+"/records/stray", "x")
+	_, err := open(t, s).Load(t.Context())
+	checkDamaged(t, "load", err, "control repair --from")
+	deleteTree(t, kv, s.Prefix+"/records/stray")
+
+	other := open(t, s)
+	other.Recall([]store.Record{put("a", "old"), put("c", "3"), put("gone", "0")})
+	_, err = other.Load(t.Context())
+	checkDamaged(t, "load with what was another then", err, "has 3 records, not the 5")
+	other.Recall([]store.Record{put("a", "1"), put("b", "old"), put("c", "3"), put("gone", "0")})
+	const removed = "was removed by another program"
+	wantDamage(t, other, map[string]string{"b": "2", "d": "4", "e": "5"}, store.Damage{Key: "a", What: removed}, store.Damage{Key: "c", What: removed})
+	commit(t, other, 3, put("a", "1"), put("c", ""))
+	wantDamage(t, open(t, s), map[string]string{"a": "1", "b": "2", "d": "4", "e": "5"})
 }
 
 func testRecordAltered(t *testing.T, s consul.Settings, kv *api.KV) {

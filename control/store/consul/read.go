@@ -139,8 +139,8 @@ func (l *Log) verify(k *known) error {
 func (l *Log) compare(c contents, h head) error {
 	switch {
 	case c.records != h.Records:
-		return l.damaged(fmt.Sprintf("has %d records, not the %d that were committed (or the token may not read them)",
-			c.records, h.Records), nil)
+		return l.damaged(fmt.Sprintf("has %d records, not the %d that were committed (or the token may not read them). "+
+			"With a backup that has what is missing as it was: flocker control repair --from FILE", c.records, h.Records), nil)
 	case c.sum != h.Sum:
 		return l.damaged("has a record that was changed by other means than a commit", nil)
 	}
