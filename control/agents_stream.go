@@ -19,14 +19,17 @@ import (
 func (a *agents) stream(w http.ResponseWriter, r *http.Request, who caller) error {
 	rc := http.NewResponseController(w)
 	// Both directions stay open for as long as the agent lives; liveness ends
-	// a stream that has fallen silent.
+	// a stream that has fallen silent. Without a hello it is no agent's.
 	_ = rc.EnableFullDuplex() // HTTP/2 is, and need not be told
-	if err := rc.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("lift the limit of time: %w", err)
+	if err := rc.SetReadDeadline(time.Now().Add(headerTimeout)); err != nil {
+		return fmt.Errorf("limit the time for the first line: %w", err)
 	}
 	hello, beats, err := readHello(r.Body)
 	if err != nil {
 		return err
+	}
+	if err := rc.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("lift the limit of time: %w", err)
 	}
 	node := api.NodeID(who.name)
 	if err := a.admitLog(node, hello); err != nil {
