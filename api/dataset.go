@@ -104,6 +104,9 @@ type Waiter struct {
 	// Preempt asks the holder to let go though it still uses the dataset. Who
 	// preempts goes before who does not.
 	Preempt bool `json:"preempt,omitempty"`
+	// Owner is the one for which the node asked, empty for Anyone. It may lose the
+	// right to use the dataset while it waits.
+	Owner Owner `json:"owner,omitempty"`
 }
 
 // Actions of an agent that others tell apart: steps of making a volume larger.

@@ -113,10 +113,13 @@ func (f *following) volume(v *api.AppVolume) {
 		v.Failure = fmt.Sprintf("the app asks for %s, and dataset %q has %s: what exists is used as it is; "+
 			"make it larger with flocker volumes grow, or have the app ask for no more", sizeText(spec.Size), spec.Name, sizeText(d.Size))
 	}
-	if (d.Reclaim != nil || d.App == "" && spec.App != "") && !f.s.frozen(d.ID) { // whatever else is wrong: it is asked for
+	names := d.App == "" && spec.App != "" && f.s.mayManage(d, f.by(v))
+	if (d.Reclaim != nil || names) && !f.s.frozen(d.ID) { // whatever else is wrong: it is asked for
 		d = f.s.draft(d)
 		d.Reclaim = nil
-		d.App = cmp.Or(d.App, spec.App)
+		if names {
+			d.App = spec.App
+		}
 		f.put(d)
 	}
 }
@@ -192,8 +195,8 @@ func (f *following) checkNew(d *api.Dataset, by Actor, set string, member bool) 
 	if !f.s.ownsSet(set, by) {
 		return f.s.checkSetUse(set, by)
 	}
+	d.Owner = f.s.ownerInSet(set, d.Owner)
 	for other := range f.s.Members(set) {
-		d.Owner = other.Owner
 		if err := checkApp(set, d.App, other.App); err != nil {
 			return err
 		}

@@ -140,12 +140,12 @@ func (c Claim) claim(s *State, d *api.Dataset) (Outcome, error) {
 			"ask for a volume of another name, or for %s with each", nameOf(d), m, m.Set)
 	}
 	if d.HeldBy(c.Node) || d.AwaitedBy(c.Node) && !s.apart(d, c.Node) && (!c.Preempt || preempts(d, c.Node)) {
-		if d.Reclaim == nil && !c.names(d) {
+		if d.Reclaim == nil && !c.names(s, d) {
 			return Outcome{Dataset: d}, nil
 		}
 		d = s.draft(d)
 		d.Reclaim = nil // it is wanted again
-		c.name(d)
+		c.name(s, d)
 		return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
 	}
 	if err := s.checkZone(d, c.Node); err != nil {
@@ -157,7 +157,7 @@ func (c Claim) claim(s *State, d *api.Dataset) (Outcome, error) {
 	free := s.free(d)
 	d = s.draft(d)
 	d.Reclaim = nil
-	c.name(d)
+	c.name(s, d)
 	if d.Primary != c.Node {
 		d.Pinned = false // use elsewhere goes before a place that a user has chosen
 	}
@@ -165,18 +165,21 @@ func (c Claim) claim(s *State, d *api.Dataset) (Outcome, error) {
 		grant(d, c.Node, c.At)
 		d.Primary = c.Node
 	} else {
-		enqueue(d, c.Node, c.Preempt, c.At)
+		enqueue(d, c.Node, c.by(s).Owner, c.Preempt, c.At)
 		d.Fence = s.fenceFor(d, c.At) // at once, where the holder is lost
 	}
 	return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
 }
 
 // names reports whether the claim's app is the first whose id became the dataset's name.
-func (c Claim) names(d *api.Dataset) bool { return c.Find != nil && c.Find.App != "" && d.App == "" }
+// The app of an owner that it is only shared with would shut the owner's own app out.
+func (c Claim) names(s *State, d *api.Dataset) bool {
+	return c.Find != nil && c.Find.App != "" && d.App == "" && s.mayManage(d, c.by(s))
+}
 
 // name notes that in a draft.
-func (c Claim) name(d *api.Dataset) {
-	if c.names(d) {
+func (c Claim) name(s *State, d *api.Dataset) {
+	if c.names(s, d) {
 		d.App = c.Find.App
 	}
 }

@@ -120,7 +120,7 @@ func (c ClaimMember) Apply(s *State) (Outcome, error) {
 		}
 		d = b.state.draft(d)
 		d.Member.User.Claim = d.Revision
-		b.state.toNode(d, c.Node, c.At)
+		b.state.toNode(d, c.Node, c.Owner, c.At)
 		b.put(putDataset(d))
 		return b.outcome(c.Find.Name, c.Node, consumer), nil
 	}

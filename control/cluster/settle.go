@@ -251,19 +251,19 @@ func (s *State) rank(d *api.Dataset, w api.SetWaiter, limit int) rank {
 func (s *State) give(d *api.Dataset, w api.SetWaiter, at time.Time) *api.Dataset {
 	d = s.draft(d)
 	freeMember(d)
-	if d.App == "" {
+	if d.App == "" && s.mayManage(d, Actor{Owner: w.Owner}) {
 		d.App = w.App
 	}
 	if d.Created.IsZero() { // it is made
 		d.Primary, d.Created = w.Node, at
 	}
 	d.Member.User = &api.MemberUser{Node: w.Node, Consumer: w.Consumer, Instance: w.Instance, Claim: d.Revision, Since: at}
-	s.toNode(d, w.Node, at)
+	s.toNode(d, w.Node, w.Owner, at)
 	return d
 }
 
 // toNode has a node be given the token of a draft, at once or in its turn.
-func (s *State) toNode(d *api.Dataset, node api.NodeID, at time.Time) {
+func (s *State) toNode(d *api.Dataset, node api.NodeID, owner api.Owner, at time.Time) {
 	d.Reclaim = nil // it is wanted again
 	if d.HeldBy(node) || d.AwaitedBy(node) {
 		return
@@ -276,7 +276,7 @@ func (s *State) toNode(d *api.Dataset, node api.NodeID, at time.Time) {
 		d.Primary = node
 		return
 	}
-	enqueue(d, node, false, at)
+	enqueue(d, node, owner, false, at)
 	d.Fence = s.fenceFor(d, at)
 }
 
@@ -319,14 +319,10 @@ func (s *State) seeker(d *api.Dataset, unserved *[]api.SetWaiter) bool {
 	return false
 }
 
-// newMember returns a member that does not exist yet, as a waiter wants it. The owner of
-// the others has it, too.
+// newMember returns a member that does not exist yet, as a waiter wants it. It
+// belongs to the owner of the set.
 func (s *State) newMember(set string, index int, w api.SetWaiter) *api.Dataset {
-	owner := w.Owner
-	for d := range s.Members(set) {
-		owner = d.Owner
-		break
-	}
+	owner := s.ownerInSet(set, w.Owner)
 	spec := api.DatasetSpec{Name: api.MemberName(set, index), Size: w.Size, FS: w.FS, Profile: w.Profile, App: w.App, User: w.User, Permissions: w.Permissions}
 	d := s.newUnder(w.NewID, spec, w.DefaultSize, owner)
 	d.Member = &api.Member{Set: set, Index: index}

@@ -336,10 +336,16 @@ func (s *State) Put(changes ...Change) {
 
 func (s *State) putMeta(m *Meta) {
 	samePolicy := s.meta != nil && m != nil && s.meta.Settings.OnLostNode == m.Settings.OnLostNode
+	was := s.Tenancy()
 	sameOwners := s.meta != nil && m != nil && s.meta.Tenancy == m.Tenancy && maps.Equal(s.meta.Quotas, m.Quotas)
 	s.meta = m
 	if !sameOwners {
 		s.reconsiderSets()
+	}
+	if s.Tenancy() != was {
+		for d := range s.Datasets() {
+			s.reconsider(d) // its waiters may be hopeless now
+		}
 	}
 	if samePolicy {
 		return

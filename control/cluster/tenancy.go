@@ -63,16 +63,32 @@ func foreignErrorf(format string, args ...any) error {
 
 const fieldOwner = "owner"
 
-// setOwner returns to which owner a volume set belongs: that of its first member, or
-// the one for which its record was made.
+// setOwner returns to which owner a volume set belongs: that of its first member which
+// is not everyone's, or the one for which its record was made. Members that are
+// everyone's do not open those of a role: any caller could make the first one.
 func (s *State) setOwner(name string) (owner api.Owner, known bool) {
 	for d := range s.Members(name) {
-		return d.Owner, true
+		if known = true; d.Owner.String() != string(api.Anyone) {
+			return d.Owner, true
+		}
+	}
+	if known {
+		return api.Anyone, true
 	}
 	if set := s.Set(name); set != nil {
 		return set.Owner, true
 	}
 	return "", false
+}
+
+// ownerInSet returns the owner of a new member that an owner asks for.
+func (s *State) ownerInSet(set string, asks api.Owner) api.Owner {
+	for d := range s.Members(set) {
+		if d.Owner.String() != string(api.Anyone) {
+			return d.Owner
+		}
+	}
+	return asks
 }
 
 // ownsSet reports whether an actor may add members to a volume set.
@@ -207,7 +223,7 @@ func (s *State) count(old, d *api.Dataset) {
 }
 
 // ShareDataset shares a dataset with owners, or ends that. Consumers that use it go on
-// until they end.
+// until they end; those that wait for it and may not use it any more are refused.
 type ShareDataset struct {
 	At   time.Time
 	By   Actor
@@ -249,11 +265,12 @@ func (c ShareDataset) Apply(s *State) (Outcome, error) {
 	if d.Shared = shared; len(shared) == 0 {
 		d.Shared = nil
 	}
+	s.sendHome(d)
 	return Outcome{Changes: []Change{putDataset(d)}, Dataset: d}, nil
 }
 
-// ChangeOwner gives a dataset to another owner. Consumers that use it go on until they
-// end.
+// ChangeOwner gives a dataset to another owner, and ends its shares. Consumers that use
+// it go on until they end; those that wait for it ask again.
 type ChangeOwner struct {
 	At    time.Time
 	By    Actor
@@ -277,8 +294,9 @@ func (c ChangeOwner) Apply(s *State) (Outcome, error) {
 		return Outcome{Dataset: old}, nil
 	}
 	d := s.draft(old)
-	d.Owner = c.Owner
-	d.Reclaim = nil // the app that asked for it was the former owner's
+	d.Owner, d.Shared = c.Owner, nil // a former owner that shares it with itself would keep it
+	d.Reclaim = nil                  // the app that asked for it was the former owner's
+	s.sendHome(d)                    // at once, so that no waiter of the former owner pre-empts the new one
 	if err := s.checkQuota(old, d); err != nil {
 		return Outcome{}, err
 	}

@@ -137,7 +137,7 @@ func crossed(before, after *cluster.State, by cluster.Actor) error {
 		// Use alone: who has it, who waits, and that it is wanted again.
 		was, is := old.Clone(), d.Clone()
 		for _, c := range []*api.Dataset{was, is} {
-			c.Revision, c.Primary, c.Pinned, c.Holder, c.Epoch, c.Waiting, c.Fence, c.App = 0, "", false, nil, 0, nil, nil, ""
+			c.Revision, c.Primary, c.Pinned, c.Holder, c.Epoch, c.Waiting, c.Fence = 0, "", false, nil, 0, nil, nil
 			if c.Reclaim = nil; c.Member != nil {
 				c.Member = &api.Member{Set: c.Member.Set, Index: c.Member.Index}
 			}

@@ -28,8 +28,8 @@ func take(d *api.Dataset) { d.Holder, d.Fence = nil, nil }
 
 // enqueue makes a node wait for the token, once: in the order of arrival, but
 // who preempts before who does not.
-func enqueue(d *api.Dataset, node api.NodeID, preempt bool, at time.Time) {
-	w := api.Waiter{Node: node, Since: at, Preempt: preempt}
+func enqueue(d *api.Dataset, node api.NodeID, owner api.Owner, preempt bool, at time.Time) {
+	w := api.Waiter{Node: node, Since: at, Preempt: preempt, Owner: owner}
 	if i := slices.IndexFunc(d.Waiting, func(w api.Waiter) bool { return w.Node == node }); i >= 0 {
 		if d.Waiting[i].Preempt || !preempt {
 			return
@@ -56,16 +56,15 @@ func stopWaiting(d *api.Dataset, node api.NodeID) {
 
 // passOn gives a token that its holder has just given up, or that was taken
 // from it, to who comes next: the first that waits, else the node that a user
-// has moved the dataset to, else nobody. Who waits and has fallen silent since
-// asks again when it is back; who cannot have the volume in its zone is refused
-// when it asks again. That node may be the one which gives the token up:
-// a user has moved the dataset away and back. A deleted dataset is
-// assignDestruction's.
+// has moved the dataset to, else nobody. A waiter that has fallen silent since
+// asks again when it is back; a hopeless one is refused when it asks again. That node
+// may be the one which gives the token up: a user has moved the dataset away and
+// back. A deleted dataset is assignDestruction's.
 func (s *State) passOn(d *api.Dataset, from api.NodeID, at time.Time) {
 	take(d)
 	d.Waiting = slices.DeleteFunc(d.Waiting, func(w api.Waiter) bool {
 		n := s.Node(w.Node)
-		return n != nil && n.Lost() || s.apart(d, w.Node)
+		return n != nil && n.Lost() || s.hopeless(d, w)
 	})
 	if len(d.Waiting) == 0 {
 		d.Waiting = nil

@@ -69,16 +69,23 @@ func seesAsHolder(n *api.Node, v *api.Volume, holder *api.Node) bool {
 	return sees(n, v)
 }
 
-// astray reports whether somebody waits for a volume who can never have it: who began
-// to before the volume's zone, or the node's, was known.
-func (s *State) astray(d *api.Dataset) bool {
-	return slices.ContainsFunc(d.Waiting, func(w api.Waiter) bool { return s.apart(d, w.Node) })
+// hopeless reports whether a waiter may not have a volume, or not pre-empt it: it began
+// to wait before the volume's zone or the node's was known, or its owner has lost the
+// right since, as the volume was given to another owner or is no longer shared.
+func (s *State) hopeless(d *api.Dataset, w api.Waiter) bool {
+	by := Actor{Owner: w.Owner}
+	return s.apart(d, w.Node) || !s.MayUse(d, by) || w.Preempt && !s.mayManage(d, by)
 }
 
-// sendHome drops from a draft who waits and can never have the volume. Who waited
-// asks again, and is refused with the reason.
+// astray reports whether a volume has hopeless waiters.
+func (s *State) astray(d *api.Dataset) bool {
+	return slices.ContainsFunc(d.Waiting, func(w api.Waiter) bool { return s.hopeless(d, w) })
+}
+
+// sendHome drops hopeless waiters from a draft. Their nodes ask again, and are refused
+// with the reason.
 func (s *State) sendHome(d *api.Dataset) {
-	d.Waiting = slices.DeleteFunc(d.Waiting, func(w api.Waiter) bool { return s.apart(d, w.Node) })
+	d.Waiting = slices.DeleteFunc(d.Waiting, func(w api.Waiter) bool { return s.hopeless(d, w) })
 	if len(d.Waiting) == 0 {
 		d.Waiting = nil
 	}
