@@ -50,6 +50,7 @@ type node struct {
 	agent  *agent.Agent
 	ending func() // is told of ends
 	wrap   func(backend.Backend) backend.Backend
+	heard  chan struct{}
 	stop   func()
 }
 

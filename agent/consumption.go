@@ -60,6 +60,16 @@ func (e *engine) heldByName(name string) *api.Dataset {
 	return nil
 }
 
+// recordOf returns a dataset's record, nil where it is not known here.
+func (e *engine) recordOf(id api.DatasetID) *api.Dataset {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if d := e.datasets[id]; d != nil {
+		return d.record
+	}
+	return nil
+}
+
 // addConsumer starts bringing a consumer's volumes, for which it has asked at a
 // moment, zero for one that an earlier agent has served.
 func (e *engine) addConsumer(c *consumer, asked time.Time) {

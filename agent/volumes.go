@@ -208,7 +208,8 @@ func (v *Volumes) end(ctx context.Context, id string) error {
 // Await returns when all volumes of a consumer are mounted. It tells progress,
 // in sentences for the consumer's log, whenever there is something new. Errors:
 // CodeNotFound for an unknown consumer, CodeUnavailable when the wait limit has
-// passed since the consumer came, CodeInternal for a failure that waiting does
+// passed since the consumer came, CodeForbidden where the consumer's owner may not use
+// a volume any more, CodeInternal for a failure that waiting does
 // not mend; the text says why in the words of the last progress.
 func (v *Volumes) Await(ctx context.Context, id string, progress func(string)) (_ []api.Mount, err error) {
 	c := v.journal.get(id)
@@ -230,8 +231,33 @@ func (v *Volumes) Await(ctx context.Context, id string, progress func(string)) (
 		if err := v.awaitOne(ctx, id, vol, timer.C, progress); err != nil {
 			return nil, err
 		}
+		if err := v.checkOwner(ctx, vol, c.Owner); err != nil {
+			return nil, fmt.Errorf("volume %s (%s): %w", vol.Name, vol.Key, err)
+		}
 	}
 	return v.mounts(c), nil
+}
+
+// checkOwner refuses a volume that the consumer's owner may not use any more: it was
+// given to another owner, or is no longer shared, since the consumer came. It may be
+// mounted here for another consumer. One CSI consumer stands for all containers, so
+// each new one is checked here. Where owners are not kept apart the control service
+// refuses none.
+func (v *Volumes) checkOwner(ctx context.Context, vol consumedVolume, owner api.Owner) error {
+	record := v.engine.recordOf(vol.Dataset)
+	if record != nil && record.OpenTo(owner) {
+		return nil
+	}
+	_, err := v.control.Claim(ctx, api.ClaimRequest{ID: vol.Dataset, Owner: owner})
+	switch api.CodeOf(err) {
+	case api.CodeForbidden:
+		return err
+	case api.CodeUnavailable:
+		if record != nil {
+			return err
+		}
+	}
+	return nil // what else is wrong concerns no owner, and the consumer has its volume
 }
 
 // awaitOne waits for one volume.

@@ -95,7 +95,7 @@ func newVolumesChown(g *group) *cobra.Command {
 		Use:   "chown VOLUME OWNER",
 		Short: "Give a volume to another owner",
 		Long: "Gives a volume to another owner, who alone may then use, change and destroy it. This is for operators.\n" +
-			"Containers that use it go on until they end.",
+			"Containers that use it go on until they end. Its shares end: share it again where the new owner wants it.",
 		Example:           "  flocker volumes chown orders-db role:postgres",
 		Args:              usage.Takes(cobra.ExactArgs(2), "a volume's name or id, and its new owner"),
 		ValidArgsFunction: first(g.completeVolume),

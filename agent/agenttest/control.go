@@ -380,6 +380,8 @@ func (s *session) Claim(_ context.Context, req api.ClaimRequest) (*api.Dataset, 
 		}), nil
 	case d.Deleted:
 		return nil, api.Errorf(api.CodeDeleted, "dataset %s has been deleted", d.ID)
+	case !d.OpenTo(req.Owner):
+		return nil, api.Errorf(api.CodeForbidden, "dataset %s belongs to another owner", d.ID)
 	case d.HeldBy(s.node) || d.AwaitedBy(s.node):
 		return d, nil
 	case req.Ahead && (!c.hints[d.ID].For(s.node) || c.hints[d.ID].Make && d.Holder != nil || d.Member != nil && d.Member.User != nil):
