@@ -176,7 +176,9 @@ func TestSharersDoNotNameTheVolume(t *testing.T) {
 // puts into the set from then on is still the role's.
 func TestMembersAreTheRolesThoughTheFirstIsEveryones(t *testing.T) {
 	for name, second := range map[string]func(w *tenants, by api.Owner) cluster.Command{
-		"a container": func(w *tenants, by api.Owner) cluster.Command { return w.member("n1", by, "second"+string(by), "kafka") },
+		"a container": func(w *tenants, by api.Owner) cluster.Command {
+			return w.member("n1", by, "second"+string(by), "kafka")
+		},
 		"an app of Marathon's": func(w *tenants, by api.Owner) cluster.Command {
 			app := api.App{ID: "/" + string(by), Owner: by, Wanted: 2}
 			for _, name := range []string{"kafka.0", "kafka.1"} {
