@@ -94,20 +94,49 @@ func Mounters(device uint64, root string, limit int) []Process {
 	if err != nil {
 		return nil
 	}
-	var users []Process
+	// A process that has changed its root directory may not see a mount that it
+	// keeps: the namespace counts. What processes with one namespace and one root
+	// directory see is the same, and looked at once.
+	type view struct {
+		namespace string
+		root      FileID
+	}
+	seen := map[view]bool{}
+	mounters := map[string]bool{}
+	type candidate struct {
+		id        int
+		namespace string
+	}
+	var others []candidate
 	for _, e := range entries {
 		id, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue
 		}
 		dir := filepath.Join("/proc", e.Name())
-		if ns, err := os.Readlink(filepath.Join(dir, "ns/mnt")); err != nil || ns == mine || !mounts(dir, device, own) {
+		namespace, err := os.Readlink(filepath.Join(dir, "ns/mnt"))
+		if err != nil || namespace == mine {
 			continue
 		}
-		name, _ := os.ReadFile(filepath.Join(dir, "comm"))
-		users = append(users, Process{ID: id, Name: strings.TrimSpace(string(name))})
+		v := view{namespace: namespace}
+		var st unix.Stat_t
+		if unix.Stat(filepath.Join(dir, "root"), &st) == nil {
+			v.root = FileID{Dev: st.Dev, Inode: st.Ino}
+		}
+		others = append(others, candidate{id, namespace})
+		if !mounters[namespace] && !seen[v] {
+			seen[v] = true
+			mounters[namespace] = mounts(dir, device, own)
+		}
+	}
+	var users []Process
+	for _, c := range others {
 		if len(users) == limit {
 			break
+		}
+		if mounters[c.namespace] {
+			name, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(c.id), "comm"))
+			users = append(users, Process{ID: c.id, Name: strings.TrimSpace(string(name))})
 		}
 	}
 	return users

@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -116,6 +118,40 @@ func TestMountersAreFoundWhateverTheirPaths(t *testing.T) {
 	}
 	if !has(container) || has(monitor) {
 		t.Error("what was unmounted on the host counts otherwise")
+	}
+}
+
+// A process that cannot see a mount keeps it all the same.
+func TestMountersAreFoundBehindAnotherRoot(t *testing.T) {
+	volume, elsewhere, image := t.TempDir(), t.TempDir(), t.TempDir()
+	if err := unix.Mount("mounters", volume, "tmpfs", 0, "size=1m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(volume, 0) })
+	at, _, err := host.Mounted(volume)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pids := filepath.Join(t.TempDir(), "pid")
+	parent := startMounter(t, "mount --bind "+volume+" "+elsewhere+"; mount --bind / "+image+
+		"; chroot "+image+" sleep 60 & echo $! >"+pids+"; echo ready; exec sleep 60")
+	text, err := os.ReadFile(pids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Kill(child, unix.SIGKILL) })
+	got := host.Mounters(at.Device, "/nonexistent", 10)
+	for _, want := range []int{parent, child} {
+		if !slices.ContainsFunc(got, func(p host.Process) bool { return p.ID == want }) {
+			t.Errorf("mounters are %v, want process %d among them", got, want)
+		}
+	}
+	if got := host.Mounters(at.Device, "/nonexistent", 1); len(got) != 1 {
+		t.Errorf("%d mounters, the limit is 1", len(got))
 	}
 }
 
