@@ -49,6 +49,7 @@ type Marathon interface {
 // Bounds of what a client can make the server do.
 const (
 	maxClients     = 1024            // at once; a Mesos agent runs some hundred containers at the most
+	maxWaits       = 896             // of these in an Await, so that containers which wait keep no other call out
 	requestTimeout = 4 * time.Second // to send a request, and for everything but Await; clients give up after 5 s
 	writeTimeout   = 5 * time.Second // for a client to take a line
 	acceptRetry    = 100 * time.Millisecond
@@ -99,7 +100,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
-	slots := make(chan struct{}, maxClients)
+	slots, waits := make(chan struct{}, maxClients), make(chan struct{}, maxWaits)
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -120,7 +121,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		case slots <- struct{}{}:
 			clients.Go(func() {
 				defer func() { <-slots }()
-				s.serve(ctx, conn)
+				s.serve(ctx, conn, waits)
 			})
 		default:
 			s.Log.Warn("refused local client: too many at once", "limit", maxClients)
@@ -135,8 +136,8 @@ func passing(err error) bool {
 	return errors.Is(err, unix.ECONNABORTED) || errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
 }
 
-// serve answers the one request of a connection.
-func (s *Server) serve(ctx context.Context, conn net.Conn) {
+// serve answers the one request of a connection. An Await takes a place in waits.
+func (s *Server) serve(ctx context.Context, conn net.Conn, waits chan struct{}) {
 	var hangup sync.WaitGroup
 	defer hangup.Wait()
 	defer func() { _ = conn.Close() }()
@@ -153,6 +154,13 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 		return
 	}
 	if req.Await != nil {
+		select {
+		case waits <- struct{}{}:
+			defer func() { <-waits }()
+		default:
+			s.Log.Warn("refused to have one more client wait, it will try again", "limit", maxWaits)
+			return
+		}
 		// An Await may last; its client hangs up when its container is killed.
 		hangup.Go(func() {
 			_, _ = io.Copy(io.Discard, conn)

@@ -183,6 +183,55 @@ func TestAWaitEndsWhenItsClientIsGone(t *testing.T) {
 	}
 }
 
+// Containers that wait, as many as there may be, hold up no other call. When some
+// have ended, others wait in their place.
+func TestWaitingClientsKeepNoOtherOut(t *testing.T) {
+	began := make(chan struct{}, 2000)
+	socket := serve(t, &scripted{await: func(ctx context.Context, _ func(string)) ([]api.Mount, error) {
+		began <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	// await has one more client wait, and reports whether it does.
+	await := func() (net.Conn, bool) {
+		conn := dial(t, socket)
+		if _, err := io.WriteString(conn, `{"await":{"consumer":"c1"}}`+"\n"); err != nil {
+			return conn, false
+		}
+		hungUp := make(chan struct{})
+		go func() {
+			_, _ = conn.Read(make([]byte, 1))
+			close(hungUp)
+		}()
+		select {
+		case <-began:
+			return conn, true
+		case <-hungUp:
+			return conn, false
+		}
+	}
+	var waiting []net.Conn
+	for conn, ok := await(); ok; conn, ok = await() {
+		waiting = append(waiting, conn)
+	}
+	if got := ask(t, socket, `{"status":{}}`+"\n"); len(got) != 1 || got[0].Status == nil {
+		t.Errorf("beside %d clients that wait: %+v", len(waiting), got)
+	}
+	for _, conn := range waiting {
+		_ = conn.Close()
+	}
+	for range patientAttempts {
+		if _, ok := await(); ok {
+			return
+		}
+	}
+	t.Error("no client can wait after all others have ended")
+}
+
+// patientAttempts bounds how often a call is repeated until the server has let go
+// of other clients.
+const patientAttempts = 10000
+
 func TestTheSocketIsForItsOwnerAlone(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "deep", "agent.sock")
 	for range 2 { // the second finds what the first left behind
