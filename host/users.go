@@ -21,8 +21,8 @@ type Process struct {
 func (p Process) String() string { return fmt.Sprintf("%s (process %d)", p.Name, p.ID) }
 
 // Users returns up to limit processes that keep a file system from being
-// unmounted: by an open file, their working directory or their root on the
-// device with this number. It walks through /proc and is for explaining a
+// unmounted: by an open or mapped file, their working directory or their root on
+// the device with this number. It walks through /proc and is for explaining a
 // failure, not for deciding anything: processes come and go, and what the
 // kernel itself holds is not among them.
 func Users(device uint64, limit int) []Process {
@@ -47,7 +47,7 @@ func Users(device uint64, limit int) []Process {
 	return users
 }
 
-// uses reports whether a process has a file on the device open.
+// uses reports whether a process has a file on the device open or mapped.
 func uses(dir string, device uint64) bool {
 	for _, name := range []string{"cwd", "root", "exe"} {
 		if onDevice(filepath.Join(dir, name), device) {
@@ -57,6 +57,14 @@ func uses(dir string, device uint64) bool {
 	files, _ := os.ReadDir(filepath.Join(dir, "fd"))
 	for _, f := range files {
 		if onDevice(filepath.Join(dir, "fd", f.Name()), device) {
+			return true
+		}
+	}
+	// Each line is "ADDRESSES PERMISSIONS OFFSET MAJOR:MINOR INODE PATH".
+	number := fmt.Sprintf("%02x:%02x", unix.Major(device), unix.Minor(device))
+	maps, _ := os.ReadFile(filepath.Join(dir, "maps"))
+	for line := range strings.Lines(string(maps)) {
+		if fields := strings.Fields(line); len(fields) > 4 && fields[3] == number && fields[4] != "0" {
 			return true
 		}
 	}

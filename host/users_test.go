@@ -51,6 +51,35 @@ func TestUsersNamesWhoKeepsAFileSystemBusy(t *testing.T) {
 	_ = sleeper.Wait()
 }
 
+// A mapped file needs no descriptor.
+func TestUsersOfMappedFilesAreNamed(t *testing.T) {
+	dev := newDevice(t, 64*mib)
+	format(t, dev, "ext4")
+	dir := mount(t, dev, "ext4")
+	number := deviceNumber(t, dev)
+	f, err := os.Create(filepath.Join(dir, "mapped"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(4096); err != nil {
+		t.Fatal(err)
+	}
+	memory, err := unix.Mmap(int(f.Fd()), 0, 4096, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	if got := host.Users(number, 10); len(got) != 1 || got[0].ID != os.Getpid() {
+		t.Errorf("users are %v, want this process", got)
+	}
+	if err := unix.Munmap(memory); err != nil {
+		t.Fatal(err)
+	}
+	if got := host.Users(number, 10); len(got) != 0 {
+		t.Errorf("users of an idle file system are %v", got)
+	}
+}
+
 func TestMountersHaveAFileSystemOfTheirOwnAccord(t *testing.T) {
 	dir, elsewhere := filepath.Join(t.TempDir(), "with a space"), t.TempDir()
 	if err := os.Mkdir(dir, 0o755); err != nil {
