@@ -22,7 +22,7 @@ func (a *rest) listMarathonApps(w http.ResponseWriter, r *request) error {
 		if app == nil || !s.MaySee(app, r.who.actor()) {
 			return api.Errorf(api.CodeNotFound, "no app or pod %q of Marathon's is known that asks for volumes", only)
 		}
-		view.Apps = append(view.Apps, appDetail(s, app, mesos, now))
+		view.Apps = append(view.Apps, appDetail(s, app, r.who.actor(), mesos, now))
 		reply(w, http.StatusOK, view)
 		return nil
 	}
@@ -30,7 +30,7 @@ func (a *rest) listMarathonApps(w http.ResponseWriter, r *request) error {
 		if !s.MaySee(app, r.who.actor()) {
 			continue
 		}
-		view.Apps = append(view.Apps, appDetail(s, app, mesos, now))
+		view.Apps = append(view.Apps, appDetail(s, app, r.who.actor(), mesos, now))
 	}
 	reply(w, http.StatusOK, view)
 	return nil
@@ -43,7 +43,7 @@ func (a *rest) forgetMarathonApp(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	a.log.Info("app that Marathon has not is forgotten", "app", res.App.ID, "by", r.who.name)
-	reply(w, http.StatusOK, appDetail(res.State, res.App, a.evidence(res.State), a.now()))
+	reply(w, http.StatusOK, appDetail(res.State, res.App, r.who.actor(), a.evidence(res.State), a.now()))
 	return nil
 }
 
@@ -63,15 +63,17 @@ func marathonStatus(s *cluster.State) *api.MarathonStatus {
 	return &status
 }
 
-// appDetail returns an app with how its volumes are.
-func appDetail(s *cluster.State, app *api.App, mesos evidence, now time.Time) *api.AppDetail {
+// appDetail returns an app with how its volumes are, as far as an actor may see them.
+func appDetail(s *cluster.State, app *api.App, by cluster.Actor, mesos evidence, now time.Time) *api.AppDetail {
 	full := &api.AppDetail{App: app, VolumeDetails: []api.AppVolumeDetail{}, Why: cluster.ExplainApp(app, now)}
 	if why := s.ExplainAhead(app); why != "" {
 		full.Why = strings.TrimSpace(full.Why + " " + why)
 	}
 	for _, v := range app.Volumes {
 		shown := api.AppVolumeDetail{Key: v.Key, Name: v.Name, Dataset: v.Dataset, Status: "refused", Why: v.Failure}
-		if d := s.Dataset(v.Dataset); d != nil {
+		if d := s.Dataset(v.Dataset); d != nil && !s.MayUse(d, by) {
+			shown.Why = joined(v.Failure, "The volume belongs to another owner.")
+		} else if d != nil {
 			if d.Member != nil && d.Member.User != nil {
 				shown.Instance = d.Member.User.Instance
 			}

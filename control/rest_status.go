@@ -31,8 +31,8 @@ func (a *rest) getStatus(w http.ResponseWriter, r *request) error {
 	for n := range s.Nodes() {
 		status.Nodes = append(status.Nodes, nodeDetail(s, n, mesos))
 	}
-	for d := range s.Damage() {
-		if len(status.Damaged) < api.MaxTroubles {
+	for d := range s.Damage() { // whose the records are is not known
+		if !s.Bound(r.who.actor()) && len(status.Damaged) < api.MaxTroubles {
 			id, _ := d.Key.Frozen()
 			status.Damaged = append(status.Damaged, api.DamagedRecord{Key: string(d.Key), Dataset: id, What: d.What, Since: d.Since, Mendable: d.Mendable()})
 		}

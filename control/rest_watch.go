@@ -79,10 +79,12 @@ func (st *watchStream) serve(ctx context.Context, lastEventID string) error {
 	beat := time.NewTicker(watchBeat)
 	defer beat.Stop()
 	position, known := st.resume(ctx, lastEventID)
-	if !st.by.Operator { // which datasets it has been shown is forgotten
-		known, st.shown = false, map[api.DatasetID]bool{}
-	}
+	known = known && st.by.Operator // which datasets a tenant has been shown is forgotten
+	var tenancy api.Tenancy
 	for {
+		if now := st.replica.State().Tenancy(); now != tenancy && !st.by.Operator {
+			tenancy, known = now, false // it may see more now, or less
+		}
 		keys, to, more, remembered := st.replica.history.since(position)
 		var err error
 		if known && remembered {
@@ -139,6 +141,7 @@ func (st *watchStream) resume(ctx context.Context, lastEventID string) (position
 func (st *watchStream) everything() (uint64, error) {
 	s, now := st.replica.State(), st.now()
 	var at cursor
+	st.shown = map[api.DatasetID]bool{}
 	none := "" // a client that is cut off before the end begins anew
 	if err := st.event(api.EventReset, &api.Event{}, &none); err != nil {
 		return 0, err

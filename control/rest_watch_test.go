@@ -28,6 +28,12 @@ type watcher struct {
 // beginning.
 func (w *world) watching(query, lastEventID string) *watcher {
 	w.Helper()
+	return w.watchingAs("user-alice", query, lastEventID)
+}
+
+// watchingAs is watching for a certificate of a common name.
+func (w *world) watchingAs(cn, query, lastEventID string) *watcher {
+	w.Helper()
 	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
 	w.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+w.cfg.Listen+"/v1/watch"+query, http.NoBody)
@@ -37,7 +43,7 @@ func (w *world) watching(query, lastEventID string) *watcher {
 	if lastEventID != "" {
 		r.Header.Set("Last-Event-ID", lastEventID)
 	}
-	resp, err := w.raw().http.Do(r)
+	resp, err := w.rawAs(cn).http.Do(r)
 	if err != nil {
 		w.Fatal(err)
 	}
