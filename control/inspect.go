@@ -18,6 +18,9 @@ const (
 	inspectShare    = 200
 )
 
+// maxNamed is how many keys a line of the log names.
+const maxNamed = 10
+
 // notesAtOnce is how many notes go into one commit, of what any log can take.
 const notesAtOnce = 16
 
@@ -67,7 +70,7 @@ func (r *Replica) noteDamage(ctx context.Context, found []store.Damage) error {
 	}
 	r.metrics.foreign.Set(float64(len(foreign)))
 	if !r.foreign.same(foreign) && len(foreign) > 0 {
-		r.slog.Warn("log has keys that are none of its own, they are ignored", "keys", foreign)
+		r.slog.Warn("log has keys that are none of its own, they are ignored", "count", len(foreign), "keys", foreign[:min(len(foreign), maxNamed)])
 	}
 	for {
 		if out, err := cmd.Apply(r.State()); err == nil && len(out.Changes) == 0 {

@@ -173,6 +173,24 @@ func (f *findings) bySeals(h head) bool {
 	return false
 }
 
+// maxNamed is how many keys an error names.
+const maxNamed = 5
+
+// unsealed says which records have no seal, or a wrong one, "" for none.
+func (f *findings) unsealed() string {
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(f.read)) {
+		if pair := f.read[key]; pair.Flags != seal(digestOf(store.Record{Key: key, Value: pair.Value})) {
+			keys = append(keys, pair.Key)
+		}
+	}
+	if len(keys) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(". %d of them were not written by this version: %s. If another program has put them there, remove them: consul kv delete KEY",
+		len(keys), strings.Join(keys[:min(len(keys), maxNamed)], ", "))
+}
+
 // maxTries bounds the search for strays and for what is missing.
 const maxTries = 1 << 20
 

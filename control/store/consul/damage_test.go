@@ -3,6 +3,7 @@ package consul_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ func TestWhatAnOperatorDoesToTheKeysIsNoticed(t *testing.T) {
 		"a lost head is no empty log":                       testHeadLost,
 		"a lost record is missed":                           testRecordLost,
 		"a lost record is missed when it is touched":        testTouchedRecordLost,
+		"records that are too many are named":               testManyStrays,
 		"a backup tells which records are lost":             testLostRecordsRecalled,
 		"an altered record is noticed":                      testRecordAltered,
 		"a record that nobody committed is noticed":         testRecordAdded,
@@ -173,6 +175,28 @@ func testLostRecordsRecalled(t *testing.T, s consul.Settings, kv *api.KV) {
 	wantDamage(t, other, map[string]string{"b": "2", "d": "4", "e": "5"}, store.Damage{Key: "a", What: removed}, store.Damage{Key: "c", What: removed})
 	commit(t, other, 3, put("a", "1"), put("c", ""))
 	wantDamage(t, open(t, s), map[string]string{"a": "1", "b": "2", "d": "4", "e": "5"})
+}
+
+// testManyStrays puts so many records beside those of the log that it is not served.
+// What is to be removed is said.
+func testManyStrays(t *testing.T, s consul.Settings, kv *api.KV) {
+	log := twoCommits(t, s)
+	var ops api.KVTxnOps
+	for i := range store.MaxDamage + 1 {
+		ops = append(ops, &api.KVTxnOp{Verb: api.KVSet, Key: fmt.Sprintf("%s/records/stray%02d", s.Prefix, i), Value: []byte("x")})
+	}
+	if ok, _, _, err := kv.Txn(ops, nil); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	_, err := open(t, s).Load(t.Context())
+	checkDamaged(t, "load", err, "has 53 records, and 2 were committed")
+	checkDamaged(t, "load", err, "51 of them were not written by this version: "+s.Prefix+"/records/stray00, ")
+	for _, op := range ops[1:] {
+		deleteTree(t, kv, op.Key)
+	}
+	for _, log := range []*consul.Log{log, open(t, s)} {
+		wantDamage(t, log, map[string]string{"a": "1", "b": "2"}, store.Damage{Key: "stray00", What: added, Stray: true})
+	}
 }
 
 func testRecordAltered(t *testing.T, s consul.Settings, kv *api.KV) {

@@ -107,6 +107,9 @@ func (l *Log) load(ctx context.Context) (position, []store.Record, []store.Damag
 			return position{}, nil, nil, err
 		}
 		if !l.recognise(found, at) && !found.explain(at.head) {
+			if damaged, ok := errors.AsType[*store.DamagedError](err); ok {
+				damaged.What += found.unsealed()
+			}
 			return position{}, nil, nil, err
 		}
 		k.index = found.index
@@ -138,7 +141,9 @@ func (l *Log) verify(k *known) error {
 // compare compares records with what head says of them.
 func (l *Log) compare(c contents, h head) error {
 	switch {
-	case c.records != h.Records:
+	case c.records > h.Records:
+		return l.damaged(fmt.Sprintf("has %d records, and %d were committed", c.records, h.Records), nil)
+	case c.records < h.Records:
 		return l.damaged(fmt.Sprintf("has %d records, not the %d that were committed (or the token may not read them). "+
 			"With a backup that has what is missing as it was: flocker control repair --from FILE", c.records, h.Records), nil)
 	case c.sum != h.Sum:
