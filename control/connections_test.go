@@ -318,3 +318,21 @@ func TestOneCertificateDoesNotTakeAllWatchesAndWrites(t *testing.T) {
 	}
 	t.Error("300 claims at once were accepted")
 }
+
+func TestAnAgentThatReportsTooOftenLosesNoReport(t *testing.T) {
+	w := newWorld(t)
+	w.stop()
+	w.cfg.WriteRate = 1
+	w.start()
+	s, _ := w.connect(nodeA)
+	d, err := s.Claim(t.Context(), api.ClaimRequest{Find: &api.DatasetSpec{Name: "db"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 230 {
+		state := api.DatasetState{ID: d.ID, Epoch: d.Epoch, Phase: api.PhaseDetached, Action: fmt.Sprint("step ", i)}
+		if reply, err := s.Report(t.Context(), api.Report{Datasets: []api.DatasetReport{{State: state}}}); err != nil || len(reply.Refused) > 0 {
+			t.Fatalf("report %d: %+v, %v", i, reply, err)
+		}
+	}
+}

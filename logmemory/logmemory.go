@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,7 +18,7 @@ import (
 // Read returns what a file remembers, nothing where there is no such file.
 func Read(path string) (api.LogIdentity, error) {
 	var seen api.LogIdentity
-	text, err := os.ReadFile(path)
+	text, err := read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return seen, nil
@@ -30,6 +31,28 @@ func Read(path string) (api.LogIdentity, error) {
 		return api.LogIdentity{}, fmt.Errorf("read which log was seen last: %s: %w", path, err)
 	}
 	return seen, nil
+}
+
+// maxBytes bounds the file.
+const maxBytes = 64 << 10
+
+// read reads a file that is none to wait for.
+func read(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("it is no regular file (%s)", info.Mode())
+	case info.Size() > maxBytes:
+		return nil, fmt.Errorf("it has %d bytes, more than %d", info.Size(), maxBytes)
+	}
+	return io.ReadAll(io.LimitReader(f, maxBytes))
 }
 
 // Write replaces what a file remembers. After a crash at any instruction the

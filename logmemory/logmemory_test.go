@@ -1,9 +1,11 @@
 package logmemory_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -45,6 +47,30 @@ func TestReportsAMemoryThatCannotBeRead(t *testing.T) {
 		}
 		if got, err := logmemory.Read(path); err == nil {
 			t.Errorf("%q: got %+v, want an error", text, got)
+		}
+	}
+}
+
+func TestAMemoryThatIsNoFileHoldsNothingUp(t *testing.T) {
+	for what, make := range map[string]func(path string) error{
+		"a pipe":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"a directory": func(path string) error { return os.Mkdir(path, 0o700) },
+		"a device":    func(path string) error { return os.Symlink("/dev/zero", path) },
+		"a huge file": func(path string) error {
+			return errors.Join(os.WriteFile(path, []byte("{"), 0o600), os.Truncate(path, 1<<40))
+		},
+		"a link to itself": func(path string) error { return os.Symlink(path, path) },
+	} {
+		path := filepath.Join(t.TempDir(), "log.json")
+		if err := make(path); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := logmemory.Read(path); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %+v, %v, want an error that names it", what, got, err)
+		}
+		// An operator accepts a log over it.
+		if err := logmemory.Write(path, api.LogIdentity{ID: "a"}); err != nil && what != "a directory" {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }

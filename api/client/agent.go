@@ -247,7 +247,7 @@ func (s *Session) Member(ctx context.Context, req api.MemberRequest) (*api.Membe
 func (s *Session) Report(ctx context.Context, report api.Report) (*api.ReportReply, error) {
 	report.Stream = s.welcome.Stream
 	var reply api.ReportReply
-	err := s.call(ctx, request{method: http.MethodPost, path: "/agent/v1/report", body: report}, &reply)
+	err := s.call(ctx, request{method: http.MethodPost, path: "/agent/v1/report", body: report, patient: true}, &reply)
 	if err == nil {
 		return &reply, nil
 	}

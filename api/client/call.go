@@ -9,7 +9,9 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/flocker-mesos/flocker/api"
 )
@@ -22,7 +24,13 @@ type request struct {
 	method, path string
 	header       http.Header
 	body         any // sent as it is where it is an io.Reader, else encoded as JSON unless nil
+	// patient says that the call waits where this certificate has asked for too much
+	// lately: then nothing has been done yet.
+	patient bool
 }
+
+// busyPatience is for how long a call waits for the control service to take it.
+const busyPatience = 15 * time.Second
 
 func (r request) writes() bool { return r.method != http.MethodGet && r.method != http.MethodHead }
 
@@ -46,6 +54,36 @@ func (r request) numbered(name string, attempt int) request {
 
 // send makes a request and returns the answer if it is a success.
 func send(ctx context.Context, client *http.Client, endpoint string, req request) (*http.Response, error) {
+	for waited := time.Duration(0); ; {
+		resp, err := sendOnce(ctx, client, endpoint, req)
+		busy, ok := errors.AsType[*busyError](err)
+		if !ok || !req.patient {
+			return resp, err
+		}
+		if waited += busy.after; waited > busyPatience {
+			return nil, err
+		}
+		timer := time.NewTimer(busy.after)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, err
+		}
+	}
+}
+
+// busyError is the answer that this certificate has asked for too much.
+type busyError struct {
+	refusal *api.Error
+	after   time.Duration
+}
+
+func (e *busyError) Error() string { return e.refusal.Error() }
+
+func (e *busyError) Unwrap() error { return e.refusal }
+
+func sendOnce(ctx context.Context, client *http.Client, endpoint string, req request) (*http.Response, error) {
 	var body io.Reader
 	if stream, ok := req.body.(io.Reader); ok {
 		body = stream
@@ -78,6 +116,13 @@ func send(ctx context.Context, client *http.Client, endpoint string, req request
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	if err != nil {
 		return nil, fmt.Errorf("read answer of %s to %s %s: %w", endpoint, req.method, req.path, err)
+	}
+	if resp.StatusCode == http.StatusTooManyRequests {
+		seconds, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+		if err != nil || seconds < 1 {
+			seconds = 1
+		}
+		return nil, &busyError{failure(resp, text), time.Duration(seconds) * time.Second}
 	}
 	return nil, failure(resp, text)
 }

@@ -63,7 +63,7 @@ func (c *caller) close() {
 func (c *caller) call(ctx context.Context, req request, into any) (header http.Header, repeated bool, err error) {
 	name, attempt := "", 1
 	if req.writes() {
-		name = uuid.NewString()
+		name, req.patient = uuid.NewString(), true
 	}
 	err = c.each(ctx, func(ch *channel) error {
 		h, sent, err := c.attempt(ctx, ch, req.numbered(name, attempt), into)
