@@ -33,6 +33,9 @@ const maxRevokedList = 64 << 20
 type revoked struct {
 	serials map[string]map[string]bool // by their issuers' names
 	numbers map[listKey]*big.Int       // of the newest list of each issuer
+	// others are lists of issuers that are not known here. They may be intermediates
+	// that clients show.
+	others []*x509.RevocationList
 }
 
 // listKey tells the issuers of lists apart.
@@ -40,6 +43,26 @@ type listKey struct{ issuer, key string }
 
 func (r revoked) has(cert *x509.Certificate) bool {
 	return r.serials[string(cert.RawIssuer)][cert.SerialNumber.String()]
+}
+
+// index returns which certificate of a chain is revoked, -1 for none.
+func (r revoked) index(chain []*x509.Certificate) int {
+	for i, cert := range chain {
+		if r.has(cert) {
+			return i
+		}
+		for _, list := range r.others {
+			if i+1 < len(chain) && string(list.RawIssuer) == string(cert.RawIssuer) && lists(list, cert) && list.CheckSignatureFrom(chain[i+1]) == nil {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// lists reports whether a list has a certificate's serial number.
+func lists(list *x509.RevocationList, cert *x509.Certificate) bool {
+	return slices.ContainsFunc(list.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool { return e.SerialNumber.Cmp(cert.SerialNumber) == 0 })
 }
 
 func (r revoked) count() (n int) {
@@ -50,7 +73,8 @@ func (r revoked) count() (n int) {
 }
 
 func (r revoked) same(other revoked) bool {
-	return maps.EqualFunc(r.serials, other.serials, maps.Equal[map[string]bool, map[string]bool])
+	return maps.EqualFunc(r.serials, other.serials, maps.Equal[map[string]bool, map[string]bool]) &&
+		slices.EqualFunc(r.others, other.others, func(a, b *x509.RevocationList) bool { return bytes.Equal(a.Raw, b.Raw) })
 }
 
 // follows reports why lists cannot take the place of older ones: an issuer that is
@@ -82,8 +106,8 @@ func issuerName(der string) string {
 }
 
 // readRevoked reads the revocation lists of a file, none where there is no file.
-// A list of one of the issuers must be signed by it. Other lists, such as a retired
-// authority's, revoke nothing that is trusted.
+// A list of one of the issuers must be signed by it. Other lists count where a chain
+// has their issuer; a retired authority's revokes nothing that is trusted.
 func readRevoked(file string, issuers []*x509.Certificate) (revoked, error) {
 	lists, err := readLists(file)
 	if err != nil {
@@ -100,6 +124,7 @@ func readRevoked(file string, issuers []*x509.Certificate) (revoked, error) {
 			}
 		}
 		if !ours {
+			all.others = append(all.others, list)
 			continue
 		}
 		if !signed {

@@ -2,10 +2,15 @@ package pki_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -226,5 +231,66 @@ func TestAnEndedCertificateIsVerifiedAgainAtOnce(t *testing.T) {
 	later = alice.PeerCertificates[0].NotAfter.Add(time.Second)
 	if until := creds.Until(alice); !creds.Expired(until) {
 		t.Errorf("it is verified again at %s, and ended at %s", until, alice.PeerCertificates[0].NotAfter)
+	}
+}
+
+// TestAListOfAnIntermediateOfClientsCounts has users' certificates from an intermediate
+// that the control service's own file does not have.
+func TestAListOfAnIntermediateOfClientsCounts(t *testing.T) {
+	dir, _ := newCluster(t, pki.Options{})
+	unit := readCert(t, filepath.Join(dir, pki.AuthorityCert)).Subject.OrganizationalUnit
+	sign := func(template, parent *x509.Certificate, key, signer any) *x509.Certificate {
+		t.Helper()
+		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+		der, err := x509.CreateCertificate(rand.Reader, template, parent, key.(*ecdsa.PrivateKey).Public(), signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cert
+	}
+	newKey := func() *ecdsa.PrivateKey {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	rootKey, betweenKey, userKey := newKey(), newKey(), newKey()
+	root := &x509.Certificate{SerialNumber: big.NewInt(6), Subject: pkix.Name{CommonName: "root"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
+	root = sign(root, root, rootKey, rootKey)
+	authorities, err := os.ReadFile(filepath.Join(dir, pki.AuthorityCert))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, pki.AuthorityCert), append(authorities, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw})...))
+	between := sign(&x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "users"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}, root, betweenKey, rootKey)
+	user := sign(&x509.Certificate{SerialNumber: big.NewInt(8), Subject: pkix.Name{CommonName: "user-bob", OrganizationalUnit: unit},
+		KeyUsage: x509.KeyUsageDigitalSignature}, between, userKey, betweenKey)
+	state := tls.ConnectionState{PeerCertificates: []*x509.Certificate{user, between}}
+	creds, err := pki.Load(dir, pki.ControlName, pki.RoleControl, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := creds.Recheck(state, pki.RoleUser); err != nil {
+		t.Fatal(err)
+	}
+	list := func(signer *ecdsa.PrivateKey) {
+		t.Helper()
+		der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour),
+			RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: user.SerialNumber, RevocationTime: time.Now()}}}, between, signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, pki.RevokedList), pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))
+	}
+	list(betweenKey)
+	if err := creds.Recheck(state, pki.RoleUser); err == nil || !strings.Contains(err.Error(), "is revoked") {
+		t.Errorf("got %v, want it revoked", err)
 	}
 }

@@ -105,7 +105,7 @@ func (m *material) trusts(cert *x509.Certificate, chain []*x509.Certificate, usa
 // checkRevoked reports why no chain counts: each has a revoked certificate.
 func (m *material) checkRevoked(chains [][]*x509.Certificate) (err error) {
 	for _, chain := range chains {
-		i := slices.IndexFunc(chain, m.revoked.has)
+		i := m.revoked.index(chain)
 		if i < 0 {
 			return nil
 		}
