@@ -523,7 +523,17 @@ func TestAuthorityIsReplacedUnderARunningService(t *testing.T) {
 		t.Error("what the retired authority has signed is admitted")
 	}
 	s.log.await(t, "from=127.0.0.9:", `made by \"test\"`, "unknown authority")
-	mustClaim(t, stream, "db") // which goes on
+	// The stream was opened with certificates of the retired authority.
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var ended error
+	for ended == nil {
+		_, ended = stream.Next(ctx)
+	}
+	if ctx.Err() != nil {
+		t.Error("a stream outlives its authority")
+	}
+	mustClaim(t, s.connect("node", nodeA), "db") // as the agent does by itself
 	if got := s.served().Issuer.CommonName; got != "next" {
 		t.Errorf("the service shows a certificate of %q, want next", got)
 	}
