@@ -60,7 +60,7 @@ type Agent struct {
 	volumes *Volumes
 
 	inventory *inventory
-	csi       *csi.Server        // nil where nobody calls it
+	csi       *csi.Server        // nil without a CSI socket
 	stop      context.CancelFunc // ends the workers
 }
 

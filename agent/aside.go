@@ -29,9 +29,9 @@ import (
 type aside struct {
 	path   string
 	reason string
-	// who is as much as can be told of the consumer.
+	// who is the part of the consumer that could be read.
 	who consumer
-	// certain is set where the volumes of who are all that the consumer has, as
+	// certain is set if the volumes of who are all that the consumer has, as
 	// nothing in the file contradicts.
 	certain bool
 }
@@ -221,7 +221,7 @@ func (v *Volumes) releaseIfRemoved(ctx context.Context, id string) error {
 	return v.end(ctx, id)
 }
 
-// countAsides returns how many consumers there are whose files were set aside.
+// countAsides counts the consumers whose files were set aside.
 func (j *journal) countAsides() int {
 	n := 0
 	for _, c := range j.all() {

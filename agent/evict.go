@@ -69,7 +69,7 @@ func (s *stepper) users(device uint64) []host.Process {
 	return all
 }
 
-// blame adds to the failure of an unmount who uses the file system.
+// blame adds the users of the file system to the failure of an unmount.
 func blame(err error, device uint64) error {
 	if !errors.Is(err, host.ErrBusy) {
 		return err
@@ -77,7 +77,7 @@ func blame(err error, device uint64) error {
 	return blameUsers(err, host.Users(device, maxBlamed))
 }
 
-// blameDevice adds to a failure who uses a device.
+// blameDevice adds the users of a device to a failure.
 func (s *stepper) blameDevice(err error, path string) error {
 	device, numberErr := host.DeviceNumber(path)
 	if !errors.Is(err, host.ErrBusy) || numberErr != nil {

@@ -153,7 +153,21 @@ func (a *Agent) takeInventory(ctx context.Context) error {
 	}
 	a.inventory.note(incarnation, nil)
 	a.engine.retryCreates()
+	a.nameVolumes(ctx, volumes)
 	return nil
+}
+
+// nameVolumes gives volumes that are attached here their datasets' present names, which
+// earlier versions did not store. Others get theirs when they are attached.
+func (a *Agent) nameVolumes(ctx context.Context, volumes []backend.Volume) {
+	for _, v := range volumes {
+		if v.AttachedTo != a.stepper.instance {
+			continue
+		}
+		if record := a.engine.recordOf(api.DatasetID(v.DatasetID)); record != nil && record.Volume != nil && record.Volume.ID == v.ID {
+			a.stepper.rename(ctx, record, &v)
+		}
+	}
 }
 
 // mayMake reports why no volume may be made for a dataset.
@@ -171,7 +185,7 @@ func (a *Agent) mayMake(record *api.Dataset) error {
 	return a.inventory.cleared(session.Welcome().Incarnation)
 }
 
-// retryCreates has the datasets looked at whose volumes could not be made before.
+// retryCreates retries the datasets whose volumes could not be made before.
 func (e *engine) retryCreates() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -378,7 +378,7 @@ func (e *engine) wantedViews(d *dataset) []string {
 	there, alone := e.stepper.views.on(d.seen.mounted), !e.others(d)
 	var want []string
 	for id, v := range d.consumers {
-		if v.aside { // whose views are whose cannot be told
+		if v.aside { // the owners of its views are unknown
 			return there
 		}
 		view := v.view()

@@ -29,8 +29,8 @@ func numbersOf(user string) string {
 	return user
 }
 
-// owner returns who gets a volume that is about to be formatted: whom the record
-// names, else the first consumer's user, else anyone.
+// owner returns the owner of a volume that is about to be formatted: the record's, else
+// the first consumer's user, else host.Anyone.
 func (s *stepper) owner(record *api.Dataset) host.Owner {
 	first := s.journal.firstOf(record.ID)
 	user, permissions := cmp.Or(record.User, first.User), cmp.Or(record.Permissions, first.Permissions)

@@ -367,8 +367,8 @@ func (s *stepper) attach(ctx context.Context, id api.DatasetID, record *api.Data
 	return after, err
 }
 
-// rename has the storage say the dataset's name, which may have changed since the
-// volume was made, or not have been kept then. It matters only when the log is lost.
+// rename stores the dataset's present name with the volume, by which it is found when
+// the log is lost.
 func (s *stepper) rename(ctx context.Context, record *api.Dataset, v *backend.Volume) {
 	namer, ok := s.backend.(backend.Namer)
 	if !ok || record == nil || v.Name == record.Name() {

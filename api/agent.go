@@ -72,7 +72,7 @@ type Welcome struct {
 	Node      NodeID        `json:"node"`
 	Cluster   string        `json:"cluster"`       // the certificate authority's cluster UUID
 	Heartbeat time.Duration `json:"heartbeat"`     // nanoseconds between two beats; silence of three means dead
-	Replica   string        `json:"replica"`       // who serves the stream
+	Replica   string        `json:"replica"`       // that serves the stream
 	Version   string        `json:"version"`       // of the control service
 	Log       *LogIdentity  `json:"log,omitempty"` // nil from a version that does not tell
 	// Incarnation names the log, and another one after a backup was restored. The

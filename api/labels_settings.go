@@ -232,7 +232,7 @@ func (p *parser) defaultName(d *draft) string {
 func dotted(app string) string { return strings.ReplaceAll(strings.Trim(app, "/"), "/", ".") }
 
 // NamedAfter returns the app whose id became a volume's name, "" where the name is not
-// the app's default for the key: then somebody chose it.
+// the app's default for the key, but a chosen one.
 func NamedAfter(app, key, name string) string {
 	if app == "" || dotted(app)+"."+key != name {
 		return ""

@@ -18,8 +18,8 @@ type Orphan struct {
 type Adoption struct {
 	// Name is what the dataset is to be called, "" for the name that the volume carries.
 	Name string `json:"name,omitempty"`
-	// Owner is to whom it is to belong, "" for the operator who adopts it where owners
-	// are kept apart, else for anyone.
+	// Owner is the dataset's new owner, "" for the operator that adopts it where owners
+	// are kept apart, else for every caller.
 	Owner Owner `json:"owner,omitempty"`
 }
 

@@ -47,7 +47,7 @@ func newNodesLost(g *group) *cobra.Command {
 		}),
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask whether the machine is really off; scripts are not asked")
-	cmd.Flags().BoolVar(&force, "force", false, "do it also where Mesos takes the machine to be well, or the storage system knows that it uses a volume")
+	cmd.Flags().BoolVar(&force, "force", false, "even if Mesos takes the machine to be well, or the storage system knows that it uses a volume")
 	addOutput(cmd, p.AddFlags)
 	return cmd
 }

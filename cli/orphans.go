@@ -90,20 +90,20 @@ func newVolumesAdopt(g *group) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "adopt VOLUME... | --all",
-		Short: "Take volumes into the log that only their storage system knows",
+		Short: "Take orphan volumes into the log",
 		Long: "Takes volumes into the log that only their storage system knows (flocker backends orphans): with the dataset's id, name\n" +
-			"and size that they carry. Their data stays as it is. Metadata, owner, leases and the place in a volume set are lost: where\n" +
-			"owners are kept apart, they are yours unless --owner says whose they are.",
+			"and size that they carry. Their data stays as it is. Metadata, owner, leases and the place in a volume set are lost. Where\n" +
+			"owners are kept apart, you own them unless --owner names another owner.",
 		Example: "  flocker volumes adopt orders-db\n" +
 			"  flocker volumes adopt 0d7a3c1e-58f4-4b6d-9f0a-3f1c2b4d5e6f --name orders-db\n" +
 			"  flocker volumes adopt --all",
 		ValidArgsFunction: g.completeOrphan,
 		RunE: g.run(&p, func(s *session, args []string) error {
 			if all == (len(args) > 0) {
-				return usage.Errorf("which volumes? Name them, or say --all")
+				return usage.Errorf("name the volumes to adopt, or give --all")
 			}
 			if name != "" && len(args) != 1 {
-				return usage.Errorf("--name: is for one volume that is named as well")
+				return usage.Errorf("--name: needs exactly one volume")
 			}
 			how := api.Adoption{Name: name}
 			if to != "" {
@@ -118,14 +118,16 @@ func newVolumesAdopt(g *group) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				args = texts(orphans, func(o *api.Orphan) string { return o.Volume.ID })
+				if args = texts(orphans, func(o *api.Orphan) string { return o.Volume.ID }); len(args) == 0 {
+					s.tell("There are no orphan volumes.")
+				}
 			}
 			return s.adopt(args, how)
 		}),
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "all that there are")
-	cmd.Flags().StringVarP(&name, "name", "n", "", "what it is to be called, if not as it was")
-	cmd.Flags().StringVar(&to, "owner", "", "to which owner it belongs, such as role:postgres or '*'; the default is your own where owners are kept apart")
+	cmd.Flags().BoolVar(&all, "all", false, "adopt every orphan volume")
+	cmd.Flags().StringVarP(&name, "name", "n", "", "the dataset's name, instead of the one that the volume carries")
+	cmd.Flags().StringVar(&to, "owner", "", "the owner, such as role:postgres or '*'; by default you, or * where the tenancy is shared")
 	addOutput(cmd, p.AddListFlags)
 	completeFlags(cmd, map[string]cobra.CompletionFunc{"owner": g.completeOwner})
 	return cmd

@@ -84,11 +84,11 @@ func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 func describeLog(p *output.Printer, s *api.ClusterStatus) {
 	for _, o := range s.OtherLogs {
 		p.Space()
-		p.Prose(fmt.Sprintf("Node %s was refused %s: the log that it knows is not this one: %s.", o.Node, output.Since(o.Since, s.Now), o.Why))
+		p.Prose(fmt.Sprintf("Node %s has been refused %s, because it knows another log: %s.", o.Node, output.Since(o.Since, s.Now), o.Why))
 	}
 	for _, d := range s.Damaged {
 		p.Space()
-		text := fmt.Sprintf("The record %s %s. It is set aside %s.", d.Key, d.What, output.Since(d.Since, s.Now))
+		text := fmt.Sprintf("The record %s %s. It has been set aside %s.", d.Key, d.What, output.Since(d.Since, s.Now))
 		if d.Dataset != "" {
 			text += " Nothing is done for its dataset meanwhile."
 		}

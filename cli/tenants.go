@@ -26,8 +26,8 @@ func newVolumesShare(g *group) *cobra.Command {
 func newVolumesUnshare(g *group) *cobra.Command {
 	return newShare(g, &cobra.Command{
 		Use:     "unshare VOLUME --with OWNER",
-		Short:   "End that others may use a volume",
-		Long:    "Ends that other owners may use a volume. Containers that use it go on until they end.",
+		Short:   "Stop sharing a volume with an owner",
+		Long:    "Stops sharing a volume with other owners. Containers that use it go on until they end.",
 		Example: "  flocker volumes unshare orders-db --with role:reports",
 	}, true)
 }
@@ -94,8 +94,8 @@ func newVolumesChown(g *group) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "chown VOLUME OWNER",
 		Short: "Give a volume to another owner",
-		Long: "Gives a volume to another owner, who alone may then use, change and destroy it. This is for operators.\n" +
-			"Containers that use it go on until they end. Its shares end: share it again where the new owner wants it.",
+		Long: "Gives a volume to another owner. Only that owner may use, change and destroy it from then on; containers that\n" +
+			"use it go on until they end. Its shares end: share it again if the new owner wants it. This is for operators.",
 		Example:           "  flocker volumes chown orders-db role:postgres",
 		Args:              usage.Takes(cobra.ExactArgs(2), "a volume's name or id, and its new owner"),
 		ValidArgsFunction: first(g.completeVolume),
@@ -129,7 +129,7 @@ func newTenancy(env *Env) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "tenancy [owners|shared]",
-		Short: "Show, or decide, whether owners are kept apart",
+		Short: "Show or set whether owners are kept apart",
 		Long: "Shows whether owners are kept apart, what each owner has, and which uses of volumes are refused, or would be,\n" +
 			"when they come again. With owners, each owner has its volumes to itself; with shared, the cluster is one trust\n" +
 			"domain, in which every caller may use, change and destroy every volume. It holds for all replicas at once.",
@@ -176,15 +176,15 @@ func describeTenancy(s *session, view *api.TenancyView) {
 	s.Space()
 	s.Table(usageTable(nil, view.Owners))
 	s.Space()
-	verb := "refuses when they come again"
-	if view.Tenancy == api.TenancyShared {
-		verb = "would refuse"
-	}
 	if len(view.Losing) == 0 {
-		s.Prose(fmt.Sprintf("There are no uses of volumes that owners %s. A volume without an owner (*) is open to every caller.", verb))
+		s.Prose("No volume is used by an owner that may not use it. Volumes of * are open to every caller.")
 		return
 	}
-	s.Prose(fmt.Sprintf("These uses are what owners %s, unless the volume is shared (flocker volumes share) or given to that owner (flocker volumes chown):", verb))
+	refused := "These uses end with their containers, and new ones are refused"
+	if view.Tenancy == api.TenancyShared {
+		refused = "With the tenancy owners, these uses would end with their containers, and new ones would be refused"
+	}
+	s.Prose(refused + ". To allow them, share the volume (flocker volumes share) or give it to that owner (flocker volumes chown):")
 	t := output.NewTable(output.Column{Head: "VOLUME"}, output.Column{Head: "OWNER"}, output.Column{Head: "USED BY"}, output.Column{Head: "APP"}, output.Column{Head: "NODE"})
 	for _, u := range view.Losing {
 		t.Add(output.Dash(u.Name), u.Owner.String(), u.By.String(), output.Dash(u.App), output.Dash(string(u.Node)))
@@ -229,7 +229,7 @@ func newQuotas(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "quotas",
 		Aliases: []string{"quota"},
-		Short:   "Show, and set, how many volumes and how much storage each owner may have",
+		Short:   "Show and set how many volumes and how much storage each owner may have",
 		Args:    usage.Takes(cobra.NoArgs, "nothing but flags, or set"),
 		RunE: g.run(&p, func(s *session, _ []string) error {
 			quotas, err := s.Quotas(s.ctx)
@@ -273,9 +273,9 @@ func newQuotasSet(g *group) *cobra.Command {
 			return s.showQuotas(quotas)
 		}),
 	}
-	cmd.Flags().IntVar(&volumes, "volumes", 0, "how many volumes; 0 for any number")
-	cmd.Flags().StringVarP(&size, "size", "s", "", "how much storage all of them may have, such as 1TiB; any where it is not given")
-	cmd.Flags().BoolVar(&none, "none", false, "end the quota of its own")
+	cmd.Flags().IntVar(&volumes, "volumes", 0, "how many volumes; 0 for no limit")
+	cmd.Flags().StringVarP(&size, "size", "s", "", "the sum of their sizes, such as 1TiB; unlimited by default")
+	cmd.Flags().BoolVar(&none, "none", false, "remove the owner's own quota")
 	addOutput(cmd, p.AddListFlags)
 	completeFlags(cmd, map[string]cobra.CompletionFunc{"volumes": words("10", "20", "50", "100"), "none": words("true", "false")})
 	return cmd
@@ -300,9 +300,9 @@ func quotaOf(name string, volumes int, size string, none bool) (api.Owner, api.Q
 	case volumes < 0:
 		return "", api.Quota{}, usage.Errorf("--volumes %d: want a number from 0 on", volumes)
 	case none && quota != api.Quota{}:
-		return "", api.Quota{}, usage.Errorf("--none: it goes with neither --volumes nor --size")
+		return "", api.Quota{}, usage.Errorf("--none: cannot be combined with --volumes or --size")
 	case !none && quota == api.Quota{}:
-		return "", api.Quota{}, usage.Errorf("what is the bound? Say so with --volumes or --size, or end it with --none")
+		return "", api.Quota{}, usage.Errorf("the bound is missing: give --volumes, --size or both, or --none to remove the owner's quota")
 	}
 	return owner, quota, nil
 }

@@ -63,7 +63,7 @@ func newVolumesCreate(g *group) *cobra.Command {
 	flags.StringVar(&profile, "profile", "", "the storage system's type of volume")
 	flags.StringVar(&user, "user", "", "the owner of its root directory, as uid or uid:gid; the default is the user of its first container")
 	flags.StringVar(&permissions, "permissions", "", "the mode of its root directory, such as 0750; the default is 0755 with an owner, else 0777")
-	flags.StringVar(&owner, "owner", "", "to which owner it belongs, such as role:postgres or '*'; the default is your own")
+	flags.StringVar(&owner, "owner", "", "the volume's owner, such as role:postgres or '*'; the default is you")
 	flags.StringSliceVarP(&metadata, "metadata", "m", nil, "further KEY=VALUE, several with commas")
 	addOutput(cmd, p.AddFlags)
 	wait.addFlags(flags, "mounted")
@@ -92,7 +92,7 @@ func createRequest(name, size, profile string, metadata []string) (client.Create
 	return req, nil
 }
 
-// setOwner puts who may use the volume into a request.
+// setOwner puts the volume's owner, mode and options into a request.
 func setOwner(req *client.CreateRequest, user, permissions string) error {
 	if user != "" {
 		uid, gid, err := api.ParseOwner(user)

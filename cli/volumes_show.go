@@ -41,7 +41,7 @@ func describeVolume(p *output.Printer, d *api.DatasetDetail, now time.Time) {
 	p.Field("Name", "%s", output.Dash(d.Dataset.Name()))
 	p.Field("Dataset", "%s", d.Dataset.ID)
 	p.Colored("Status", statusColor(d.Status), d.Status)
-	p.Field("Size", "%s, %s", sizeText(d), d.Dataset.FS)
+	p.Field("Size", "%s", strings.TrimSuffix(sizeText(d)+", "+d.Dataset.FS, ", "))
 	if m := d.Dataset.Member; m != nil {
 		p.Field("Member", "%d of the volume set %s, %s", m.Index, m.Set, memberUser(m))
 	}

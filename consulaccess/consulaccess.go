@@ -102,11 +102,11 @@ func here(address string) bool {
 	return host == "" || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// Warning says what is wrong with plain addresses, "" where there are none.
+// Warning warns of plain addresses; it is "" without any.
 func Warning(what string, plain []string) string {
 	if len(plain) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s is reached over plain HTTP on another machine (%s): whoever is on that network reads the records and the token, "+
-		"and can change them. Use the Consul agent of this machine (127.0.0.1:8500), or TLS (tls=true&ca-file=FILE)", what, strings.Join(plain, ", "))
+	return fmt.Sprintf("%s is reached over plain HTTP on another machine (%s): everyone on that network can read and change the records, "+
+		"and read the token. Use the Consul agent of this machine (127.0.0.1:8500), or TLS (tls=true&ca-file=FILE)", what, strings.Join(plain, ", "))
 }

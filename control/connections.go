@@ -95,7 +95,7 @@ func (c *connections) forget(conn net.Conn, cause error) {
 	}
 }
 
-// begun takes in whose connection it is, before its first request.
+// begun notes the certificate of a connection before its first request.
 func (c *connections) begun(conn net.Conn) {
 	secured, ok := conn.(*tls.Conn)
 	if !ok {
@@ -122,7 +122,7 @@ func (c *connections) begun(conn net.Conn) {
 	err := c.verify(of) // it may have waited since the handshake for its first request
 	if err == nil && c.identities[who] > limit {
 		c.crowded.Inc()
-		err = fmt.Errorf("%s %s has %d connections already, which is all that one certificate gets", who.role, who.name, limit)
+		err = fmt.Errorf("%s %s has %d connections already, the limit of one certificate", who.role, who.name, limit)
 	}
 	if err != nil {
 		c.end(conn, of, err)

@@ -155,5 +155,5 @@ func errNoShare(who caller, what string, crowded bool, total, each int) error {
 		return api.Errorf(api.CodeUnavailable, "%d clients are %s already, which is all that this replica serves", total, what)
 	}
 	return &httpError{http.StatusTooManyRequests, api.Errorf(api.CodeUnavailable,
-		"%s %s has %d clients that are %s already, which is all that one certificate gets", who.role, who.name, each, what)}
+		"%s %s has %d clients that are %s already, the limit of one certificate", who.role, who.name, each, what)}
 }

@@ -57,8 +57,8 @@ func (m *memory) admit(found api.LogIdentity, name string) error {
 		return nil
 	}
 	return fmt.Errorf("%s %w: %s (%s). Nothing was changed. First look at store in the settings: address, prefix, datacenter. "+
-		"To bring the records back: flocker control restore --replace FILE. To go on with what is there all the same: "+
-		"flocker control accept-log %s, after which volumes that only the other log knows are not found again, and agents still refuse this one",
+		"To bring the records back: flocker control restore --replace FILE. To go on with the log that is there: "+
+		"flocker control accept-log %s; agents refuse it until they accept it too, and volumes that only the other log knows must be adopted",
 		name, ErrOtherLog, why, m.path, logName(found))
 }
 

@@ -56,7 +56,7 @@ func (a *rest) changed(w http.ResponseWriter, r *request, message string, cmd cl
 	return nil
 }
 
-// getTenancy shows whether owners are kept apart, who has what, and which uses there are
+// getTenancy shows whether owners are kept apart, what each has, and which uses there are
 // by callers that a dataset does not belong to.
 func (a *rest) getTenancy(w http.ResponseWriter, r *request) error {
 	reply(w, http.StatusOK, tenancyView(a.replica.State(), r.who.actor()))

@@ -17,8 +17,8 @@ import (
 // the agent works on a volume in use, and the errors are the kernel's.
 
 // ErrNotAllowed says that the kernel does not let this process grow a file system.
-var ErrNotAllowed = errors.New("the kernel grows a mounted ext4 only for who has CAP_SYS_RESOURCE, and this process has not: " +
-	"allow it that capability, as systemd's CapabilityBoundingSet= or the container's settings do")
+var ErrNotAllowed = errors.New("growing a mounted ext4 needs CAP_SYS_RESOURCE, which this process lacks: " +
+	"grant it (CapabilityBoundingSet= of systemd, --cap-add SYS_RESOURCE of a container), or end the volume's containers")
 
 // Fills reports whether the file system at target is as large as its device
 // lets it be. It costs a few system calls and may be asked at any time. A file

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Owner is who owns the root directory of a new file system, and who may use it.
-// It is part of the format: no later step sets it, and a crash cannot lose it.
+// Owner is the owner and the mode of a new file system's root directory. It is part of
+// the format: no later step sets it, and a crash cannot lose it.
 type Owner struct {
 	UID, GID uint32
 	Mode     uint16 // permission bits, at most 0777

@@ -114,8 +114,8 @@ func CheckParents(path string) error {
 			st.Mode &^= 0o022
 		}
 		if reason := untrusted(&st); reason != "" {
-			return fmt.Errorf("%s cannot be trusted, since %s is above it: %s. Only root may write there: chown root: %s && chmod go-w %s",
-				path, dir, reason, dir, dir)
+			return fmt.Errorf("%s cannot be trusted, since %s is above it: %s. Choose a path below directories that only root can write, "+
+				"or: chown root: %s && chmod go-w %s", path, dir, reason, dir, dir)
 		}
 		if dir == "/" {
 			return nil

@@ -80,7 +80,7 @@ func connect(ctx context.Context, path string) (*os.File, error) {
 
 // checkPeer refuses an agent of another user than root. In a container's mount
 // namespace a socket of the task's may lie at the path of the agent's. A user
-// who is not root may have an agent of its own.
+// other than root may have an agent of its own.
 func checkPeer(fd int) error {
 	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {

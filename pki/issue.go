@@ -84,8 +84,8 @@ func (a *Authority) ReaderCertificate(dir, user string) (Files, error) {
 	return a.apiCertificate(dir, user, readerPrefix)
 }
 
-// TenantCertificate makes a certificate for a user who has its own volumes, and uses
-// those that are shared with it. The files are <user>.crt and .key in dir.
+// TenantCertificate makes a certificate for a user that manages its own volumes, and
+// uses those that are shared with it. The files are <user>.crt and .key in dir.
 func (a *Authority) TenantCertificate(dir, user string) (Files, error) {
 	return a.apiCertificate(dir, user, tenantPrefix)
 }

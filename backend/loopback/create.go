@@ -44,7 +44,7 @@ func (b *Backend) create(ctx context.Context, req backend.CreateRequest) (backen
 	if v, found, err := b.root.locateAttached(req.DatasetID); found || err != nil {
 		return v, err
 	}
-	// The name goes first: an image without it could be taken for nobody's.
+	// The name goes first: an image without it would be an orphan without a name.
 	if req.Name != "" {
 		if err := b.root.writeName(req.DatasetID, req.Name); err != nil {
 			return backend.Volume{}, fmt.Errorf("name it: %w", err)

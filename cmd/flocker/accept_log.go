@@ -16,13 +16,14 @@ func newControlAcceptLog() *cobra.Command {
 	settings := defaultControlSettings()
 	cmd := &cobra.Command{
 		Use:   "accept-log ID",
-		Short: "Have this machine take the log that is there for the right one",
+		Short: "Accept another log than the one that this machine knows",
 		Long: "Has the control service of this machine go on with the log that the settings name, although\n" +
 			"the machine knows another one: its error message has the ID, or the word empty for a log\n" +
 			"without records, with which a new cluster begins.\n\n" +
-			"Volumes that only the other log knows are not found again: their apps get new and empty ones\n" +
-			"once agents accept the log as well (flocker agent accept-log, on each node). Where there is\n" +
-			"a backup, restore it instead: flocker control restore --replace FILE.",
+			"Agents refuse the log until they accept it as well (flocker agent accept-log, on each node).\n" +
+			"Volumes that only the other log knows are orphans then: their apps wait until you take them\n" +
+			"in (flocker backends orphans, flocker volumes adopt). If you have a backup, restore it\n" +
+			"instead: flocker control restore --replace FILE.",
 		Args: usage.Takes(cobra.ExactArgs(1), "the id of the log, or the word empty"),
 	}
 	load := logSettingsFlags(cmd, settings, "config", "store", "certificates", "state-dir")
@@ -49,15 +50,16 @@ func newAgentAcceptLog() *cobra.Command {
 	settings := defaultAgentSettings()
 	cmd := &cobra.Command{
 		Use:   "accept-log ID",
-		Short: "Have this node follow another log of the control service",
+		Short: "Accept another log of the control service on this node",
 		Long: "Has the agent of this machine, which may run, follow a control service with another log than\n" +
 			"the node knows: the agent's status and the log of the control service have its ID. With the\n" +
 			"word any it follows the first log that it meets.\n\n" +
-			"What the new log does not know is not used any more: an app whose dataset is not in it gets a\n" +
-			"new and empty volume. Containers that run keep theirs. Where there is a backup of the other\n" +
-			"log, restore it instead: flocker control restore --replace FILE.",
+			"Containers that run keep their volumes. Volumes that only the other log knows are orphans:\n" +
+			"their apps wait until you take them in (flocker backends orphans, flocker volumes adopt). If\n" +
+			"you have a backup of the other log, restore it instead: flocker control restore --replace FILE.",
 		Args: usage.Takes(cobra.ExactArgs(1), "the id of the log, or the word any"),
 	}
+	settings.Control.Hostname = replicas{"localhost"} // not called, and not worth a refusal
 	load := settingsFlags(cmd, settings, defaultAgentConfig, agentHelp)
 	hideFlagsBut(cmd, "config", "state-dir")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

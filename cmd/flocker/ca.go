@@ -193,7 +193,7 @@ func newCAUser() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&readOnly, "read-only", false, "for a user who may see everything and change nothing")
-	cmd.Flags().BoolVar(&tenant, "tenant", false, "for a user who has volumes of its own, and is no operator")
+	cmd.Flags().BoolVar(&tenant, "tenant", false, "for a user that manages its own volumes only and is not an operator")
 	f.addInput(cmd.Flags())
 	f.add(cmd.Flags(), pki.CertificateValidity)
 	return cmd

@@ -20,7 +20,7 @@ func newCARevoke() *cobra.Command {
 	var f caFlags
 	cmd := &cobra.Command{
 		Use:   "revoke FILE.crt|SERIAL...",
-		Short: "Revoke certificates: control services close their connections and admit them no more",
+		Short: "Revoke certificates: control services refuse them and close their connections",
 		Long: "Adds certificates, by their files or their serial numbers, to the authority's revocation list,\n" +
 			"cluster.crl beside cluster.crt. Copy it to the certificates' directory of every control service:\n" +
 			"each takes it up within seconds, and closes open connections, streams and watches of revoked\n" +
@@ -77,7 +77,7 @@ func serialOf(authority *pki.Authority, arg string) (*big.Int, error) {
 		return nil, fmt.Errorf("certificate %s: %w", arg, err)
 	}
 	if !authority.Signed(cert) {
-		return nil, fmt.Errorf("certificate %s: the authority %s has not made it, so it cannot revoke it", arg, authority.Name())
+		return nil, fmt.Errorf("certificate %s: authority %s did not issue it, so it cannot revoke it: use the authority that did", arg, authority.Name())
 	}
 	return cert.SerialNumber, nil
 }

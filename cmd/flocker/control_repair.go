@@ -22,16 +22,16 @@ func newControlRepair() *cobra.Command {
 			"it, and mends them: what was committed is put back, and what never was is removed. Control\n" +
 			"services may run meanwhile. Until then such records are set aside, and nothing is done for\n" +
 			"the datasets that they are about.\n\n" +
-			"Where a record was changed while no control service ran, nobody knows what it was: give a\n" +
-			"backup that has it with --from, or give the record up with --drop. A dataset whose record is\n" +
+			"What a record was before another program changed it is unknown where no control service ran\n" +
+			"then: take it from a backup with --from, or give it up with --drop. A dataset whose record is\n" +
 			"given up is forgotten; its volume stays in the storage system.\n\n" +
-			"Where records were removed while no control service ran, --from tells which, if the backup has\n" +
-			"them as they were. Control services do not start before that.",
+			"Where records were removed while no control service ran, --from finds out which, if the backup\n" +
+			"has them as they were. Control services do not start before that.",
 		Args: usage.Takes(cobra.NoArgs, "nothing but flags"),
 	}
 	load := logSettingsFlags(cmd, settings, "config", "store")
 	cmd.Flags().BoolVar(&how.DryRun, "dry-run", false, "say what is damaged and what would be done, and do nothing")
-	cmd.Flags().StringVar(&from, "from", "", "backup to take records from of which it is not known what they were")
+	cmd.Flags().StringVar(&from, "from", "", "backup to restore records from whose committed values are unknown")
 	cmd.Flags().StringArrayVar(&how.Drop, "drop", nil, "key of a record to give up; can be repeated")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if _, err := load(); err != nil {

@@ -34,8 +34,9 @@ func newControlRestore() *cobra.Command {
 			"The file is checked as a whole before anything is changed. The log must be empty, unless\n" +
 			"--replace is given. If the command does not come to its end, no control service takes what\n" +
 			"there is for a log; run it again.\n\n" +
-			"Datasets that were made after the backup are not in it: their volumes stay in the storage\n" +
-			"system, but an app that asks for one by its name would get a new and empty one.",
+			"Datasets that were made after the backup are not in it. Their volumes stay in the storage\n" +
+			"system as orphans, and apps that ask for one wait until it is adopted: see\n" +
+			"flocker backends orphans and flocker volumes adopt.",
 		Args: usage.Takes(cobra.ExactArgs(1), "the file to read"),
 	}
 	load := logSettingsFlags(cmd, settings, "config", "store", "certificates")

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/flocker-mesos/flocker/host"
 	"github.com/flocker-mesos/flocker/isolator"
 	"github.com/flocker-mesos/flocker/pki"
 )
@@ -72,6 +73,9 @@ func (d *devDir) certs() string { return d.path("certs") }
 
 // prepare makes what is not there yet.
 func (d *devDir) prepare(library string) error {
+	if err := host.CheckPrivateDir(d.root); err != nil {
+		return fmt.Errorf("--dir: %w. Elsewhere, for example: --dir /var/lib/flocker-dev", err)
+	}
 	if err := d.makeCertificates(); err != nil {
 		return fmt.Errorf("make certificates: %w", err)
 	}

@@ -206,3 +206,29 @@ func mountsBelow(t *testing.T, dir string) []string {
 	}
 	return below
 }
+
+func TestDevRefusesADirectoryBelowOneOfAnotherUser(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "home")
+	if err := os.Mkdir(home, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(home, 1000, 1000); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(home, "checkout", "flocker-dev")
+	code, stdout, stderr := flocker(t, "dev", "--dir", dir, "--rest-port", "0", "--agent-port", "0")
+	if code != exitFailure {
+		t.Fatalf("exit code %d, want %d: %s", code, exitFailure, stderr)
+	}
+	for _, want := range []string{home + " is above it", "user 1000", "--dir /var/lib/flocker-dev"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("the error is %q, want it to have %q", stderr, want)
+		}
+	}
+	if stdout != "" {
+		t.Errorf("the guide was printed: %s", stdout)
+	}
+	if code, _, stderr := flocker(t, "dev", "--dir", dir, "--remove"); code != exitOK {
+		t.Errorf("remove: %s", stderr)
+	}
+}

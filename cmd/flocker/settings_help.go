@@ -21,7 +21,7 @@ var agentHelp = map[string]string{
 		"empty for nowhere",
 	"wait-limit":    "how long a container waits for its volumes; keep it below Mesos' --executor_registration_timeout",
 	"workers":       "how many datasets are worked on at once",
-	"allow-options": "mount options that containers may ask for by a label, of dev and suid; volumes are mounted nosuid and nodev otherwise",
+	"allow-options": "mount options that containers may ask for by a label: dev, suid or both; volumes are mounted nosuid and nodev otherwise",
 	"preempt-grace": "how long processes have that use a volume which another node preempts, before they are killed",
 	"zone": "zone that this machine is in, as Mesos' and Marathon's constraints call it, such as us-east-1a; where volumes are bound to zones the backend knows it, " +
 		"and it can be left out",
@@ -46,11 +46,11 @@ var controlHelp = map[string]string{
 	"state-dir": "where this machine remembers which log it has served, so that it refuses an empty or foreign one; empty for the directory of the store or, " +
 		"where that is in Consul, /var/lib/flocker/control",
 	"default-size": "of datasets for which no size was asked",
-	"max-size":     "largest size of a dataset: what asks for more is refused at once; all replicas have the same",
+	"max-size":     "largest size of a dataset; more is refused at once; must be the same on all replicas",
 	"heartbeat":    "longest silence between two lines of an agent's stream; after three of them the agent is taken to be gone",
 	"keep-deleted": "how long deleted datasets are still listed, and their ids reserved, after their volumes are gone",
-	"write-rate":   "changes a second that one certificate can ask for in the long run, and 20 times as many at once; further ones are answered with 429; 0 for any number",
-	"tenancy":      "whether a new log keeps owners apart, owners or shared; the tenancy of a log that there is changes by flocker tenancy",
+	"write-rate":   "changes a second that one certificate may make on average, with bursts of 20 times as many; more are answered with 429; 0 for no limit",
+	"tenancy":      "tenancy of a new log, owners or shared; flocker tenancy changes that of an existing log",
 	"on-lost-node": "what is done to a node that is silent but can still write to its volumes, so that they can follow their containers: " +
 		"wait, stop-instance or force-detach",
 	"marathon": "URLs of all Marathons, with commas between them, to follow their apps and pods; empty for none. " +

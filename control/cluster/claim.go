@@ -20,7 +20,7 @@ type Claim struct {
 	NewID       api.DatasetID
 	DefaultSize int64 // bytes
 	Preempt     bool  // ask a living holder to let go
-	Ahead       bool  // because of a hint, for the owner of its app; nobody on the node uses it yet
+	Ahead       bool  // because of a hint, for the owner of its app; no container on the node uses it yet
 	Owner       api.Owner
 }
 

@@ -63,7 +63,7 @@ func (s *State) DamageOf(key Key) *Damaged {
 	return d
 }
 
-// SetAside notes in a Clone that nobody else sees yet that a record cannot be
+// SetAside notes in a Clone that no reader sees yet that a record cannot be
 // used, until it is put anew. What was known of it before stays known.
 func (s *State) SetAside(d Damaged) {
 	s.spoilt.Set(d.Key, &d)
@@ -148,7 +148,7 @@ func (s *State) reconsiderDamaged(of Key) {
 }
 
 // NoteDamage notes which records are not what was committed. Notes about others
-// end: somebody has put them right.
+// end: they are right again.
 type NoteDamage struct {
 	At    time.Time
 	Found []Damaged

@@ -157,8 +157,8 @@ func (s *State) checkRename(d *api.Dataset) error {
 	return nil
 }
 
-// newUnder returns a new dataset as somebody wants it: with the id of the one orphan
-// that has its name, so that who waits for it gets that when it is adopted.
+// newUnder returns a new dataset with the id of the one orphan that has its name, so
+// that its waiters get the orphan when it is adopted.
 func (s *State) newUnder(id api.DatasetID, spec api.DatasetSpec, defaultSize int64, owner api.Owner) *api.Dataset {
 	if found := s.orphansCalled(byName + spec.Name); len(found) == 1 && s.find1(found[0].Dataset) == nil {
 		id = found[0].Dataset
@@ -321,10 +321,10 @@ func (c DropOrphans) Apply(s *State) (Outcome, error) {
 	return Outcome{Changes: b.changes}, nil
 }
 
-// OrphansFor reports why orphans are not for an actor: whose they are is not known.
+// OrphansFor reports why an actor may not use orphans: their owners are not known.
 func (s *State) OrphansFor(by Actor) error {
 	if s.Bound(by) {
-		return api.Errorf(api.CodeForbidden, "orphan volumes are for operators alone: whose they were is not known")
+		return api.Errorf(api.CodeForbidden, "only operators may use orphan volumes, because their owners are not known")
 	}
 	return nil
 }
@@ -401,8 +401,8 @@ func (c Adopt) Apply(s *State) (Outcome, error) {
 	return Outcome{Changes: b.changes, Dataset: b.state.Dataset(d.ID), Orphan: o}, nil
 }
 
-// owner returns to whom the dataset is to belong. Whose it was is not known, and who
-// waits for the name may be another owner.
+// owner returns the dataset's new owner. The old one is not known, and the waiters for
+// the name may be another owner's.
 func (c Adopt) owner(s *State) api.Owner {
 	if s.Tenancy() == api.TenancyOwners {
 		return cmp.Or(c.Owner, c.By.Owner, api.Anyone)
@@ -436,7 +436,7 @@ func (s *State) adopted(o *api.Orphan, owner api.Owner, at time.Time) (*api.Data
 }
 
 // makeWay takes the name of an orphan from a dataset that only waits for it to be
-// adopted: who waits there is told, asks again, and gets the orphan.
+// adopted: its waiters are told, ask again, and get the orphan.
 func (b *batch) makeWay(o *api.Orphan, name string, at time.Time) error {
 	taken := b.state.DatasetByName(name)
 	if name == "" || taken == nil || taken.ID == o.Dataset {

@@ -3,7 +3,7 @@ package cluster
 import "github.com/flocker-mesos/flocker/api"
 
 // checkOwner reports why no dataset can have such a user and permissions. The user
-// may be a name where a front door or Marathon says as whom a task runs.
+// may be a name where a front door or Marathon tells the task's user.
 func checkOwner(user, permissions string, nameAllowed bool) error {
 	if user != "" {
 		if _, _, err := api.ParseOwner(user); err != nil && (!nameAllowed || !api.IsUserName(user)) {

@@ -362,7 +362,7 @@ func (c SetMembers) Apply(s *State) (Outcome, error) {
 		return Outcome{}, api.FieldErrorf("count", "%d is more than the %d members that a volume set can have", c.Count, api.MaxMembers)
 	}
 	if !s.ownsSet(c.Name, Actor{Owner: c.Owner}) {
-		return Outcome{}, foreignErrorf("the volume set %s belongs to another owner: only that one's apps say how many members it has", c.Name)
+		return Outcome{}, foreignErrorf("the volume set %s belongs to another owner: only its owner's apps set how many members it has", c.Name)
 	}
 	old := s.Set(c.Name)
 	was := -1

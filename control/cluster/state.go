@@ -55,7 +55,7 @@ type State struct {
 	members   *btree.BTreeG[member]         // live datasets by the sets they are of
 	marked    *btree.Map[string, int]       // how many live members of a set are marked as sought
 	usage     *btree.Map[string, api.Usage] // by owners
-	unmade    *btree.Set[api.DatasetID]     // that apps ask for, that have no volume and that nobody has
+	unmade    *btree.Set[api.DatasetID]     // that apps ask for, without a volume and a holder
 	tag       Tag
 
 	waitingSets *btree.Set[string] // sets that somebody waits for, or with marked members

@@ -128,8 +128,8 @@ func (s *State) checkPlace(name string, by Actor) error {
 }
 
 // checkApp refuses an app whose id became the name that another app's id became
-// before. The name of a dataset that was given, or made by an earlier version, is
-// nobody's id yet.
+// before. The name of a dataset that was given, or made by an earlier version,
+// stands for no app yet.
 func checkApp(name, app, was string) error {
 	if app == "" || was == "" || app == was {
 		return nil

@@ -148,8 +148,8 @@ func (e *DamagedError) Error() string {
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
-	return text + ". Nothing was changed. Restore a backup of it: flocker control restore --replace FILE. Only if it is certain that " +
-		"this cluster has no datasets, remove all of it to begin anew"
+	return text + ". Nothing was changed. Restore a backup of it: flocker control restore --replace FILE. Without a backup, move all of it away, " +
+		"begin an empty log (flocker control accept-log empty, flocker agent accept-log), and take the volumes in (flocker volumes adopt)"
 }
 
 func (e *DamagedError) Unwrap() error { return e.Err }

@@ -306,7 +306,7 @@ func (l *Log) inspect(ctx context.Context) ([]store.Damage, error) {
 		return nil, err
 	}
 	if before != nil && at.breaks(before.head) != "" {
-		return nil, store.ErrGap // those who follow find out what that is
+		return nil, store.ErrGap // followers find out what that is
 	}
 	var foreign []store.Damage
 	pairs = slices.DeleteFunc(pairs[1:], func(pair *api.KVPair) bool {
