@@ -136,7 +136,8 @@ func TestReplicaThatCannotReachTheLogIsLostAndComesBack(t *testing.T) {
 }
 
 func TestNodesOfALostReplicaAreLostUnlessTheyComeBackElsewhere(t *testing.T) {
-	worlds, logs := newReplicas(t, 2)
+	// A busy machine must not miss three heartbeats of the node that has come back.
+	worlds, logs := newReplicas(t, 2, func(c *control.Config) { c.Heartbeat = 500 * time.Millisecond })
 	one, two := worlds[0], worlds[1]
 	a, _ := one.connect(nodeA)
 	b, _ := one.connect(nodeB)
