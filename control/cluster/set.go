@@ -115,6 +115,9 @@ func (c ClaimMember) Apply(s *State) (Outcome, error) {
 		return Outcome{}, err
 	}
 	if d := s.memberOf(c.Find.Name, c.Node, consumer); d != nil {
+		if err := s.CheckUse(d, c.by()); err != nil { // it was another owner's when it was given
+			return Outcome{}, err
+		}
 		if c.Index != nil && *c.Index != d.Member.Index {
 			return Outcome{}, api.Errorf(api.CodeConflict, "consumer %s has %s, not member %d", consumer, d.Member, *c.Index)
 		}

@@ -271,3 +271,16 @@ func commandTypes(t *testing.T) []string {
 	}
 	return names
 }
+
+// A consumer that has a member which was given to another owner does not get it again,
+// though another member of the set is open to it.
+func TestMembersAreNotGivenAgainToFormerOwners(t *testing.T) {
+	w := newTenants(t, api.TenancyOwners)
+	has := w.must(w.member("n1", roleA, "c1", "kafka")).Dataset
+	w.must(w.member("n1", roleA, "c2", "kafka"))
+	w.must(w.member("n1", roleA, "c1", "kafka")) // again, while it is its own
+	w.must(cluster.ChangeOwner{At: w.now, By: operator, ID: has.ID, Owner: roleB})
+	if out, err := w.do(w.member("n1", roleA, "c1", "kafka")); api.CodeOf(err) != api.CodeForbidden {
+		t.Errorf("got %+v, %v, want %s", out.Dataset, err, api.CodeForbidden)
+	}
+}

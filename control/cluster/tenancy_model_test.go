@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -25,18 +26,46 @@ func TestNoSequenceOfCommandsCrossesOwners(t *testing.T) {
 		pick := rapid.SampledFrom(owners)
 		rt.Repeat(map[string]func(*rapid.T){
 			"": func(rt *rapid.T) {
+				for w.s.Due() { // so that no command has the effect of an earlier one
+					w.must(cluster.Upkeep{At: w.now, Limit: 8})
+				}
+				if err := strangersWait(w.s); err != nil {
+					rt.Fatal(err)
+				}
 				if err := checkState(w.s); err != nil {
 					rt.Fatal(err)
 				}
 			},
 			"operator": func(rt *rapid.T) {
-				switch owner := pick.Draw(rt, "owner"); rapid.IntRange(0, 2).Draw(rt, "what") {
+				switch owner := pick.Draw(rt, "owner"); rapid.IntRange(0, 6).Draw(rt, "what") {
 				case 0:
 					_, _ = w.do(cluster.SetQuota{At: w.now, By: operator, Owner: owner, Quota: api.Quota{Volumes: rapid.IntRange(0, 3).Draw(rt, "n")}})
 				case 1:
 					_, _ = w.do(cluster.ChangeOwner{At: w.now, By: operator, ID: w.any(rt), Owner: owner})
 				case 2:
 					_, _ = w.do(cluster.Upkeep{At: w.now, Limit: 8})
+				case 3:
+					_, _ = w.do(cluster.ShareDataset{At: w.now, By: operator, ID: w.any(rt), With: []api.Owner{owner}, End: rapid.Bool().Draw(rt, "end")})
+				case 4:
+					for _, tenancy := range []api.Tenancy{api.TenancyShared, api.TenancyOwners} { // and strangers come between
+						w.must(cluster.SetTenancy{At: w.now, By: operator, Tenancy: tenancy})
+						if tenancy == api.TenancyShared {
+							_, _ = w.do(w.random(rt, cluster.Actor{Owner: owner}, rapid.SampledFrom(names).Draw(rt, "name")))
+						}
+					}
+				case 5:
+					w.ends(rt)
+				case 6:
+					d := w.s.Dataset(w.any(rt))
+					if d != nil && !d.Deleted && d.Holder != nil && len(d.Waiting) > 0 {
+						w.release(d.ID, d.Holder.Node)
+						tried["released"]++
+						if now := w.s.Dataset(d.ID); now.Holder != nil && !slices.ContainsFunc(d.Waiting, func(wait api.Waiter) bool {
+							return wait.Node == now.Holder.Node && d.OpenTo(wait.Owner)
+						}) && !d.Pinned {
+							rt.Fatalf("dataset %s of %s, for which %+v waited, went to %s", d.Name(), d.Owner, d.Waiting, now.Holder.Node)
+						}
+					}
 				}
 			},
 			"caller": func(rt *rapid.T) {
@@ -57,11 +86,33 @@ func TestNoSequenceOfCommandsCrossesOwners(t *testing.T) {
 			},
 		})
 	})
-	for _, what := range []string{"refused", "cluster.Claim", "cluster.ClaimMember", "cluster.FollowApp", "cluster.ForgetApp", "cluster.Delete", "cluster.ShareDataset"} {
+	for _, what := range []string{"refused", "cluster.Claim", "cluster.ClaimMember", "cluster.FollowApp", "cluster.ForgetApp", "cluster.Delete", "cluster.ShareDataset", "released"} {
 		if tried[what] == 0 {
 			t.Errorf("%s never happened: %v", what, tried)
 		}
 	}
+}
+
+// strangersWait reports a waiter that may not have what it waits for.
+func strangersWait(s *cluster.State) error {
+	for d := range s.Datasets() {
+		for _, wait := range d.Waiting {
+			if !d.OpenTo(wait.Owner) || wait.Preempt && !d.OwnedBy(wait.Owner) {
+				return fmt.Errorf("dataset %s of %s, shared with %v, has the waiter %+v", d.Name(), d.Owner, d.Shared, wait)
+			}
+		}
+	}
+	return nil
+}
+
+// ends has the user of a member end.
+func (w *tenants) ends(rt *rapid.T) {
+	d := w.s.Dataset(w.any(rt))
+	if d == nil || d.Member == nil || d.Member.User == nil {
+		return
+	}
+	w.must(cluster.Report{At: w.now, Node: d.Member.User.Node, Stream: 1, Datasets: []api.DatasetReport{
+		{State: api.DatasetState{ID: d.ID}, Free: d.Member.User.Claim}}})
 }
 
 // any returns the id of some dataset, or of none.
