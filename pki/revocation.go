@@ -52,7 +52,7 @@ func (r revoked) index(chain []*x509.Certificate) int {
 			return i
 		}
 		for _, list := range r.others {
-			if i+1 < len(chain) && string(list.RawIssuer) == string(cert.RawIssuer) && lists(list, cert) && list.CheckSignatureFrom(chain[i+1]) == nil {
+			if i+1 < len(chain) && bytes.Equal(list.RawIssuer, cert.RawIssuer) && lists(list, cert) && list.CheckSignatureFrom(chain[i+1]) == nil {
 				return i
 			}
 		}
