@@ -14,7 +14,6 @@ func Bind(source, target string) error {
 	if err := unix.Mount(source, target, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("bind %s at %s: %w", source, target, asBusy(err))
 	}
-	fault.Point("host.bound")
 	return nil
 }
 
@@ -49,6 +48,7 @@ func BindLifting(source, target string, flags, lifted uintptr) error {
 	if err := bindWith(source, target, flags, lifted); err != nil {
 		return fmt.Errorf("bind %s at %s: %w", source, target, asBusy(err))
 	}
+	fault.Point("host.bound")
 	return nil
 }
 

@@ -202,13 +202,15 @@ func (b *Backend) destroy(ctx context.Context, volumeID string) error {
 	if there, err := isAt(image, path); err != nil || !there {
 		return errors.Join(fmt.Errorf("%w: it was attached just now", backend.ErrInUse), err)
 	}
+	// The name goes first: once the image is gone, the volume counts as destroyed
+	// and Destroy is not called again.
+	if err := b.root.removeName(volumeID); err != nil {
+		return err
+	}
 	if err := os.Remove(path); err != nil {
 		return err
 	}
 	fault.Point("loopback.removed")
-	if err := b.root.removeName(volumeID); err != nil {
-		return err
-	}
 	return syncDirectory(b.root.unattached())
 }
 

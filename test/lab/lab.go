@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -47,7 +48,8 @@ func New(ctx context.Context, opts Options) (*Lab, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("a lab needs root: it makes namespaces, mounts and loop devices")
 	}
-	if err := sweep(os.TempDir()); err != nil {
+	// Another lab may be clearing the same things away.
+	if err := sweep(os.TempDir()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("clear away old labs: %w", err)
 	}
 	dir, err := os.MkdirTemp("", dirPattern)

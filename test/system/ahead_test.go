@@ -66,11 +66,14 @@ func (w *deployed) failsAhead(cause string) {
 	}
 }
 
-func TestASizeThatTheStorageDoesNotHaveShowsBeforeAnyTask(t *testing.T) {
+func TestASizeThatIsRefusedShowsBeforeAnyTask(t *testing.T) {
 	t.Parallel()
 	w := newDeployed(t, cluster.Options{})
 	w.putOn(nowhere, map[string]any{"labels": map[string]string{"flocker.volume.data": "path=data,name=ledger,size=1023PiB"}})
-	w.failsAhead("has failed") // the words are those of whatever file system the images are on
+	w.shown("/prod/ledger", "refused", "largest size of a volume")
+	if tasks := w.marathon.Tasks("/prod/ledger"); len(tasks) > 0 {
+		t.Errorf("there are tasks: %+v", tasks)
+	}
 }
 
 // Once there is room the volume is made.

@@ -116,9 +116,19 @@ func TestSilentMachineThatCanStillWriteKeepsItsVolumes(t *testing.T) {
 		}
 		return err
 	})
-	// Not even an operator's word takes a volume from a kernel that has it: the
-	// lock of the storage says otherwise.
+	// An operator's word counts less than the lock that the storage sees.
 	if _, err := w.Control.Flocker(w.ctx(), "nodes", "lost", one.Name); err != nil {
+		t.Error(err)
+	}
+	w.until("it is explained that the word is not enough", func() error {
+		out, err := w.Control.Flocker(w.ctx(), "volumes", "show", "app")
+		if text := strings.Join(strings.Fields(out), " "); err == nil && !strings.Contains(text, "nodes lost --force") {
+			err = fmt.Errorf("flocker volumes show says %s", out)
+		}
+		return err
+	})
+	// Forced, it ends the node's tenure, and still takes no volume from a kernel that has it.
+	if _, err := w.Control.Flocker(w.ctx(), "nodes", "lost", "--force", one.Name); err != nil {
 		t.Error(err)
 	}
 	w.until("the storage refuses", func() error {

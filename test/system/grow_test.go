@@ -149,8 +149,12 @@ func TestWhatCannotGrowIsRefusedOrExplained(t *testing.T) {
 	if cluster.StatusOf(err) != http.StatusBadRequest {
 		t.Errorf("a smaller size: got %v, want a refusal", err)
 	}
-	// More than a file can have: the storage refuses, and says so by and by.
-	w.grow("app", 1<<60)
+	_, err = w.Control.Call(t.Context(), http.MethodPatch, "/v1/volumes/app", map[string]any{"size": 1 << 60})
+	if cluster.StatusOf(err) != http.StatusBadRequest {
+		t.Errorf("more than a volume may have: got %v, want a refusal", err)
+	}
+	// More than there is room for: the storage refuses, and says so by and by.
+	w.grow("app", 15<<40)
 	w.until("the failure is explained", func() error {
 		d, err := w.detail("app")
 		if err == nil && (d.Status != "failing" || d.State.Failure == nil || d.State.Failure.Action != api.ActionGrow || d.State.Phase != api.PhaseMounted) {

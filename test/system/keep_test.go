@@ -20,6 +20,8 @@ type keeper struct {
 	quit chan struct{}
 	once sync.Once
 	wg   sync.WaitGroup
+
+	mu sync.Mutex // guards what again starts
 }
 
 // keep starts all programs of a cluster that was prepared.
@@ -72,6 +74,13 @@ func (w *world) connected(n *cluster.Node) {
 	})
 }
 
+// kill ends a process that the keeper may be starting anew.
+func (k *keeper) kill(process func() *lab.Process) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	process().Kill()
+}
+
 func (k *keeper) watch(p *lab.Process, again func() (*lab.Process, error)) {
 	k.wg.Go(func() {
 		for {
@@ -80,8 +89,11 @@ func (k *keeper) watch(p *lab.Process, again func() (*lab.Process, error)) {
 			case <-k.quit:
 				return
 			}
+			k.mu.Lock()
 			var err error
-			if p, err = again(); err != nil {
+			p, err = again()
+			k.mu.Unlock()
+			if err != nil {
 				k.w.t.Errorf("start %s again: %v", p.Name, err)
 				return
 			}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/flocker-mesos/flocker/test/cluster"
+	"github.com/flocker-mesos/flocker/test/lab"
 	"github.com/flocker-mesos/flocker/test/mesos"
 )
 
@@ -151,13 +152,15 @@ func TestVolumesOfInstancesOnADeadMachineFollowThem(t *testing.T) {
 func TestInstancesFindTheirVolumesThoughAgentsAndControlServiceDie(t *testing.T) {
 	t.Parallel()
 	w := prepareWorld(t, patient(quick()))
-	w.keep()
+	k := w.keep()
 	one, two := w.Nodes[0], w.Nodes[1]
 	deaths := []struct {
 		of  string
-		die func()
+		who func() *lab.Process
 	}{
-		{"the agent where it was", func() { one.Agent.Kill() }}, {"the agent where it goes", func() { one.Agent.Kill() }}, {"the control service", func() { w.Control.Process.Kill() }},
+		{"the agent where it was", func() *lab.Process { return one.Agent }},
+		{"the agent where it goes", func() *lab.Process { return one.Agent }},
+		{"the control service", func() *lab.Process { return w.Control.Process }},
 	}
 	var runs []*mesos.Run
 	for i := range 3 {
@@ -173,12 +176,15 @@ func TestInstancesFindTheirVolumesThoughAgentsAndControlServiceDie(t *testing.T)
 			}
 			next := w.launch(to, broker(i, attempt))
 			if i == 1 {
-				death.die()
+				k.kill(death.who)
 			}
-			if err := w.awaitReady(next); errors.Is(err, errTerminal) { // the hook found no agent
+			err := w.awaitReady(next)
+			for errors.Is(err, errTerminal) { // the hook found no agent, or the agent no control service
 				w.ended(next)
-				next = w.ready(to, broker(i, attempt))
+				next = w.launch(to, broker(i, attempt))
+				err = w.awaitReady(next)
 			}
+			w.must(err)
 			if got := w.found(next); !strings.HasSuffix(got, fmt.Sprint(" lines of ", i)) || strings.HasPrefix(got, "0 ") {
 				t.Errorf("%s dies, from %s to %s: instance %d found %q", death.of, from.Name, to.Name, i, got)
 			}

@@ -33,7 +33,7 @@ func run(image string, dev host.Device, fs, writable, path string) error {
 	if err != nil {
 		return err
 	}
-	views := map[string]func(source, target string) error{"volume.ro": host.BindReadOnly, "volume.member": host.Bind}
+	views := map[string]func(source, target string) error{"volume.ro": host.BindReadOnly, "volume.member": bindView}
 	if err := up(dev, fs, target); err != nil {
 		return err
 	}
@@ -113,3 +113,6 @@ func grow(image string, dev host.Device, target string) error {
 	}
 	return nil
 }
+
+// bindView makes a view as the agent does for a member of a set.
+func bindView(source, target string) error { return host.BindLifting(source, target, 0, 0) }
