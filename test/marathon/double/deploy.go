@@ -229,6 +229,8 @@ func victim(active []*instance) *instance {
 // TaskReplaceActor does: by upgradeStrategy.
 func (d *Double) replace(a *app) bool {
 	var old, fresh, healthy []*instance
+	// An instance of an earlier version that was never launched is not launched any more.
+	a.instances = slices.DeleteFunc(a.instances, func(in *instance) bool { return in.version != a.version && in.host == "" })
 	for _, in := range a.instances {
 		gone := in.state == "TASK_UNREACHABLE" // which counts as an end here
 		switch {
