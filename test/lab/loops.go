@@ -31,13 +31,13 @@ func Loops(dir string) ([]Loop, error) {
 		if !strings.HasPrefix(device.Name(), "loop") {
 			continue
 		}
-		data, err := os.ReadFile("/sys/block/" + device.Name() + "/loop/backing_file")
+		data, err := readAttribute("/sys/block/" + device.Name() + "/loop/backing_file")
 		if err != nil {
 			continue // not in use
 		}
 		l := Loop{
 			Device:  "/dev/" + device.Name(),
-			Backing: strings.TrimSuffix(strings.TrimSpace(string(data)), " (deleted)"),
+			Backing: strings.TrimSuffix(strings.TrimSpace(data), " (deleted)"),
 		}
 		// When the mount namespace in which a file was opened is gone, all that
 		// the kernel still knows is its path on the SAN.
@@ -49,6 +49,19 @@ func Loops(dir string) ([]Loop, error) {
 		}
 	}
 	return loops, nil
+}
+
+// readAttribute reads a file of sysfs. Package os would note each of some million
+// looks for go test, which reads its notes for minutes after the tests.
+func readAttribute(path string) (string, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	buffer := make([]byte, os.Getpagesize()) // an attribute is no longer
+	n, err := unix.Read(fd, buffer)
+	return string(buffer[:max(n, 0)]), err
 }
 
 // Attached reports whether the device is carried by its file just now.
