@@ -29,10 +29,9 @@ import (
 type aside struct {
 	path   string
 	reason string
-	// who is the part of the consumer that could be read.
-	who consumer
-	// certain is set if the volumes of who are all that the consumer has, as
-	// nothing in the file contradicts.
+	// consumer is the part of the record that could be read.
+	consumer consumer
+	// certain means that consumer lists all volumes of the record.
 	certain bool
 }
 
@@ -92,10 +91,10 @@ func (j *journal) readAside() error {
 }
 
 func (j *journal) keepAside(name string, data []byte, reason error) {
-	who, certain := salvage(name, data)
+	salvaged, certain := salvage(name, data)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.asides = append(j.asides, &aside{path: filepath.Join(j.asideDir(), name), reason: reason.Error(), who: who, certain: certain})
+	j.asides = append(j.asides, &aside{path: filepath.Join(j.asideDir(), name), reason: reason.Error(), consumer: salvaged, certain: certain})
 }
 
 // salvage reads as much as it can from a consumer's file. It reports whether the
@@ -150,7 +149,7 @@ func (a *Agent) holdAsides(mounts map[string]uint64) {
 
 // hold puts the consumer of an entry among the others. The caller has the mutex.
 func (j *journal) hold(entry *aside, mounted []api.DatasetID, now time.Time) *consumer {
-	c := entry.who
+	c := entry.consumer
 	c.SetAside, c.reason = entry.path, entry.reason
 	if _, taken := j.consumers[c.ID]; taken {
 		c.ID = filepath.Base(entry.path)

@@ -77,11 +77,6 @@ func FormatPermissions(mode uint16) string {
 	return "0000"[:4-len(text)] + text
 }
 
-// HasOption reports whether options, as in VolumeRequest, have one.
-func HasOption(options, option string) bool {
-	return slices.Contains(strings.Split(options, ","), option)
-}
-
 // finishOwner reads the settings that decide who may use a volume, and how.
 func (p *parser) finishOwner(d *draft, name string, s setting, v *VolumeRequest) {
 	switch name {

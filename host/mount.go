@@ -179,8 +179,8 @@ func restrictions(options string) (flags uintptr) {
 	return flags
 }
 
-// Restrict adds flags of mount(2)'s to what is mounted at target, whoever uses
-// it. What propagated elsewhere before stays as it is.
+// Restrict adds mount(2) flags to the mount at target, also while it is in use.
+// Copies that propagated to other namespaces before keep their flags.
 func Restrict(target string, flags uintptr) error {
 	err := unix.MountSetattr(unix.AT_FDCWD, target, unix.AT_SYMLINK_NOFOLLOW, attributesOf(flags))
 	if errors.Is(err, unix.ENOSYS) {

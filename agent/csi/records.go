@@ -61,9 +61,9 @@ const (
 	maxRecord       = 1 << 20 // bytes
 )
 
-// OpenRecords reads the records of this boot below a directory, which is made
-// where there is none, and drops those of earlier ones. What cannot be read is set
-// aside: the volume stays where it is mounted, and an operator unmounts it there.
+// OpenRecords reads the records of this boot below dir, which it makes if it is
+// missing, and drops those of earlier boots. It sets unreadable records aside:
+// their volumes stay mounted until an operator unmounts them.
 func OpenRecords(dir, boot string, log *slog.Logger) (*Records, error) {
 	r := &Records{dir: filepath.Join(dir, boot), all: map[string]*record{}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
