@@ -41,6 +41,7 @@ func (c ChangeDataset) Apply(s *State) (Outcome, error) {
 	if err := c.metadata(s, old, d); err != nil {
 		return Outcome{}, err
 	}
+	d.Blocked = s.blockedBy(d) // its old name may have been an orphan's
 	if d.Size == old.Size && d.MaximumSize == old.MaximumSize && maps.Equal(d.Metadata, old.Metadata) {
 		return Outcome{Dataset: old}, nil
 	}

@@ -147,6 +147,20 @@ func TestARestoredLogIsAnotherIncarnation(t *testing.T) {
 	}
 }
 
+func TestADatasetRenamedAwayFromAnOrphanGetsAVolume(t *testing.T) {
+	b := newBench(t, "n1")
+	d := b.do(b.find("n1", api.DatasetSpec{Name: "a"})).Dataset
+	b.note("n1", stray("lost", "a"))
+	if d = b.s.Dataset(d.ID); d.Blocked == "" {
+		t.Fatal("a dataset with an orphan's name may get a volume")
+	}
+	name := "b"
+	d = b.do(cluster.ChangeDataset{At: b.now, ID: d.ID, Metadata: map[string]*string{api.MetadataName: &name}}).Dataset
+	if d.Blocked != "" {
+		t.Errorf("called %q it still waits: %s", d.Name(), d.Blocked)
+	}
+}
+
 // TestNothingIsMadeUnderAnOrphansName plays any order of commands; the invariants are
 // checked after each.
 func TestNothingIsMadeUnderAnOrphansName(t *testing.T) {
