@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -410,7 +409,7 @@ func (s *stepper) mount(ctx context.Context, id api.DatasetID, record *api.Datas
 	if err != nil {
 		return seen, err
 	}
-	if err := host.Mount(seen.device.Path, target, cmp.Or(record.FS, seen.fs), host.Restricted); err != nil {
+	if err := s.mountDevice(ctx, id, record, seen, target); err != nil {
 		return seen, err
 	}
 	fault.Point("agent.mounted")

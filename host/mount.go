@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,15 +29,68 @@ func Mount(device, target, fs string, flags uintptr) error {
 	if fs == "ext2" || fs == "ext3" || fs == "ext4" {
 		options = "errors=remount-ro"
 	}
-	err := retry(func() error { return unix.Mount(device, target, fs, flags, options) })
+	return mount(device, target, fs, flags, options)
+}
+
+// MountCopy mounts an XFS that has the UUID of another mounted file system, as a
+// copy of a volume has. The caller knows that the two are not one: mounting one
+// file system twice destroys it.
+func MountCopy(device, target string, flags uintptr) error {
+	return mount(device, target, "xfs", flags, "nouuid")
+}
+
+func mount(device, target, fs string, flags uintptr, options string) error {
+	err := kernelSays(device, func() error {
+		return retry(func() error { return unix.Mount(device, target, fs, flags, options) })
+	})
+	_, told := errors.AsType[*kernelError](err)
 	switch {
-	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EUCLEAN), errors.Is(err, unix.EIO):
+	case !told && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EUCLEAN) || errors.Is(err, unix.EIO)):
 		return fmt.Errorf("mount %s at %s: %w: the kernel refuses this file system; its log (dmesg) says why", device, target, err)
 	case err != nil:
 		return fmt.Errorf("mount %s at %s: %w", device, target, asBusy(err))
 	}
 	fault.Point("host.mounted")
 	return nil
+}
+
+// SameUUID returns the mounts of this mount namespace of other devices whose XFS has
+// the UUID of the XFS on a device.
+func SameUUID(device string) ([]MountEntry, error) {
+	number, err := DeviceNumber(device)
+	if err != nil {
+		return nil, err
+	}
+	id, err := xfsUUID(device)
+	if err != nil || id == "" {
+		return nil, err
+	}
+	table, err := MountTable()
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(table, func(m MountEntry) bool {
+		if m.FS != "xfs" || m.Device == number {
+			return true
+		}
+		other, err := xfsUUID(m.Source)
+		return err != nil || other != id
+	}), nil
+}
+
+// xfsUUID returns the UUID of the XFS on a device, "" for what carries none.
+func xfsUUID(device string) (string, error) {
+	f, err := os.Open(device)
+	if err != nil {
+		return "", fmt.Errorf("read UUID: %w", err)
+	}
+	defer f.Close()
+	head := make([]byte, extSuperblockOffset+extSuperblockLength)
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return "", fmt.Errorf("read UUID: %w", err)
+	}
+	sb, _ := parseXFS(head)
+	return sb.uuid, nil
 }
 
 // Unmount unmounts what is mounted at target, never lazily and never by force:
@@ -125,6 +179,7 @@ type MountEntry struct {
 	Target   string
 	Root     string  // the directory of the file system that is at Target
 	FS       string  // "ext4", ...
+	Source   string  // such as /dev/loop7
 	ReadOnly bool    // the mount or the file system
 	Shared   bool    // mounts below it propagate
 	Flags    uintptr // those of Restricted that the mount has
@@ -151,6 +206,7 @@ func mountEntries(infos []*mountinfo.Info) []MountEntry {
 			Target:   m.Mountpoint,
 			Root:     m.Root,
 			FS:       m.FSType,
+			Source:   m.Source,
 			ReadOnly: hasOption(m.Options, "ro") || hasOption(m.VFSOptions, "ro"),
 			Shared:   strings.Contains(" "+m.Optional, " shared:"),
 			Flags:    restrictions(m.Options),
