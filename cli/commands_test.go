@@ -53,7 +53,7 @@ func TestCommandsAskForWhatTheySayTheyDo(t *testing.T) {
 		"volumes change prod.orders-db.data -m tier=1 --remove team --name orders": {
 			"PATCH /v1/volumes/" + ordersID + ` {"metadata":{"name":"orders","team":null,"tier":"1"}}`, "Changed prod.orders-db.data.\n",
 		},
-		"volumes destroy AAAAAAAA-0001-4000-8000-000000000001": {"DELETE /v1/configuration/datasets/" + ordersID, "Destroying prod.orders-db.data.\n"},
+		"volumes destroy -y AAAAAAAA-0001-4000-8000-000000000001": {"DELETE /v1/configuration/datasets/" + ordersID, "Destroying prod.orders-db.data.\n"},
 		"leases acquire prod.orders-db.data --node node1.example.net --for 10m": {
 			`{"dataset_id":"` + ordersID + `","node_uuid":"` + string(node1) + `","expires":600}`,
 			"node1.example.net has a lease of prod.orders-db.data. It ends in 10m.\n",
@@ -61,7 +61,7 @@ func TestCommandsAskForWhatTheySayTheyDo(t *testing.T) {
 		"leases release prod.orders-db.data":  {"DELETE /v1/configuration/leases/" + ordersID, "The lease of prod.orders-db.data has ended.\n"},
 		"nodes drain node1.example.net":       {"POST /v1/nodes/" + string(node1) + "/drain", "node1.example.net gets no further volumes. It has 2 now"},
 		"nodes allow-instance 192.0.2.12 i-7": {"POST /v1/nodes/" + string(node3) + `/instance {"instance":"i-7"}`, "may announce the instance i-7"},
-		"nodes lost 192.0.2.12 -y":            {"POST /v1/nodes/" + string(node3) + "/lost", "is given up. The 1 datasets"},
+		"nodes lost 192.0.2.12 -y":            {"POST /v1/nodes/" + string(node3) + "/lost", "is given up. Other nodes can get what it holds: 1 volume."},
 		"version --server":                    {"GET /v1/version", "control service 1.2.3\n"},
 	} {
 		out, _, err := c.run(t, strings.Fields(args)...)

@@ -62,6 +62,17 @@ func first(f cobra.CompletionFunc) cobra.CompletionFunc {
 	}
 }
 
+// others completes any number of arguments, each with what is not among them yet.
+func others(f cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		all, directive := f(cmd, args, begun)
+		return slices.DeleteFunc(all, func(c cobra.Completion) bool {
+			word, _, _ := strings.Cut(c, "\t")
+			return slices.Contains(args, word)
+		}), directive
+	}
+}
+
 // completeContexts completes the name of a context.
 func completeContexts(env *Env) cobra.CompletionFunc {
 	return func(_ *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -41,7 +41,7 @@ func terminal(t *testing.T, types string) *os.File {
 	return slave
 }
 
-func TestNodeIsGivenUpOnlyByWhoKnowsWhatMesosSays(t *testing.T) {
+func TestNodeIsGivenUpOnlyAfterConfirmation(t *testing.T) {
 	agent := func(state api.MesosState, change ...func(*api.MesosAgent)) *api.MesosAgent {
 		m := &api.MesosAgent{ID: "S0", State: state, Since: before(4 * time.Minute), Heard: now(), Tasks: map[string]int{"TASK_RUNNING": 3}}
 		for _, c := range change {
@@ -51,8 +51,10 @@ func TestNodeIsGivenUpOnlyByWhoKnowsWhatMesosSays(t *testing.T) {
 	}
 	stale := func(m *api.MesosAgent) { m.Stale, m.Heard = true, before(10*time.Minute) }
 	const (
-		question = "Is the machine of db1 off, or cut off from the storage for good? Then type yes: "
+		loss     = "db1 holds 1 volume (20GiB) that other nodes may get:\n  orders (aaaaaaaa-0001-4000-8000-000000000001), 20GiB\nGive db1 up only if"
+		question = "Type yes to go on: "
 		warning  = "WARNING: Mesos has the machine of db1 registered and runs 3 tasks on it."
+		refusal  = "Nothing was done: without a terminal to ask at, this needs --yes"
 	)
 	for name, tt := range map[string]struct {
 		mesos     *api.MesosAgent
@@ -62,30 +64,36 @@ func TestNodeIsGivenUpOnlyByWhoKnowsWhatMesosSays(t *testing.T) {
 		says      []string // on the standard error
 		err       string   // "" where the node is given up
 	}{
-		"without Mesos, a script":      {},
-		"without Mesos, who is sure":   {types: "yes", says: []string{question}},
-		"without Mesos, who is not":    {types: "no", says: []string{question}, err: "nothing was done"},
-		"without Mesos, who said so":   {types: "no", flags: "-y"},
-		"unreachable, a script":        {mesos: agent(api.MesosUnreachable), says: []string{"Mesos: unreachable since 2026-03-14T15:05:26Z (4m), 3 tasks\n"}},
-		"unreachable, who is sure":     {mesos: agent(api.MesosUnreachable), types: "yes", says: []string{"Mesos: unreachable", question}},
-		"unreachable, who is not":      {mesos: agent(api.MesosUnreachable), types: "", flags: "-y", says: []string{"Mesos: unreachable"}},
-		"gone":                         {mesos: agent(api.MesosGone), says: []string{"Mesos: gone for good, as an operator has told Mesos, since 2026-03-14T15:05:26Z (4m), 3 tasks\n"}},
-		"well, a script":               {mesos: agent(api.MesosRegistered), says: []string{"Mesos: registered", warning}, err: "if it is off all the same, say --force"},
-		"well, a script that says yes": {mesos: agent(api.MesosRegistered), flags: "--yes", says: []string{warning}, err: "say --force"},
-		"well, a script that is sure":  {mesos: agent(api.MesosRegistered), flags: "--force", says: []string{"Mesos: registered"}},
-		"well, who types the name":     {mesos: agent(api.MesosRegistered), types: "db1", says: []string{warning, "Then type its name, db1: "}},
-		"well, who types yes":          {mesos: agent(api.MesosDraining), types: "yes", says: []string{warning}, err: "nothing was done"},
-		"well, who said yes before":    {mesos: agent(api.MesosDeactivated), types: "no", flags: "-y", says: []string{warning}, err: "nothing was done"},
-		"well, who forces and is sure": {mesos: agent(api.MesosRegistered), types: "yes", flags: "--force", says: []string{question}},
-		"well, a while ago":            {mesos: agent(api.MesosRegistered, stale), says: []string{"(4m), 3 tasks; its masters have not answered since 2026-03-14T14:59:26Z (10m)\n"}},
-		"disconnected":                 {mesos: agent(api.MesosDisconnected), says: []string{"Mesos: disconnected"}},
-		"who is there":                 {mesos: agent(api.MesosRegistered), connected: true, err: "its agent is connected"},
+		"without Mesos, a script":            {err: loss},
+		"without Mesos, a script is refused": {err: refusal},
+		"without Mesos, a script with --yes": {flags: "--yes"},
+		"without Mesos, yes":                 {types: "yes", says: []string{loss, question}},
+		"without Mesos, no":                  {types: "no", says: []string{loss, question}, err: "nothing was done"},
+		"without Mesos, --yes at a terminal": {types: "no", flags: "-y"},
+		"unreachable, a script":              {mesos: agent(api.MesosUnreachable), says: []string{"Mesos: unreachable since 2026-03-14T15:05:26Z (4m), 3 tasks\n"}, err: refusal},
+		"unreachable, a script with --yes":   {mesos: agent(api.MesosUnreachable), flags: "-y", says: []string{"Mesos: unreachable since 2026-03-14T15:05:26Z (4m), 3 tasks\n"}},
+		"unreachable, yes":                   {mesos: agent(api.MesosUnreachable), types: "yes", says: []string{"Mesos: unreachable", loss, question}},
+		"gone":                               {mesos: agent(api.MesosGone), flags: "-y", says: []string{"Mesos: gone for good, as an operator has told Mesos, since 2026-03-14T15:05:26Z (4m), 3 tasks\n"}},
+		"registered, a script":               {mesos: agent(api.MesosRegistered), says: []string{"Mesos: registered", warning}, err: "give --force --yes"},
+		"registered, a script with --yes":    {mesos: agent(api.MesosRegistered), flags: "--yes", says: []string{warning}, err: "give --force --yes"},
+		"registered, a script with --force":  {mesos: agent(api.MesosRegistered), flags: "--force", says: []string{"Mesos: registered"}, err: refusal},
+		"registered, a script with both":     {mesos: agent(api.MesosRegistered), flags: "--force --yes", says: []string{"Mesos: registered"}},
+		"registered, the name":               {mesos: agent(api.MesosRegistered), types: "db1", says: []string{warning, "Type db1 to go on: "}},
+		"registered, yes":                    {mesos: agent(api.MesosDraining), types: "yes", says: []string{warning}, err: "nothing was done"},
+		"registered, --yes at a terminal":    {mesos: agent(api.MesosDeactivated), types: "no", flags: "-y", says: []string{warning}, err: "nothing was done"},
+		"registered, --force at a terminal":  {mesos: agent(api.MesosRegistered), types: "yes", flags: "--force", says: []string{loss, question}},
+		"registered, a while ago":            {mesos: agent(api.MesosRegistered, stale), flags: "-y", says: []string{"(4m), 3 tasks; its masters have not answered since 2026-03-14T14:59:26Z (10m)\n"}},
+		"disconnected":                       {mesos: agent(api.MesosDisconnected), flags: "-y", says: []string{"Mesos: disconnected"}},
+		"an agent that is connected":         {mesos: agent(api.MesosRegistered), connected: true, err: "its agent is connected"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t)
 			n := &api.NodeDetail{Node: &api.Node{ID: node3, Hostname: "db1", Connected: tt.connected, Since: before(time.Minute)}, Held: 2, Mesos: tt.mesos}
 			c.Answer("GET /v1/nodes", http.StatusOK, []*api.NodeDetail{n})
 			c.Answer("GET /v1/nodes/"+string(node3), http.StatusOK, n)
+			held := &api.DatasetDetail{Status: "unreachable", Dataset: &api.Dataset{ID: ordersID, Size: 20 << 30, Metadata: map[string]string{"name": "orders"},
+				Holder: &api.Holder{Node: node3}}}
+			c.Do("GET /v1/volumes", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, []*api.DatasetDetail{held}) })
 			c.Answer("POST /v1/nodes/"+string(node3)+"/lost", http.StatusOK, n)
 			if tt.connected {
 				c.Answer("POST /v1/nodes/"+string(node3)+"/lost", http.StatusConflict, api.Errorf(api.CodeConflict, "its agent is connected"))

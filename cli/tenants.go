@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/cli/confirm"
 	"github.com/flocker-mesos/flocker/cli/output"
 	"github.com/flocker-mesos/flocker/cli/usage"
 )
@@ -126,7 +127,7 @@ func newVolumesChown(g *group) *cobra.Command {
 func newTenancy(env *Env) *cobra.Command {
 	g := newGroup(env)
 	var p output.Printer
-	var yes bool
+	var ask confirm.Prompt
 	cmd := &cobra.Command{
 		Use:   "tenancy [owners|shared]",
 		Short: "Show or set whether owners are kept apart",
@@ -152,8 +153,8 @@ func newTenancy(env *Env) *cobra.Command {
 				describeTenancy(s, view)
 				s.Space()
 			}
-			if !yes && !s.confirmed("Change the tenancy from %s to %s? Then type yes: ", view.Tenancy, to) {
-				return errNothingDone
+			if err := s.sure(&ask, tenancyLoss(view, to)); err != nil {
+				return err
 			}
 			if view, err = s.SetTenancy(s.ctx, to); err != nil {
 				return err
@@ -165,10 +166,19 @@ func newTenancy(env *Env) *cobra.Command {
 			return nil
 		}),
 	}
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask whether to change it; scripts are not asked")
+	ask.AddFlag(cmd.Flags())
 	addOutput(cmd, p.AddFlags)
 	g.conn.AddFlags(cmd)
 	return cmd
+}
+
+// tenancyLoss says what a change of the tenancy does to the volumes' users.
+func tenancyLoss(view *api.TenancyView, to api.Tenancy) string {
+	if to == api.TenancyShared {
+		return "With the tenancy shared, every caller may use, change and destroy every volume."
+	}
+	return fmt.Sprintf("With the tenancy owners, %s of volumes by other owners end with their containers, and new ones are refused.",
+		count(len(view.Losing), "use"))
 }
 
 func describeTenancy(s *session, view *api.TenancyView) {

@@ -134,7 +134,9 @@ func (f *waitFlag) Set(text string) error {
 // is wanted too, and shows to a program what has become of it.
 func (s *session) outcome(id api.DatasetID, name string, w *waiting, g goal) error {
 	if w.wait.on {
-		if err := s.await(id, name, w.timeout, g); err != nil {
+		deadline, end := s.deadline(w)
+		defer end()
+		if err := s.await(deadline, id, name, w.timeout, g); err != nil {
 			return err
 		}
 	}
@@ -154,10 +156,13 @@ func (s *session) outcome(id api.DatasetID, name string, w *waiting, g goal) err
 // redraw is how often a line on a terminal tells how long it takes.
 const redraw = time.Second
 
+// deadline returns the context in which everything that the command waits for must happen.
+func (s *session) deadline(w *waiting) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(s.ctx, w.timeout)
+}
+
 // await waits until a dataset is as wanted, and tells how it goes on.
-func (s *session) await(id api.DatasetID, name string, limit time.Duration, g goal) error {
-	ctx, cancel := context.WithTimeout(s.ctx, limit)
-	defer cancel()
+func (s *session) await(ctx context.Context, id api.DatasetID, name string, limit time.Duration, g goal) error {
 	seen := make(chan *api.DatasetDetail)
 	ended := make(chan error, 1)
 	go func() {

@@ -102,7 +102,7 @@ func TestWaitingEndsWhenItShould(t *testing.T) {
 		"without a value":     {"move queue --to 4b2f --wait", []*api.DatasetDetail{stage("mounted", nil)}, "queue is mounted on node1.example.net.\n", ""},
 		"on another node yet": {"move queue --to 9c1d2 --wait --timeout 50ms", []*api.DatasetDetail{stage("mounted", nil)}, "", "gave up after 50ms"},
 		"for a program":       {"move queue --to 4b2f --wait -o name", []*api.DatasetDetail{stage("mounted", nil)}, "queue\n", ""},
-		"destroy":             {"destroy queue --wait", []*api.DatasetDetail{stage("mounted", nil), stage("destroyed", destroyed)}, "queue is destroyed.\n", ""},
+		"destroy":             {"destroy -y queue --wait", []*api.DatasetDetail{stage("mounted", nil), stage("destroyed", destroyed)}, "queue is destroyed.\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t)

@@ -12,12 +12,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flocker-mesos/flocker/cli/confirm"
 	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/pki"
 )
 
 func newCARevoke() *cobra.Command {
-	var f caFlags
+	var (
+		f   caFlags
+		ask confirm.Prompt
+	)
 	cmd := &cobra.Command{
 		Use:   "revoke FILE.crt|SERIAL...",
 		Short: "Revoke certificates: control services refuse them and close their connections",
@@ -42,6 +46,9 @@ func newCARevoke() *cobra.Command {
 				}
 				serials = append(serials, serial)
 			}
+			if err := sure(cmd, &ask, revocationLoss(args, serials)); err != nil {
+				return err
+			}
 			file, added, err := authority.Revoke(serials...)
 			if err != nil {
 				return err
@@ -52,7 +59,17 @@ func newCARevoke() *cobra.Command {
 		},
 	}
 	f.addInput(cmd.Flags())
+	ask.AddFlag(cmd.Flags())
 	return cmd
+}
+
+// revocationLoss lists the certificates that will be refused for ever.
+func revocationLoss(args []string, serials []*big.Int) string {
+	text := "A revocation cannot be taken back. Control services will refuse these certificates and close their connections:\n"
+	for i, arg := range args {
+		text += fmt.Sprintf("  %s, serial number %x\n", arg, serials[i])
+	}
+	return text
 }
 
 // serialOf returns the serial number that a file's certificate has, or a text is.

@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/cli/confirm"
 	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/control"
 )
@@ -14,7 +16,10 @@ import (
 func newControlRepair() *cobra.Command {
 	settings := defaultControlSettings()
 	how := control.Repair{}
-	var from string
+	var (
+		from string
+		ask  confirm.Prompt
+	)
 	cmd := &cobra.Command{
 		Use:   "repair",
 		Short: "Mend the records of the log that another program has changed",
@@ -33,9 +38,16 @@ func newControlRepair() *cobra.Command {
 	cmd.Flags().BoolVar(&how.DryRun, "dry-run", false, "say what is damaged and what would be done, and do nothing")
 	cmd.Flags().StringVar(&from, "from", "", "backup to restore records from whose committed values are unknown")
 	cmd.Flags().StringArrayVar(&how.Drop, "drop", nil, "key of a record to give up; can be repeated")
+	ask.AddFlag(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if _, err := load(); err != nil {
 			return err
+		}
+		if len(how.Drop) > 0 && !how.DryRun {
+			loss := "These records are given up for good, and the datasets that they are about are forgotten:\n  " + strings.Join(how.Drop, "\n  ")
+			if err := sure(cmd, &ask, loss); err != nil {
+				return err
+			}
 		}
 		if from != "" {
 			b, err := readBackup(cmd, from)

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/cli/confirm"
 	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/control"
 	"github.com/flocker-mesos/flocker/control/backup"
@@ -24,6 +25,7 @@ import (
 
 func newControlRestore() *cobra.Command {
 	var replace, dryRun bool
+	var ask confirm.Prompt
 	settings := defaultControlSettings()
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
@@ -42,6 +44,7 @@ func newControlRestore() *cobra.Command {
 	load := logSettingsFlags(cmd, settings, "config", "store", "certificates")
 	cmd.Flags().BoolVar(&replace, "replace", false, "put it in the place of what the log has, or of one that is gone or damaged")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "check the file, say what is there and what would be done, and do nothing")
+	ask.AddFlag(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if _, err := load(); err != nil {
 			return err
@@ -64,7 +67,7 @@ func newControlRestore() *cobra.Command {
 		}
 		fmt.Fprintf(api.Printing(cmd.OutOrStdout()), "The backup of cluster %s was taken at %s\nfrom %s, at revision %d. It has %s.\n",
 			r.Cluster, b.Taken.Format(time.RFC3339), b.Log, b.Revision, counts(r))
-		return fill(cmd, settings.Control, r, filling{replace: replace, dryRun: dryRun, remedy: "With --replace the backup takes its place, and it %s"})
+		return fill(cmd, settings.Control, r, filling{replace: replace, dryRun: dryRun, ask: &ask, remedy: "With --replace the backup takes its place, and it %s"})
 	}
 	return cmd
 }
@@ -125,6 +128,7 @@ func clusterOf(cfg control.Config) (string, error) {
 // filling is how a log is filled.
 type filling struct {
 	replace, dryRun bool
+	ask             *confirm.Prompt // before a log is replaced
 	// remedy says what can be done about a log that is not empty; %s in it is
 	// what becomes of that.
 	remedy string
@@ -153,6 +157,11 @@ func fill(cmd *cobra.Command, cfg control.Config, r control.Restorable, how fill
 	if how.dryRun {
 		fmt.Fprintf(out, "Nothing was done, as --dry-run asks. Else %d records would be put into %s.\n", len(r.Snapshot.Records), name)
 		return nil
+	}
+	if !remains.Empty {
+		if err := sure(cmd, how.ask, fmt.Sprintf("The backup takes the place of what %s has.", name)); err != nil {
+			return err
+		}
 	}
 	// A restore that has begun is brought to its end: half of it is of no use.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), fillTimeout)

@@ -170,7 +170,7 @@ func TestWhatCannotBeRestoredChangesNothing(t *testing.T) {
 	refused(t, "there is no log in "+dir, "control", "backup", "-", "--store", "file:"+dir)
 	succeed(t, args(file, certs)...)
 	refused(t, "is not empty", args(file, certs)...)
-	if out := succeed(t, args(file, certs, "--replace")...); !strings.Contains(out, "is kept as control.db.replaced-") {
+	if out := succeed(t, args(file, certs, "--replace", "--yes")...); !strings.Contains(out, "is kept as control.db.replaced-") {
 		t.Errorf("replaced: got %s", out)
 	}
 }
@@ -207,7 +207,7 @@ func TestRestoreThatIsKilledLeavesNoHalfOfALog(t *testing.T) {
 				if before == "another log" {
 					succeed(t, args...)
 					old = load(t, where)
-					args = append(args, "--replace")
+					args = append(args, "--replace", "--yes")
 				}
 				cmd := exec.CommandContext(t.Context(), filepath.Join(programs.Dir, "flocker"), args...)
 				cmd.Env = append(os.Environ(), "FLOCKER_FAULT="+point.name)
@@ -268,7 +268,7 @@ func TestReplicasEndWhenTheirLogIsReplaced(t *testing.T) {
 	// The replica beats, and the restore is refused while it does so at the
 	// wrong moment.
 	for {
-		code, _, stderr := flocker(t, "control", "restore", file, "--store", where, "--certificates", certs, "--replace")
+		code, _, stderr := flocker(t, "control", "restore", file, "--store", where, "--certificates", certs, "--replace", "--yes")
 		if code == exitOK {
 			break
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/flocker-mesos/flocker/cli/confirm"
 	"github.com/flocker-mesos/flocker/cli/usage"
 	"github.com/flocker-mesos/flocker/control"
 )
@@ -31,7 +32,10 @@ type devOptions struct {
 const defaultLibrary = "/usr/lib/mesos/modules/libmesos_command_modules.so"
 
 func newDev() *cobra.Command {
-	var o devOptions
+	var (
+		o   devOptions
+		ask confirm.Prompt
+	)
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run a control service and an agent on this machine, to try it all out",
@@ -50,6 +54,10 @@ func newDev() *cobra.Command {
 			}
 			defer d.close()
 			if o.remove {
+				loss := fmt.Sprintf("This destroys all volumes below %s and their data, and cannot be undone.", d.root)
+				if err := sure(cmd, &ask, loss); err != nil {
+					return err
+				}
 				return d.remove(cmd.OutOrStdout())
 			}
 			return runDev(cmd.Context(), d, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -63,6 +71,7 @@ func newDev() *cobra.Command {
 	flags.StringVar(&o.mesos, "mesos-agent", "", "URL of this machine's Mesos agent, if there is one")
 	flags.StringVar(&o.library, "modules-library", defaultLibrary, "the command modules of Mesos, for modules.json")
 	flags.BoolVar(&o.remove, "remove", false, "unmount everything, destroy all volumes in the directory, and remove it")
+	ask.AddFlag(flags)
 	return cmd
 }
 

@@ -97,7 +97,7 @@ func TestDevDoesAsItSays(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "dev")
 	t.Cleanup(func() {
-		if code, _, stderr := flocker(t, "dev", "--dir", dir, "--remove"); code != exitOK {
+		if code, _, stderr := flocker(t, "dev", "--dir", dir, "--remove", "--yes"); code != exitOK {
 			t.Errorf("remove: %s", stderr)
 		}
 		if mounts := mountsBelow(t, dir); len(mounts) > 0 {
@@ -162,7 +162,7 @@ func TestDevDoesAsItSays(t *testing.T) {
 		if out := succeed("volumes", "list"); !regexp.MustCompile(`hello .* mounted`).MatchString(out) {
 			t.Errorf("volumes after a restart: got\n%s", out)
 		}
-		if out := succeed("volumes", "destroy", "hello", "--wait", "1m"); !strings.Contains(out, "hello is destroyed.") {
+		if out := succeed("volumes", "destroy", "--yes", "hello", "--wait", "1m"); !strings.Contains(out, "hello is destroyed.") {
 			t.Errorf("destroy: got\n%s", out)
 		}
 		if out := succeed("volumes", "list"); strings.Contains(out, "hello") {
@@ -182,7 +182,7 @@ func TestDevRefusesADirectoryWithSomethingElse(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "mine"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"dev", "--dir", dir}, {"dev", "--dir", dir, "--remove"}} {
+	for _, args := range [][]string{{"dev", "--dir", dir}, {"dev", "--dir", dir, "--remove", "--yes"}} {
 		if code, _, stderr := flocker(t, args...); code != exitFailure || !strings.Contains(stderr, "has something else in it") {
 			t.Errorf("%v: got %d and %q", args, code, stderr)
 		}
@@ -228,7 +228,7 @@ func TestDevRefusesADirectoryBelowOneOfAnotherUser(t *testing.T) {
 	if stdout != "" {
 		t.Errorf("the guide was printed: %s", stdout)
 	}
-	if code, _, stderr := flocker(t, "dev", "--dir", dir, "--remove"); code != exitOK {
+	if code, _, stderr := flocker(t, "dev", "--dir", dir, "--remove", "--yes"); code != exitOK {
 		t.Errorf("remove: %s", stderr)
 	}
 }

@@ -132,7 +132,7 @@ func TestVolumesAreCreatedShownMovedAndDestroyed(t *testing.T) {
 		{"volumes list -o xml", exitUsage, `--output "xml": want table, wide, json, yaml or name`},
 		{"volumes move x", exitUsage, `which node\?`},
 		{"volumes move x --to machine", exitOK, `^Moving `},
-		{"volumes destroy x", exitOK, `^Destroying `},
+		{"volumes destroy x --yes", exitOK, `^Destroying `},
 		{"volumes list", exitOK, `(?m)^x .* deleting`},
 		{"volumes move x --to machine", exitFailure, `no volume with the name`},
 	}
@@ -183,7 +183,7 @@ func TestVolumesAreLeasedGrownAndChanged(t *testing.T) {
 		{"volumes change orders --remove team -o yaml", exitOK, `(?m)^    name: orders$`},
 		{"volumes change orders --remove name,team --name x", exitUsage, `--remove name: it is given a new value as well`},
 		{"backends -o wide", exitOK, `(?m)^loopback +1 +10GiB +1 `},
-		{"volumes destroy orders", exitOK, `^Destroying orders\.\n$`},
+		{"volumes destroy orders --yes", exitOK, `^Destroying orders\.\n$`},
 		{"volumes wait orders --for destroyed --timeout 300ms", exitFailure, `gave up after 300ms: Dataset orders was deleted`},
 	}
 	for _, step := range steps {

@@ -124,7 +124,7 @@ func TestNoEmptyLogTakesAClustersPlace(t *testing.T) {
 	}
 
 	w.killAll()
-	if out, err := w.flocker(one, "control", "restore", "--replace", backupFile); err != nil {
+	if out, err := w.flocker(one, "control", "restore", "--replace", "--yes", backupFile); err != nil {
 		t.Fatalf("restore: %v\n%s", err, out)
 	}
 	for _, r := range w.Controls {
@@ -216,7 +216,7 @@ func TestAnOlderStateOfTheLogIsRefused(t *testing.T) {
 
 	// The way back: what there is, restored over itself.
 	w.killAll()
-	for _, args := range [][]string{{"control", "backup", backupFile}, {"control", "restore", "--replace", backupFile}} {
+	for _, args := range [][]string{{"control", "backup", backupFile}, {"control", "restore", "--replace", "--yes", backupFile}} {
 		if out, err := w.flocker(r, args...); err != nil {
 			t.Fatalf("%v: %v\n%s", args, err, out)
 		}

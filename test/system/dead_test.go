@@ -117,7 +117,7 @@ func TestSilentMachineThatCanStillWriteKeepsItsVolumes(t *testing.T) {
 		return err
 	})
 	// An operator's word counts less than the lock that the storage sees.
-	if _, err := w.Control.Flocker(w.ctx(), "nodes", "lost", one.Name); err != nil {
+	if _, err := w.Control.Flocker(w.ctx(), "nodes", "lost", "--yes", one.Name); err != nil {
 		t.Error(err)
 	}
 	w.until("it is explained that the word is not enough", func() error {
@@ -128,7 +128,7 @@ func TestSilentMachineThatCanStillWriteKeepsItsVolumes(t *testing.T) {
 		return err
 	})
 	// Forced, it ends the node's tenure, and still takes no volume from a kernel that has it.
-	if _, err := w.Control.Flocker(w.ctx(), "nodes", "lost", "--force", one.Name); err != nil {
+	if _, err := w.Control.Flocker(w.ctx(), "nodes", "lost", "--force", "--yes", one.Name); err != nil {
 		t.Error(err)
 	}
 	w.until("the storage refuses", func() error {

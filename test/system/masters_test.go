@@ -54,7 +54,7 @@ func TestWhatMesosSaysOfADeadMachineIsShownToWhoHasToDecide(t *testing.T) {
 	// Mesos takes longer to notice than Flocker. Who gives the node up meanwhile,
 	// against the word of Mesos, has to say so.
 	w.tells("nodes show "+one.Name, "lost for", "Mesos registered since")
-	if out, err := w.Control.Flocker(w.ctx(), "nodes", "lost", one.Name); err == nil || !strings.Contains(err.Error(), "say --force") {
+	if out, err := w.Control.Flocker(w.ctx(), "nodes", "lost", "--yes", one.Name); err == nil || !strings.Contains(err.Error(), "give --force") {
 		t.Errorf("got %q, %v, want it refused without --force", out, err)
 	}
 	w.tells("volumes show app", "unreachable", "Mesos has its agent there registered, with 1 task (TASK_RUNNING).")
@@ -67,7 +67,7 @@ func TestWhatMesosSaysOfADeadMachineIsShownToWhoHasToDecide(t *testing.T) {
 	w.awaitStatus("app", "unreachable")
 	masters.Gone(one.Mesos.ID)
 	w.tells("nodes show "+one.Name, "Mesos gone for good, as an operator has told Mesos, since")
-	if _, err := w.Control.Flocker(w.ctx(), "nodes", "lost", one.Name); err != nil {
+	if _, err := w.Control.Flocker(w.ctx(), "nodes", "lost", "--yes", one.Name); err != nil {
 		t.Error(err)
 	}
 	w.tells("nodes list", "given up", "gone for")

@@ -77,7 +77,7 @@ func TestFrameworksOfOtherRolesGetNoVolume(t *testing.T) {
 	w.refused(one, as("web", ledger("unshared", labels("flocker.volume.data", "path=data,name=db")...)), foreign)
 
 	w.end(first)
-	flocker("tenancy", "shared")
+	flocker("tenancy", "shared", "--yes")
 	w.end(func() *mesos.Run {
 		r := w.launch(two, as("web", ledger("trusted", labels("flocker.volume.data", "path=data,name=db")...)))
 		w.says(r, "ready")

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/cli/confirm"
+	"github.com/flocker-mesos/flocker/cli/output"
+	"github.com/flocker-mesos/flocker/cli/usage"
+)
+
+func newVolumesDestroy(g *group) *cobra.Command {
+	var (
+		p    output.Printer
+		ask  confirm.Prompt
+		wait waiting
+	)
+	cmd := &cobra.Command{
+		Use:        "destroy VOLUME...",
+		Aliases:    []string{"rm"},
+		SuggestFor: []string{"delete", "del", "remove"},
+		Short:      "Destroy volumes and all data on them, as soon as nothing uses them",
+		Long: "Destroys volumes and all data on them, as soon as nothing uses them. This cannot be undone, also not while a volume\n" +
+			"that is in use still waits for its users to end. (flocker volumes undelete keeps volumes that Flocker is going to\n" +
+			"delete because their app was destroyed, until the grace period ends.)",
+		Example: "  flocker volumes destroy orders-db\n" +
+			"  flocker volumes destroy --yes $(flocker volumes list --set kafka.data -o name)",
+		Args:              usage.Takes(cobra.MinimumNArgs(1), "names or ids of volumes"),
+		ValidArgsFunction: others(g.completeVolume),
+		PreRunE:           wait.check,
+		RunE: g.run(&p, func(s *session, args []string) error {
+			all, err := s.volumesNamed(args)
+			if err != nil {
+				return err
+			}
+			heading := fmt.Sprintf("This destroys %s (%s) and all data on them, and cannot be undone:", count(len(all), "volume"), totalSize(all))
+			if err := s.sure(&ask, losses(heading, all)); err != nil {
+				return err
+			}
+			doomed, failed := s.each(all, func(d *api.DatasetDetail) error {
+				if _, err := s.Delete(s.ctx, d.Dataset.ID, ""); err != nil {
+					return err
+				}
+				s.tell("Destroying %s.", volumeName(d))
+				return nil
+			})
+			return errors.Join(failed, s.outcomes(doomed, len(args) > 1, &wait, destroyed()))
+		}),
+	}
+	ask.AddFlag(cmd.Flags())
+	addOutput(cmd, p.AddFlags)
+	wait.addFlags(cmd.Flags(), "destroyed")
+	return cmd
+}
+
+func newVolumesUndelete(g *group) *cobra.Command {
+	var p output.Printer
+	cmd := &cobra.Command{
+		Use:   "undelete VOLUME",
+		Short: "Keep a volume that is to be deleted since its app was destroyed",
+		Long: "Keeps a volume that is to be deleted since its app was destroyed and asked for that by its label\n" +
+			"flocker.volume.KEY.reclaim = delete. That can be taken back until the time of grace is over. What was destroyed\n" +
+			"by flocker volumes destroy cannot be had back.",
+		Args:              usage.Takes(cobra.ExactArgs(1), "a volume's name or id"),
+		ValidArgsFunction: first(g.completeVolume),
+		RunE: g.run(&p, func(s *session, args []string) error {
+			d, err := s.volume(args[0])
+			if err != nil {
+				return err
+			}
+			kept, err := s.Undelete(s.ctx, string(d.Dataset.ID))
+			if err != nil {
+				return err
+			}
+			if s.Machine() {
+				return s.showVolume(kept)
+			}
+			if d.Dataset.Reclaim == nil {
+				s.Linef("%s is not to be deleted; nothing was changed.", volumeName(kept))
+			} else {
+				s.Linef("%s stays.", volumeName(kept))
+			}
+			return nil
+		}),
+	}
+	addOutput(cmd, p.AddFlags)
+	return cmd
+}
