@@ -30,6 +30,13 @@ type Error struct {
 	Message string `json:"description"`
 }
 
+// Header fields of a failed HTTP request. Flocker's own paths have the code and
+// the field only here: their bodies have only Flocker's keys.
+const (
+	HeaderError      = "X-Flocker-Error"       // the code
+	HeaderErrorField = "X-Flocker-Error-Field" // the field, if any
+)
+
 // Error returns the message, led by the field where there is one.
 func (e *Error) Error() string {
 	if e.Field == "" {

@@ -44,7 +44,7 @@ func (a *agents) serve(log *slog.Logger, m *metrics) http.Handler {
 	s.handle("/agent/v1/claim", methods{http.MethodPost: limited(a.writes, a.claim)})
 	s.handle("/agent/v1/member", methods{http.MethodPost: limited(a.writes, a.member)})
 	s.handle("/agent/v1/report", methods{http.MethodPost: limited(a.reports, a.report)})
-	s.route("/agent/v1/inventory", api.MaxInventoryBytes, methods{http.MethodPost: limited(a.reports, a.inventory)})
+	s.route("/agent/v1/inventory", api.MaxInventoryBytes, writeError, methods{http.MethodPost: limited(a.reports, a.inventory)})
 	s.handle("/agent/v1/datasets/{dataset_id}", methods{http.MethodGet: a.dataset})
 	return s
 }

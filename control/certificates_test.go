@@ -338,9 +338,9 @@ func TestReadersSeeEverythingAndChangeNothing(t *testing.T) {
 			t.Errorf("%s %s: %v", method, path, err)
 			return
 		}
-		var body api.Error
-		if err := json.Unmarshal([]byte(text), &body); err != nil || response.StatusCode != http.StatusForbidden ||
-			body.Code != api.CodeForbidden || !strings.Contains(body.Message, want) {
+		refusal := client.Refusal(response.StatusCode, response.Header, []byte(text))
+		if code := response.Header.Get(api.HeaderError); response.StatusCode != http.StatusForbidden ||
+			code != string(api.CodeForbidden) || !strings.Contains(refusal.Message, want) {
 			t.Errorf("%s %s: got %d %s, want 403 and %q", method, path, response.StatusCode, text, want)
 		}
 	}

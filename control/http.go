@@ -63,7 +63,7 @@ type server struct {
 
 func newServer(access slog.Level, log *slog.Logger, m *metrics, roles ...pki.Role) *server {
 	s := &server{router: mux.NewRouter().SkipClean(true), roles: roles, log: log, metrics: m, access: access}
-	s.router.NotFoundHandler = s.wrap("", maxBody, func(http.ResponseWriter, *http.Request, caller) error {
+	s.router.NotFoundHandler = s.wrap("", maxBody, writeFlockerError, func(http.ResponseWriter, *http.Request, caller) error {
 		return api.Errorf(api.CodeNotFound, "There is nothing at this path.")
 	})
 	return s
@@ -71,13 +71,17 @@ func newServer(access slog.Level, log *slog.Logger, m *metrics, roles ...pki.Rol
 
 // handle serves a path. It knows all methods of the path and so can tell which
 // are allowed, as a 405 has to.
-func (s *server) handle(path string, m methods) { s.route(path, maxBody, m) }
+func (s *server) handle(path string, m methods) { s.route(path, maxBody, writeError, m) }
+
+// handleFlocker serves a path that Flocker 1.15 has: its error bodies have only
+// Flocker's keys.
+func (s *server) handleFlocker(path string, m methods) { s.route(path, maxBody, writeFlockerError, m) }
 
 // handleStream serves a path whose request body has no end: the handler bounds
 // what it reads of it.
-func (s *server) handleStream(path string, m methods) { s.route(path, noLimit, m) }
+func (s *server) handleStream(path string, m methods) { s.route(path, noLimit, writeError, m) }
 
-func (s *server) route(path string, limit int64, m methods) {
+func (s *server) route(path string, limit int64, write errorWriter, m methods) {
 	if get, ok := m[http.MethodGet]; ok {
 		m[http.MethodHead] = get
 	}
@@ -86,7 +90,7 @@ func (s *server) route(path string, limit int64, m methods) {
 		allowed = append(allowed, method)
 	}
 	slices.Sort(allowed)
-	s.router.Handle(path, s.wrap(path, limit, func(w http.ResponseWriter, r *http.Request, who caller) error {
+	s.router.Handle(path, s.wrap(path, limit, write, func(w http.ResponseWriter, r *http.Request, who caller) error {
 		h, ok := m[r.Method]
 		if !ok {
 			w.Header().Set("Allow", strings.Join(allowed, ", "))
@@ -106,7 +110,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // wrap puts around a handler what all have in common: who calls, a bounded
 // body, the error's answer, a defect caught, the access log and the metrics.
-func (s *server) wrap(route string, limit int64, h handler) http.Handler {
+func (s *server) wrap(route string, limit int64, write errorWriter, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
 		who := callerOf(r)
@@ -122,7 +126,7 @@ func (s *server) wrap(route string, limit int64, h handler) http.Handler {
 		reference := rand.Text()[:8]
 		err := s.call(h, rec, r, who)
 		if err != nil && rec.status == 0 {
-			s.fail(rec, err, reference)
+			s.fail(rec, write, err, reference)
 		}
 		took := time.Since(started)
 		s.metrics.answered(route, methodLabel(r.Method), rec.status, took)
@@ -150,15 +154,19 @@ func (s *server) call(h handler, w http.ResponseWriter, r *http.Request, who cal
 	return h(w, r, who)
 }
 
-func (s *server) fail(w http.ResponseWriter, err error, reference string) {
+func (s *server) fail(w http.ResponseWriter, write errorWriter, err error, reference string) {
 	status, body := describe(err, reference)
+	w.Header().Set(api.HeaderError, string(body.Code))
+	if body.Field != "" {
+		w.Header().Set(api.HeaderErrorField, body.Field)
+	}
 	switch busy, ok := errors.AsType[*busyError](err); {
 	case ok:
 		w.Header().Set("Retry-After", busy.retryAfter())
 	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", retryAfter)
 	}
-	reply(w, status, body)
+	write(w, status, body)
 }
 
 // retryAfter is when a client may try again what could not be done now, in

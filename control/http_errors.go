@@ -54,6 +54,22 @@ type errorBody struct {
 	Errors []string `json:"errors,omitempty"`
 }
 
+// flockerErrorBody is the error body of Flocker 1.15, with its keys and no others.
+type flockerErrorBody struct {
+	Description string   `json:"description"`
+	Errors      []string `json:"errors,omitempty"`
+}
+
+// errorWriter answers a request with an error. The headers with its code and
+// field are set already.
+type errorWriter func(w http.ResponseWriter, status int, body errorBody)
+
+func writeError(w http.ResponseWriter, status int, body errorBody) { reply(w, status, body) }
+
+func writeFlockerError(w http.ResponseWriter, status int, body errorBody) {
+	reply(w, status, flockerErrorBody{Description: body.Error.Error(), Errors: body.Errors})
+}
+
 // describe turns an error into a status and a body. What is not meant for
 // users stays out: they get a reference to the log.
 func describe(err error, reference string) (status int, body errorBody) {

@@ -94,7 +94,7 @@ func (a *rest) serve(log *slog.Logger, m *metrics) (http.Handler, error) {
 		since, _ := a.replica.outage.state()
 		return since, !since.IsZero()
 	}
-	handlers, paths := a.operations(), map[string]methods{}
+	handlers, paths, flockers := a.operations(), map[string]methods{}, map[string]bool{}
 	for _, op := range a.document.Operations() {
 		h, ok := handlers[op.ID]
 		if !ok {
@@ -109,12 +109,17 @@ func (a *rest) serve(log *slog.Logger, m *metrics) (http.Handler, error) {
 			checked = limited(a.writes, checked)
 		}
 		paths[op.Pattern][op.Method] = checked
+		flockers[op.Pattern] = flockers[op.Pattern] || op.Compatible
 	}
 	if len(handlers) > 0 {
 		return nil, fmt.Errorf("the API's document does not name the operations %v", slices.Sorted(maps.Keys(handlers)))
 	}
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
-		s.handle(path, paths[path])
+		if flockers[path] {
+			s.handleFlocker(path, paths[path])
+		} else {
+			s.handle(path, paths[path])
+		}
 	}
 	return s, nil
 }

@@ -22,11 +22,11 @@ func TestAttemptThatArrivesLateChangesNothing(t *testing.T) {
 		d, err := worlds[0].user().Volume(t.Context(), dataset1)
 		return err == nil && d.Dataset.Revision >= 4
 	})
-	stuck.want("POST", path, toB, 409, `{"code":"stale","description":"the request was made again meanwhile*`, field, "r 1")
-	stuck.want("DELETE", path, "", 409, `{"code":"stale"*`, field, "r 1")
+	stuck.want("POST", path, toB, 409, `{"description":"the request was made again meanwhile*`, field, "r 1")
+	stuck.want("DELETE", path, "", 409, `{"description":"the request was made again meanwhile*`, field, "r 1")
 	other.want("GET", datasets, "", 200, `*"primary":"`+nodeA+`","deleted":false*`)
 	stuck.want("POST", path, toB, 200, `*`, field, "s 1") // what was not made again may come at any time
 	for _, wrong := range []string{"r", "r x", "r 0", " 1"} {
-		stuck.want("POST", path, toB, 400, `{"code":"invalid","field":"X-Flocker-Attempt"*`, field, wrong)
+		stuck.want("POST", path, toB, 400, `{"description":"X-Flocker-Attempt: *`, field, wrong)
 	}
 }

@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -19,6 +20,7 @@ type endpoints struct {
 		Responses    []struct {
 			Status      int
 			Description string
+			Errors      bool
 			When        string
 			Notes       string
 		}
@@ -36,6 +38,7 @@ type try struct {
 	description string // "" for the row's
 	match       string // the condition of the request
 	answer      string // of a success, as want takes it
+	errors      bool   // a failure that lists mistakes although the row does not
 	deviates    string // why it does, where it does not answer as Flocker
 }
 
@@ -73,7 +76,7 @@ func TestEveryAnswerOfFlockersEndpoints(t *testing.T) {
 					status = tr.status
 				}
 				if status >= 400 && answer == "" {
-					answer = errorAnswer(t, tr.description, row.Description)
+					answer = errorAnswer(t, cmp.Or(tr.description, row.Description), tr.errors || row.Errors && tr.status == 0)
 				}
 				var header []string
 				if tr.match != "" {
@@ -93,14 +96,11 @@ func TestEveryAnswerOfFlockersEndpoints(t *testing.T) {
 	}
 }
 
-// errorAnswer is the answer of a failure with a text, in which what is in angle
-// brackets stands for anything.
-func errorAnswer(t *testing.T, ours, flockers string) string {
+// errorAnswer is the whole answer of a failure: its keys are Flocker's and no
+// others. In the description, text in angle brackets stands for anything.
+func errorAnswer(t *testing.T, description string, withErrors bool) string {
 	t.Helper()
-	if ours == "" {
-		ours = flockers
-	}
-	text, err := json.Marshal(ours)
+	text, err := json.Marshal(description)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,10 @@ func errorAnswer(t *testing.T, ours, flockers string) string {
 		_, to, _ := strings.Cut(rest, ">")
 		pattern = from + "*" + to
 	}
-	return `{"code":"*"description":"` + pattern + `"*}`
+	if withErrors {
+		return `{"description":"` + pattern + `","errors":["*"]}`
+	}
+	return `{"description":"` + pattern + `"}`
 }
 
 // flockersCluster has a node, a dataset, one that is deleted, and two leases.
@@ -191,14 +194,14 @@ func flockersAnswers() map[string]try {
 		"POST " + leases + " 400 " + notJSON:                                                 {body: `x`, match: "x"},
 		"POST " + leases + " 400 " + noSchema:                                                {body: `{}`},
 		"POST " + leases + " 500 dataset_id has 36 characters but is not a UUID, or expires overflows a date": {
-			body: leaseBody(dataset1, nodeA, "1e15"), status: 400, description: "The provided JSON doesn't match the required schema.", deviates: "2: bad input is a 400"},
+			body: leaseBody(dataset1, nodeA, "1e15"), status: 400, description: "The provided JSON doesn't match the required schema.", errors: true, deviates: "2: bad input is a 400"},
 		"DELETE " + leases + id + " 200":                         {path: leases + "/" + dataset1, answer: leaseAnswer(dataset1, nodeA, "null")},
 		"DELETE " + leases + id + " 404 no lease":                {path: leases + "/" + dataset2},
-		"DELETE " + leases + id + " 500 id is not a UUID":        {path: leases + "/x", status: 400, description: `"x" is not a UUID`, deviates: "2: bad input is a 400"},
+		"DELETE " + leases + id + " 500 id is not a UUID":        {path: leases + "/x", status: 400, description: `dataset_id: "x" is not a UUID`, deviates: "2: bad input is a 400"},
 		"GET /v1/state/nodes 200":                                {answer: `[{"uuid":"` + nodeA + `","host":"127.0.0.1"}]`},
 		"GET /v1/state/nodes/by_era/{era} 200":                   {path: "/v1/state/nodes/by_era/" + hello(nodeA).Era, answer: `{"uuid":"` + nodeA + `"}`},
 		"GET /v1/state/nodes/by_era/{era} 404 unknown era":       {path: "/v1/state/nodes/by_era/" + dataset1},
-		"GET /v1/state/nodes/by_era/{era} 500 era is not a UUID": {path: "/v1/state/nodes/by_era/x", status: 400, description: `"x" is not a UUID`, deviates: "2: bad input is a 400"},
+		"GET /v1/state/nodes/by_era/{era} 500 era is not a UUID": {path: "/v1/state/nodes/by_era/x", status: 400, description: `era: "x" is not a UUID`, deviates: "2: bad input is a 400"},
 
 		"GET " + containers + " 200":   {answer: `[]`},
 		"GET /v1/state/containers 200": {answer: `[]`},

@@ -122,9 +122,9 @@ func sendOnce(ctx context.Context, client *http.Client, endpoint string, req req
 		if err != nil || seconds < 1 {
 			seconds = 1
 		}
-		return nil, &busyError{failure(resp, text), time.Duration(seconds) * time.Second}
+		return nil, &busyError{Refusal(resp.StatusCode, resp.Header, text), time.Duration(seconds) * time.Second}
 	}
-	return nil, failure(resp, text)
+	return nil, Refusal(resp.StatusCode, resp.Header, text)
 }
 
 // codes are for answers that do not name one, such as a proxy's.
@@ -142,18 +142,25 @@ var codes = map[int]api.Code{
 	http.StatusGatewayTimeout:        api.CodeUnavailable,
 }
 
-// failure returns the error that an answer is.
-func failure(resp *http.Response, text []byte) *api.Error {
+// Refusal returns the error that an answer of the control service is, by its
+// status, its header and its body.
+func Refusal(status int, header http.Header, text []byte) *api.Error {
 	var body struct {
 		api.Error
 		Errors []string `json:"errors"`
 	}
 	if err := json.Unmarshal(text, &body); err != nil || body.Message == "" {
-		body.Message = "the control service answered " + resp.Status
+		body.Message = fmt.Sprintf("the control service answered %d %s", status, http.StatusText(status))
+	}
+	if body.Code == "" {
+		body.Code = api.Code(header.Get(api.HeaderError))
+	}
+	if field := header.Get(api.HeaderErrorField); body.Field == "" && field != "" {
+		body.Field, body.Message = field, strings.TrimPrefix(body.Message, field+": ")
 	}
 	if body.Code == "" {
 		body.Code = api.CodeInternal
-		if code, ok := codes[resp.StatusCode]; ok {
+		if code, ok := codes[status]; ok {
 			body.Code = code
 		}
 	}

@@ -104,16 +104,24 @@ func TestAnswersThatAreErrors(t *testing.T) {
 		body   string
 		code   api.Code
 		text   string
+		header []string
 	}{
-		{"ours", 412, `{"code":"precondition","description":"Tag doesn't match."}`, api.CodePrecondition, "Tag doesn't match."},
-		{"ours about a field", 400, `{"code":"invalid","field":"era","description":"is none"}`, api.CodeInvalid, "era: is none"},
-		{"ours with all mistakes", 400, `{"code":"invalid","description":"No.","errors":["a","b"]}`, api.CodeInvalid, "No. a; b"},
-		{"Flocker's", 404, `{"description":"Dataset not found."}`, api.CodeNotFound, "Dataset not found."},
-		{"of a proxy", 403, `<html>`, api.CodeForbidden, "the control service answered 403"},
-		{"of an incident", 500, `"f2858a0c"`, api.CodeInternal, "the control service answered 500"},
+		{"ours on a path of Flocker's", 405, `{"description":"The dataset has been deleted."}`, api.CodeDeleted, "The dataset has been deleted.",
+			[]string{api.HeaderError, "deleted"}},
+		{"ours about a field on a path of Flocker's", 409, `{"description":"metadata: the name is taken"}`, api.CodeConflict, "metadata: the name is taken",
+			[]string{api.HeaderError, "conflict", api.HeaderErrorField, "metadata"}},
+		{"ours", 412, `{"code":"precondition","description":"Tag doesn't match."}`, api.CodePrecondition, "Tag doesn't match.", nil},
+		{"ours about a field", 400, `{"code":"invalid","field":"era","description":"is none"}`, api.CodeInvalid, "era: is none", nil},
+		{"ours with all mistakes", 400, `{"code":"invalid","description":"No.","errors":["a","b"]}`, api.CodeInvalid, "No. a; b", nil},
+		{"Flocker's", 404, `{"description":"Dataset not found."}`, api.CodeNotFound, "Dataset not found.", nil},
+		{"of a proxy", 403, `<html>`, api.CodeForbidden, "the control service answered 403", nil},
+		{"of an incident", 500, `"f2858a0c"`, api.CodeInternal, "the control service answered 500", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			endpoint, rules := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				for i := 0; i < len(tc.header); i += 2 {
+					w.Header().Set(tc.header[i], tc.header[i+1])
+				}
 				w.WriteHeader(tc.status)
 				_, _ = w.Write([]byte(tc.body))
 			})

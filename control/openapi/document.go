@@ -164,6 +164,9 @@ func (d *Document) addCommonAnswers(op *Operation) error {
 		if _, ok := op.answers[status]; ok {
 			continue
 		}
+		if op.Compatible {
+			name = "FlockerFailure"
+		}
 		a, err := d.readAnswer(pointer("components", "responses", name))
 		if err != nil {
 			return err

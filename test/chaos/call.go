@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/api/client"
 	"github.com/flocker-mesos/flocker/test/cluster"
 )
 
@@ -92,10 +93,13 @@ func outcomeOf(in input, a answer, err error) (out output, wrong error) {
 	if err != nil {
 		return output{outcome: unknown}, nil
 	}
-	var refusal api.Error
+	refusal := &api.Error{}
 	var shown configuration
 	if a.status >= http.StatusMultipleChoices {
-		err = json.Unmarshal(a.body, &refusal)
+		refusal = client.Refusal(a.status, a.header, a.body)
+		if a.header.Get(api.HeaderError) == "" {
+			err = errors.New("the answer has no code")
+		}
 	} else {
 		err = json.Unmarshal(a.body, &shown)
 	}

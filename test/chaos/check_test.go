@@ -100,6 +100,14 @@ func TestHistoriesThatCannotBeAreFound(t *testing.T) {
 	}
 }
 
+// coded is the header of a failure.
+func coded(code, field string) http.Header {
+	h := http.Header{}
+	h.Set(api.HeaderError, code)
+	h.Set(api.HeaderErrorField, field)
+	return h
+}
+
 func TestAnswersAreUnderstood(t *testing.T) {
 	for name, c := range map[string]struct {
 		verb  verb
@@ -110,15 +118,16 @@ func TestAnswersAreUnderstood(t *testing.T) {
 	}{
 		"done":             {verb: verbMove, ans: answer{status: 200, body: []byte(`{"primary": "a"}`)}, want: output{done, a}},
 		"deleted now":      {verb: verbDelete, ans: answer{status: 200, body: []byte(`{"primary": "a", "deleted": true}`)}, want: output{outcome: done}},
-		"id taken":         {verb: verbCreate, ans: answer{status: 409, body: []byte(`{"code": "conflict"}`)}, want: output{outcome: taken}},
-		"name taken":       {verb: verbCreate, ans: answer{status: 409, body: []byte(`{"code": "conflict", "field": "metadata"}`)}, want: output{outcome: nameTaken}},
-		"not now":          {verb: verbMove, ans: answer{status: 503, body: []byte(`{"code": "unavailable"}`)}, want: output{outcome: unknown}},
-		"nothing changed":  {verb: verbMove, ans: answer{status: 503, body: []byte(`{"code": "unavailable", "description": "nothing was changed: x"}`)}, want: output{outcome: nothing}},
+		"id taken":         {verb: verbCreate, ans: answer{status: 409, header: coded("conflict", ""), body: []byte(`{"description": "x"}`)}, want: output{outcome: taken}},
+		"name taken":       {verb: verbCreate, ans: answer{status: 409, header: coded("conflict", "metadata"), body: []byte(`{"description": "metadata: x"}`)}, want: output{outcome: nameTaken}},
+		"not now":          {verb: verbMove, ans: answer{status: 503, header: coded("unavailable", ""), body: []byte(`{"description": "x"}`)}, want: output{outcome: unknown}},
+		"nothing changed":  {verb: verbMove, ans: answer{status: 503, header: coded("unavailable", ""), body: []byte(`{"description": "nothing was changed: x"}`)}, want: output{outcome: nothing}},
 		"never reached":    {verb: verbMove, err: &net.OpError{Op: "dial", Err: errors.New("no route")}, want: output{outcome: nothing}},
 		"no answer":        {verb: verbMove, err: errors.New("the wire was cut"), want: output{outcome: unknown}},
-		"tag mismatch":     {verb: verbSwap, ans: answer{status: 412, body: []byte(`{"code": "precondition"}`)}, want: output{outcome: mismatched}},
-		"no condition":     {verb: verbMove, ans: answer{status: 412, body: []byte(`{"code": "precondition"}`)}, want: output{outcome: unknown}, wrong: true},
-		"a defect":         {verb: verbMove, ans: answer{status: 500, body: []byte(`{"code": "internal"}`)}, want: output{outcome: unknown}, wrong: true},
+		"tag mismatch":     {verb: verbSwap, ans: answer{status: 412, header: coded("precondition", ""), body: []byte(`{"description": "x"}`)}, want: output{outcome: mismatched}},
+		"no condition":     {verb: verbMove, ans: answer{status: 412, header: coded("precondition", ""), body: []byte(`{"description": "x"}`)}, want: output{outcome: unknown}, wrong: true},
+		"a defect":         {verb: verbMove, ans: answer{status: 500, header: coded("internal", ""), body: []byte(`{"description": "x"}`)}, want: output{outcome: unknown}, wrong: true},
+		"not of ours":      {verb: verbMove, ans: answer{status: 409, body: []byte(`{"description": "x"}`)}, want: output{outcome: unknown}, wrong: true},
 		"not even an text": {verb: verbMove, ans: answer{status: http.StatusOK, body: []byte(`<html>`)}, want: output{outcome: unknown}, wrong: true},
 	} {
 		t.Run(name, func(t *testing.T) {
