@@ -40,7 +40,7 @@ func TestVolumeInUseIsNotTakenAway(t *testing.T) {
 	n.release("c")
 	s.await("the agent says who uses the volume, again and again", func(c *agenttest.Control) bool {
 		f := c.State(id).Failure
-		return f != nil && f.Attempts > 1 && strings.Contains(f.Cause, "in use by agent.test (process ")
+		return f != nil && f.Attempts > 1 && strings.Contains(f.Cause, "(agent.test, user root) has / open")
 	})
 	if got := storage.detaches.Load(); got > 0 {
 		t.Errorf("the storage was asked %d times to detach a volume in use", got)

@@ -25,9 +25,9 @@ const (
 	// maxFenceRetry is how often it is looked whether a lost machine is off:
 	// containers elsewhere wait for that.
 	maxFenceRetry = 5 * time.Second
-	// maxEvictRetry is how often it is looked whether the users of a preempted
-	// volume have ended.
-	maxEvictRetry = time.Second
+	// maxBusyRetry bounds the pause between two attempts at a volume that is in use
+	// on this machine: the kernel does not tell of all that may end that.
+	maxBusyRetry = time.Second
 )
 
 // dataset is all that the agent knows of one dataset. The engine's mutex
@@ -49,6 +49,7 @@ type dataset struct {
 	dirty   bool // something changed since the worker last looked at the inputs
 	backoff *backoff.ExponentialBackOff
 	retry   *time.Timer // wakes the worker after a failure
+	unwatch func()      // ends the watch of what holds the volume, nil for none
 	asked   time.Time   // when the users of a preempted volume were asked to end, zero where they were not
 	coming  *arrival    // while somebody waits for it
 
@@ -80,11 +81,16 @@ func (d *dataset) readOnly() bool {
 	return false
 }
 
-// stopRetry disarms the timer of a failed step. The caller has the mutex.
+// stopRetry disarms the timer of a failed step and the watch beside it. The caller has
+// the mutex.
 func (d *dataset) stopRetry() {
 	if d.retry != nil {
 		d.retry.Stop()
 		d.retry = nil
+	}
+	if d.unwatch != nil {
+		d.unwatch()
+		d.unwatch = nil
 	}
 }
 
@@ -117,6 +123,7 @@ type engine struct {
 	mayMake func(*api.Dataset) error
 	grace   time.Duration       // for processes that are asked to let a preempted volume go
 	slots   *semaphore.Weighted // bounds the steps that burden the machine
+	holders obstacles
 
 	mu       sync.Mutex
 	datasets map[api.DatasetID]*dataset
@@ -283,6 +290,7 @@ func (e *engine) work(ctx context.Context, d *dataset) {
 			return
 		}
 		e.metrics.stepped(t.act, time.Since(begin), err)
+		err = e.blame(ctx, d.id, seen, err)
 		if !e.finish(d, t, seen, err) {
 			e.reports.note(d.id)
 			return
@@ -384,6 +392,7 @@ func (e *engine) finish(d *dataset, t task, seen sight, err error) bool {
 		return true
 	}
 	wait := e.fail(d, t.act, err)
+	obstacle, obstructed := errors.AsType[*obstructedError](err)
 	if d.dirty {
 		// Something changed meanwhile: what failed may not be wanted any more,
 		// and who came meanwhile deserves a new attempt.
@@ -393,6 +402,9 @@ func (e *engine) finish(d *dataset, t task, seen sight, err error) bool {
 	}
 	d.working = false
 	e.retryAfter(d, wait)
+	if obstructed {
+		e.watchHolders(d, obstacle.finding)
+	}
 	d.announce()
 	return false
 }
@@ -427,8 +439,8 @@ func (e *engine) fail(d *dataset, act action, err error) time.Duration {
 	switch {
 	case act == actFence:
 		wait = min(wait, maxFenceRetry)
-	case !d.asked.IsZero():
-		wait = min(wait, maxEvictRetry)
+	case !d.asked.IsZero(), isObstructed(err):
+		wait = min(wait, maxBusyRetry)
 	}
 	f.NextTry = now.Add(wait)
 	d.failure, d.final = f, isFinal(err)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -67,36 +66,4 @@ func (s *stepper) users(device uint64) []host.Process {
 		}
 	}
 	return all
-}
-
-// blame adds the users of the file system to the failure of an unmount.
-func blame(err error, device uint64) error {
-	if !errors.Is(err, host.ErrBusy) {
-		return err
-	}
-	return blameUsers(err, host.Users(device, maxBlamed))
-}
-
-// blameDevice adds the users of a device to a failure.
-func (s *stepper) blameDevice(err error, path string) error {
-	device, numberErr := host.DeviceNumber(path)
-	if !errors.Is(err, host.ErrBusy) || numberErr != nil {
-		return err
-	}
-	users := s.users(device)
-	return blameUsers(err, users[:min(len(users), maxBlamed)])
-}
-
-// maxBlamed is how many processes an error names.
-const maxBlamed = 3
-
-func blameUsers(err error, users []host.Process) error {
-	if len(users) == 0 {
-		return fmt.Errorf("%w, by no process that can be seen: it may be mounted in another container", err)
-	}
-	names := make([]string, len(users))
-	for i, u := range users {
-		names[i] = u.String()
-	}
-	return fmt.Errorf("%w by %s", err, strings.Join(names, ", "))
 }

@@ -306,8 +306,11 @@ func (s *stepper) mountedAt(target string) (uint64, error) {
 // must be formatted, or is not to be touched.
 func (s *stepper) judgeSignature(record *api.Dataset, seen sight) (sight, error) {
 	sig, err := host.Probe(seen.hostDevice())
+	if errors.Is(err, host.ErrBusy) {
+		seen.phase = api.PhaseAttached // what is on it cannot be told yet
+	}
 	if err != nil {
-		return seen, s.blameDevice(err, seen.device.Path)
+		return seen, err
 	}
 	registered := record != nil && record.Volume != nil
 	switch {
@@ -446,11 +449,11 @@ func (s *stepper) bind(id api.DatasetID, seen sight) (sight, error) {
 // never see what is mounted on new ones.
 func (s *stepper) unmount(id api.DatasetID, seen sight) (sight, error) {
 	if err := s.bindViews(id, seen, nil); err != nil {
-		return seen, blame(err, seen.mounted)
+		return seen, err
 	}
 	for _, target := range []string{s.viewPath(id), s.path(id)} {
 		if err := host.Unmount(target); err != nil {
-			return seen, blame(err, seen.mounted)
+			return seen, err
 		}
 		fault.Point("agent.unmounted")
 	}
@@ -478,7 +481,7 @@ func (s *stepper) detach(ctx context.Context, seen sight) (sight, error) {
 	// every storage system refuses to take away a device in use.
 	if seen.device.Path != "" {
 		if err := host.CheckIdle(seen.device.Path); err != nil {
-			return seen, s.blameDevice(err, seen.device.Path)
+			return seen, err
 		}
 	}
 	if err := s.backend.Detach(ctx, seen.volume.ID, s.instance, backend.DetachNormal); err != nil {

@@ -139,7 +139,7 @@ func (s *stepper) bindViews(id api.DatasetID, seen sight, want []string) error {
 			continue
 		}
 		if err := host.Unmount(s.root.Path(name)); err != nil {
-			return blame(err, seen.mounted)
+			return err
 		}
 		s.views.set(name, 0)
 		fault.Point("agent.view-unmounted")

@@ -201,6 +201,17 @@ var (
 	ErrStale         = errors.New("the token is of the past: another node has had the volume since")
 )
 
+// InUseError is an ErrInUse whose cause is on this machine.
+type InUseError struct {
+	Device string // the block device that is in use
+	Why    string
+}
+
+func (e *InUseError) Error() string { return ErrInUse.Error() + ": " + e.Why }
+
+// Is reports whether target is ErrInUse.
+func (e *InUseError) Is(target error) bool { return target == ErrInUse }
+
 // ForeignVolumeError says that a volume belongs to another dataset than the one it
 // was looked up for. Such a volume is never acted on.
 type ForeignVolumeError struct {

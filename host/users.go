@@ -1,7 +1,6 @@
 package host
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,14 +10,6 @@ import (
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
-
-// Process is a process of this machine.
-type Process struct {
-	ID   int
-	Name string // as in /proc/PID/comm
-}
-
-func (p Process) String() string { return fmt.Sprintf("%s (process %d)", p.Name, p.ID) }
 
 // Users returns up to limit processes that keep a file system from being
 // unmounted: by an open or mapped file, their working directory or their root on
@@ -37,8 +28,7 @@ func Users(device uint64, limit int) []Process {
 			continue
 		}
 		if dir := filepath.Join("/proc", e.Name()); uses(dir, device) {
-			name, _ := os.ReadFile(filepath.Join(dir, "comm"))
-			users = append(users, Process{ID: id, Name: strings.TrimSpace(string(name))})
+			users = append(users, describeProcess(id))
 			if len(users) == limit {
 				break
 			}
@@ -60,20 +50,13 @@ func uses(dir string, device uint64) bool {
 			return true
 		}
 	}
-	// Each line is "ADDRESSES PERMISSIONS OFFSET MAJOR:MINOR INODE PATH".
-	number := fmt.Sprintf("%02x:%02x", unix.Major(device), unix.Minor(device))
-	maps, _ := os.ReadFile(filepath.Join(dir, "maps"))
-	for line := range strings.Lines(string(maps)) {
-		if fields := strings.Fields(line); len(fields) > 4 && fields[3] == number && fields[4] != "0" {
-			return true
-		}
-	}
-	return false
+	_, ok := mapsDevice(filepath.Join(dir, "maps"), device)
+	return ok
 }
 
 func onDevice(path string, device uint64) bool {
-	var st unix.Stat_t
-	return unix.Stat(path, &st) == nil && st.Dev == device
+	dev, _, _, ok := statLink(path)
+	return ok && dev == device
 }
 
 // Mounters returns up to limit processes that have a file system mounted in a
@@ -143,8 +126,7 @@ func Mounters(device uint64, root string, limit int) []Process {
 			break
 		}
 		if mounters[c.namespace] {
-			name, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(c.id), "comm"))
-			users = append(users, Process{ID: c.id, Name: strings.TrimSpace(string(name))})
+			users = append(users, describeProcess(c.id))
 		}
 	}
 	return users

@@ -251,7 +251,7 @@ func TestBusyVolumeNamesItsUsers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantRefused(t, p.unpublish("db"), codes.FailedPrecondition, "in use by csi.test")
+	wantRefused(t, p.unpublish("db"), codes.FailedPrecondition, "(csi.test, user root) has ")
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package csi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -136,7 +137,7 @@ func (n *node) NodeUnpublishVolume(ctx context.Context, req *spec.NodeUnpublishV
 		return nil, err
 	}
 	defer done()
-	if err := n.unpublish(rec, path); err != nil {
+	if err := n.unpublish(ctx, rec, path); err != nil {
 		return nil, err
 	}
 	if _, published := rec.Targets[path]; !published {
@@ -151,7 +152,7 @@ func (n *node) NodeUnpublishVolume(ctx context.Context, req *spec.NodeUnpublishV
 }
 
 // unpublish leaves nothing at a path, if what is there is the volume's.
-func (n *node) unpublish(rec *record, path string) error {
+func (n *node) unpublish(ctx context.Context, rec *record, path string) error {
 	at, err := lookAt(path)
 	if err != nil {
 		return err
@@ -162,25 +163,15 @@ func (n *node) unpublish(rec *record, path string) error {
 				path, unix.Major(at.Device), unix.Minor(at.Device), rec.Volume)
 		}
 		if err := host.Unmount(path); err != nil {
-			return fmt.Errorf("volume %s: %w%s", rec.Volume, err, usersText(at.Device))
+			if errors.Is(err, host.ErrBusy) {
+				finding := n.holders.Find(ctx, host.Subject{Device: at.Device, Target: path, Mounted: true})
+				err = fmt.Errorf("%w: %s", err, finding.Text())
+			}
+			return fmt.Errorf("volume %s: %w", rec.Volume, err)
 		}
 		fault.Point("csi.unbound")
 	}
 	return removeTarget(path)
-}
-
-// usersText names who keeps a volume from being unmounted.
-func usersText(device uint64) string {
-	const limit = 5
-	users := host.Users(device, limit)
-	if len(users) == 0 {
-		return ""
-	}
-	names := make([]string, len(users))
-	for i, u := range users {
-		names[i] = u.String()
-	}
-	return " by " + strings.Join(names, ", ")
 }
 
 func (t target) equal(o target) bool {

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/host"
 )
 
 // Volumes is what the front door calls; package agent has it.
@@ -48,7 +49,8 @@ type Server struct {
 	Limit   time.Duration // 0 for DefaultLimit
 	Log     *slog.Logger
 
-	turns turns
+	turns   turns
+	holders host.HolderSearch
 }
 
 // stopGrace is how long calls that have begun may take when the agent stops.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -213,13 +214,35 @@ func (b *Backend) lockedImage(volumeID string, id host.FileID) error {
 	switch {
 	case err != nil:
 		return err
-	case !ok:
-		return fmt.Errorf("%w: its image is locked, and not by a loop device of this machine", backend.ErrInUse)
-	case loop.Clearing:
-		return fmt.Errorf("%w: somebody has %s open, which is being detached", backend.ErrInUse, loop.Path())
+	case !ok || loop.Clearing:
+		return lockedBy(id)
 	}
 	b.remember(volumeID, loop)
 	return nil
+}
+
+// lockedBy says what has the lock of an image, as this machine's kernel knows.
+func lockedBy(id host.FileID) error {
+	loop, ok, err := findLoop(id)
+	if err != nil {
+		return err
+	}
+	if ok && loop.Clearing {
+		return &backend.InUseError{Device: loop.Path(), Why: fmt.Sprintf("%s is being detached, and is open still", loop.Path())}
+	}
+	if ok {
+		return &backend.InUseError{Device: loop.Path(), Why: fmt.Sprintf("%s shows its image", loop.Path())}
+	}
+	holders := host.LockHolders(id)
+	if len(holders) == 0 {
+		return fmt.Errorf("%w: its image is locked, and neither by a loop device nor by a process of this machine that can be seen: "+
+			"another machine has it, or a process keeps the lock of one that has ended", backend.ErrInUse)
+	}
+	names := make([]string, len(holders))
+	for i, p := range holders {
+		names[i] = p.String()
+	}
+	return fmt.Errorf("%w: its image is locked by %s", backend.ErrInUse, strings.Join(names, ", "))
 }
 
 // giveBack undoes claim.
@@ -314,6 +337,9 @@ func (b *Backend) lockDetached(ctx context.Context, volumeID, instanceID string,
 			}
 		}
 		if err := waitForLock(ctx, image); err != nil {
+			if errors.Is(err, backend.ErrInUse) {
+				return errors.Join(lockedBy(idOf(&st)), ctx.Err())
+			}
 			return err
 		}
 	}

@@ -1,0 +1,428 @@
+package host
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// Subject is what a search finds the holders of.
+type Subject struct {
+	Device uint64 // number of the block device; see DeviceNumber
+	Path   string // of the block device
+	Target string // where this machine mounts it
+	// Mounted says that it is mounted at Target and cannot be unmounted. Mounts
+	// elsewhere, and openings of the device, are no cause of that.
+	Mounted bool
+}
+
+// Finding is what a search has found.
+type Finding struct {
+	Holders []Holder // ordered, not all of them where there are many
+	// Cut says why the search saw only a part of the machine, "" where it saw all.
+	Cut string
+}
+
+// HolderSearch finds what keeps file systems and devices in use, for who has to
+// explain that; it decides nothing. It walks through /proc, so it is for failures
+// alone. One walk serves all subjects that are asked for at about the same time.
+// No path of a task is followed, no process' memory is read, and no file system in
+// user space is asked.
+type HolderSearch struct {
+	mu   sync.Mutex
+	last *holderIndex
+	hung chan struct{} // of a read of /proc that did not return, closed when it does
+}
+
+const (
+	searchLimit = 3 * time.Second // of one walk
+	searchAge   = time.Second     // for how long a walk serves those that it names
+	// searchShare bounds how much of the time is spent on walks.
+	searchShare  = 10
+	holdersShown = 6 // of one subject
+)
+
+// Find returns the holders of a subject. It takes some milliseconds for each thousand
+// processes, and three seconds at the most.
+func (s *HolderSearch) Find(ctx context.Context, subject Subject) Finding {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.last; x != nil {
+		age := time.Since(x.began)
+		found := x.find(subject)
+		if age < searchAge && len(found) > 0 || age < searchShare*x.took {
+			return Finding{Holders: found, Cut: x.cut}
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, searchLimit)
+	defer cancel()
+	x := newHolderIndex()
+	x.walk(ctx)
+	s.last = x
+	found := x.find(subject)
+	if len(found) == 0 {
+		s.lookCloser(ctx, x, subject)
+		found = x.find(subject)
+	}
+	x.took = time.Since(x.began)
+	return Finding{Holders: found, Cut: x.cut}
+}
+
+// lookCloser looks at what costs more: threads that have left their process' mount
+// namespace or directory, and memory maps. The kernel may make a reader of a memory
+// map wait for as long as that process likes, so that is read apart.
+func (s *HolderSearch) lookCloser(ctx context.Context, x *holderIndex, subject Subject) {
+	for _, id := range x.processes {
+		if ctx.Err() != nil {
+			x.cut = fmt.Sprintf("the search was cut off after %s", searchLimit)
+			return
+		}
+		x.inspectThreads(id)
+	}
+	if s.hung != nil {
+		select {
+		case <-s.hung:
+			s.hung = nil
+		default:
+			x.cut = "memory maps were not looked at, since the kernel still has an earlier look wait"
+			return
+		}
+	}
+	done := make(chan struct{})
+	var mapper Holder
+	go func() { // it outlives this call only while the kernel makes it wait, and there is one at the most
+		defer close(done)
+		mapper = findMapper(ctx, x.processes, subject.Device)
+	}()
+	select {
+	case <-done:
+		if mapper.Process.ID != 0 {
+			x.add(subject.Device, mapper)
+		}
+	case <-ctx.Done():
+		s.hung = done
+		x.cut = "memory maps were not looked at: the kernel has the look wait"
+	}
+}
+
+// findMapper returns a process that has a file of a device mapped into its memory.
+func findMapper(ctx context.Context, processes []int, device uint64) Holder {
+	for _, id := range processes {
+		if ctx.Err() != nil {
+			break
+		}
+		if path, ok := mapsDevice(filepath.Join("/proc", strconv.Itoa(id), "maps"), device); ok {
+			return Holder{Kind: HeldByMapping, Process: describeProcess(id), Path: plainPath(path)}
+		}
+	}
+	return Holder{}
+}
+
+// holderIndex is what one walk has found, by device.
+type holderIndex struct {
+	began     time.Time
+	took      time.Duration
+	cut       string
+	mine      string // name of this process' mount namespace
+	nsDevice  uint64 // of the file system of namespaces
+	processes []int
+	held      map[uint64][]Holder
+	seen      map[uint64]map[heldKey]bool
+	views     map[mountView]bool
+	spaces    map[string]bool     // mount namespaces that were looked into
+	asides    map[string]aSideway // mount namespaces that files keep, by name
+	swaps     []string            // files
+	overlays  []overlayLayer
+}
+
+// heldKey names what counts as one holder: a process counts once for each way in
+// which it has a device.
+type heldKey struct {
+	process   int
+	kind      HolderKind
+	namespace string
+	object    string
+}
+
+type mountView struct {
+	namespace string
+	root      FileID
+}
+
+// aSideway is a way to a mount namespace beside its processes.
+type aSideway struct{ path, keptBy string }
+
+type overlayLayer struct {
+	directory string
+	holder    Holder
+}
+
+// holdersKept bounds what is kept of one device.
+const holdersKept = 24
+
+func newHolderIndex() *holderIndex {
+	return &holderIndex{
+		began: time.Now(), held: map[uint64][]Holder{}, seen: map[uint64]map[heldKey]bool{}, views: map[mountView]bool{},
+		spaces: map[string]bool{}, asides: map[string]aSideway{},
+	}
+}
+
+func (x *holderIndex) add(device uint64, h Holder) {
+	key := heldKey{h.Process.ID, h.Kind, h.Namespace, ""}
+	if h.Process.ID == 0 || h.Kind == HeldByNestedMount || h.Kind == HeldByMount && h.Namespace == "" {
+		key.object = h.Object + h.Path
+	}
+	if x.seen[device] == nil {
+		x.seen[device] = map[heldKey]bool{}
+	}
+	if x.seen[device][key] || len(x.held[device]) >= holdersKept {
+		return
+	}
+	x.seen[device][key] = true
+	x.held[device] = append(x.held[device], h)
+}
+
+// walk looks at the kernel's own users first, then at each process once.
+func (x *holderIndex) walk(ctx context.Context) {
+	x.mine, _ = os.Readlink("/proc/self/ns/mnt")
+	x.nsDevice, _, _, _ = statLink("/proc/self/ns/mnt")
+	x.spaces[x.mine] = true
+	if table, err := mountinfo.GetMounts(nil); err == nil {
+		x.readTable(table, "", Process{}, "")
+	}
+	x.readLoops()
+	x.readSwaps()
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		x.cut = "/proc cannot be read: " + err.Error()
+		return
+	}
+	for _, e := range entries {
+		if id, err := strconv.Atoi(e.Name()); err == nil {
+			x.processes = append(x.processes, id)
+		}
+	}
+	for i, id := range x.processes {
+		if ctx.Err() != nil {
+			x.cut = fmt.Sprintf("the search was cut off after %s, at %d of %d processes", searchLimit, i, len(x.processes))
+			return
+		}
+		x.inspect(filepath.Join("/proc", strconv.Itoa(id)), id, true)
+	}
+	for namespace, way := range x.asides {
+		if ctx.Err() == nil && !x.spaces[namespace] {
+			x.enter(namespace, way)
+		}
+	}
+}
+
+// inspect looks at a process, or at a thread of it.
+func (x *holderIndex) inspect(dir string, id int, files bool) {
+	described := Process{}
+	process := func() Process {
+		if described.ID == 0 {
+			described = describeProcess(id)
+		}
+		return described
+	}
+	for name, kind := range map[string]HolderKind{"cwd": HeldByWorkingDirectory, "root": HeldByRootDirectory, "exe": HeldByExecutable} {
+		path := filepath.Join(dir, name)
+		if dev, _, _, ok := statLink(path); ok && x.room(dev) {
+			x.add(dev, Holder{Kind: kind, Process: process(), Path: linkText(path)})
+		}
+	}
+	if files {
+		x.inspectFiles(filepath.Join(dir, "fd"), process)
+	}
+	namespace, err := os.Readlink(filepath.Join(dir, "ns/mnt"))
+	if err != nil || namespace == x.mine {
+		return
+	}
+	x.spaces[namespace] = true
+	view := mountView{namespace: namespace}
+	var st unix.Statx_t
+	if unix.Statx(unix.AT_FDCWD, filepath.Join(dir, "root"), unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT, unix.STATX_INO, &st) == nil {
+		view.root = FileID{Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Inode: st.Ino}
+	}
+	if x.views[view] {
+		return
+	}
+	x.views[view] = true
+	f, err := os.Open(filepath.Join(dir, "mountinfo"))
+	if err != nil {
+		return // it has ended
+	}
+	defer f.Close()
+	if table, err := mountinfo.GetMountsFromReader(f, nil); err == nil {
+		x.readTable(table, numberOf(namespace), process(), "")
+	}
+}
+
+// room reports whether more holders of a device are kept.
+func (x *holderIndex) room(device uint64) bool { return len(x.held[device]) < holdersKept }
+
+// filesShown bounds how many open files of one process are looked at.
+const filesShown = 1 << 16
+
+func (x *holderIndex) inspectFiles(dir string, process func() Process) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(filesShown)
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		dev, rdev, mode, ok := statLink(path)
+		if !ok {
+			continue
+		}
+		switch {
+		case mode&unix.S_IFMT == unix.S_IFBLK && x.room(rdev):
+			x.add(rdev, Holder{Kind: HeldByOpenDevice, Process: process(), Path: linkText(path)})
+		case dev == x.nsDevice:
+			if link, err := os.Readlink(path); err == nil && strings.HasPrefix(link, "mnt:[") {
+				x.asides[link] = aSideway{path: path, keptBy: "a file that " + process().String() + " has open"}
+			}
+		case x.room(dev):
+			x.add(dev, Holder{Kind: HeldByFile, Process: process(), Path: linkText(path)})
+		}
+	}
+}
+
+// inspectThreads looks at threads that may have another mount namespace, or another
+// working directory, than their process.
+func (x *holderIndex) inspectThreads(id int) {
+	dir := filepath.Join("/proc", strconv.Itoa(id))
+	tasks, err := os.ReadDir(filepath.Join(dir, "task"))
+	if err != nil {
+		return
+	}
+	_, err = os.Readlink(filepath.Join(dir, "cwd"))
+	headless := err != nil // its first thread has ended, and shows no files
+	for _, t := range tasks {
+		if t.Name() != strconv.Itoa(id) {
+			x.inspect(filepath.Join(dir, "task", t.Name()), id, headless)
+		}
+	}
+}
+
+// find returns the holders of a subject, in an order that does not change.
+func (x *holderIndex) find(subject Subject) []Holder {
+	var found []Holder
+	for _, h := range x.held[subject.Device] {
+		elsewhere := h.Kind == HeldByMount || h.Kind == HeldByOpenDevice || h.Kind == HeldByOverlay
+		volume := h.Kind == HeldByMount && h.Namespace == "" && h.Path == plainPath(subject.Target)
+		own := h.Kind == HeldByOpenDevice && h.Process.ID == os.Getpid() // while a worker looks at it
+		if !volume && !own && !(subject.Mounted && elsewhere) {
+			found = append(found, h)
+		}
+	}
+	for _, swap := range x.swaps {
+		if swap == subject.Path || subject.Target != "" && strings.HasPrefix(swap, subject.Target+"/") {
+			found = append(found, Holder{Kind: HeldBySwap, Path: plainPath(swap)})
+		}
+	}
+	for _, layer := range x.overlays {
+		if !subject.Mounted && subject.Target != "" && within(layer.directory, subject.Target) {
+			found = append(found, layer.holder)
+		}
+	}
+	for _, name := range blockHolders(subject.Device) {
+		found = append(found, Holder{Kind: HeldByDevice, Object: name})
+	}
+	found = dropEcho(found)
+	slices.SortStableFunc(found, func(a, b Holder) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Process.ID, b.Process.ID), cmp.Compare(a.Path, b.Path))
+	})
+	return found[:min(len(found), holdersShown)]
+}
+
+// dropEcho leaves one holder for each process: what it does first in the order of
+// the kinds.
+func dropEcho(all []Holder) []Holder {
+	slices.SortStableFunc(all, func(a, b Holder) int { return cmp.Compare(a.Kind, b.Kind) })
+	known := map[int]bool{}
+	return slices.DeleteFunc(all, func(h Holder) bool {
+		if h.Process.ID == 0 || h.Kind < HeldByMount {
+			return false
+		}
+		again := known[h.Process.ID]
+		known[h.Process.ID] = true
+		return again
+	})
+}
+
+// Watch returns when a holder may have gone, as the kernel tells: its process ended,
+// or a mount changed in its namespace. It returns ctx's error when that ends, and
+// errors.ErrUnsupported at once where the kernel tells nothing about any of them.
+func (f Finding) Watch(ctx context.Context) error {
+	var polled []unix.PollFd
+	defer func() {
+		for _, p := range polled {
+			_ = unix.Close(int(p.Fd))
+		}
+	}()
+	add := func(fd int, err error, events int16) {
+		if err == nil {
+			polled = append(polled, unix.PollFd{Fd: int32(fd), Events: events})
+		}
+	}
+	table := func(process string) {
+		fd, err := open(filepath.Join("/proc", process, "mountinfo"), unix.O_RDONLY)
+		add(fd, err, unix.POLLPRI)
+	}
+	for _, h := range f.Holders {
+		mounts := h.Kind == HeldByMount || h.Kind == HeldByNestedMount || h.Kind == HeldByOverlay
+		if h.Process.ID != 0 && h.Process.ID != os.Getpid() {
+			fd, err := unix.PidfdOpen(h.Process.ID, 0)
+			add(fd, err, unix.POLLIN)
+			if mounts {
+				table(strconv.Itoa(h.Process.ID))
+			}
+		} else if mounts && h.Namespace == "" {
+			table("self")
+		}
+	}
+	if len(polled) == 0 {
+		return errors.ErrUnsupported
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	add(wake, err, unix.POLLIN)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _, _ = unix.Write(wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) })
+	err = retry(func() error { _, err := unix.Poll(polled, -1); return err })
+	if !stop() {
+		return ctx.Err()
+	}
+	return err
+}
+
+// Text names the holders, as the rest of a sentence.
+func (f Finding) Text() string {
+	var parts []string
+	for _, h := range f.Holders {
+		parts = append(parts, h.String())
+	}
+	if len(parts) == 0 {
+		parts = append(parts, "nothing that /proc and /sys of this machine show has it, be it a process, mount, loop device, swap file or stacked device; "+
+			"an NFS export, a socket in it or a descriptor in flight between processes may")
+	}
+	if f.Cut != "" {
+		parts = append(parts, f.Cut)
+	}
+	return strings.Join(parts, "; ")
+}
