@@ -18,7 +18,7 @@ type App struct {
 
 	Volumes []AppVolume `json:"volumes"`
 	// Mistake is why its definition does not tell all volumes, "" where it does.
-	// Volumes are then those that it asked for before.
+	// Volumes are then those that it does tell, and those that it asked for before.
 	Mistake   string        `json:"mistake,omitempty"`
 	Instances []AppInstance `json:"instances,omitempty"`
 	// Unlisted is how many further instances there are.

@@ -66,7 +66,7 @@ func marathonStatus(s *cluster.State) *api.MarathonStatus {
 // appDetail returns an app with how its volumes are, as far as an actor may see them.
 func appDetail(s *cluster.State, app *api.App, by cluster.Actor, mesos evidence, now time.Time) *api.AppDetail {
 	full := &api.AppDetail{App: app, VolumeDetails: []api.AppVolumeDetail{}, Why: cluster.ExplainApp(app, now)}
-	if why := s.ExplainAhead(app); why != "" {
+	for _, why := range []string{s.ExplainFramework(app), s.ExplainAhead(app)} {
 		full.Why = strings.TrimSpace(full.Why + " " + why)
 	}
 	for _, v := range app.Volumes {

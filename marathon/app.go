@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -51,9 +52,17 @@ func (a *App) Resident() bool {
 
 // HealthCheck is a test of whether an instance is well.
 type HealthCheck struct {
-	// MaxFailures is how many failures in a row have the instance killed, 0 for
-	// never; nil for Marathon's default, 3.
+	Protocol string `json:"protocol"` // of an app's: COMMAND, HTTP, MESOS_HTTP, ...
+	// MaxFailures is how many failures in a row have the instance killed; nil for
+	// Marathon's default, 3. Of Marathon's own checks 0 means never; where Mesos
+	// checks, 0 means at the first failure.
 	MaxFailures *float64 `json:"maxConsecutiveFailures"`
+}
+
+// ByMesos reports whether Mesos carries out the check of an app.
+func (h *HealthCheck) ByMesos() bool {
+	protocol := strings.ToUpper(h.Protocol)
+	return protocol == "COMMAND" || strings.HasPrefix(protocol, "MESOS_")
 }
 
 // Container is the container of an app, or of a pod none.
@@ -100,12 +109,20 @@ type UnreachableStrategy struct {
 	Disabled      bool
 	InactiveAfter time.Duration
 	ExpungeAfter  time.Duration
+	// Ignored is a value that is neither "disabled" nor an object: Marathon takes
+	// its default, 0 and 0, in its place. It is "" otherwise.
+	Ignored string
 }
 
-// UnmarshalJSON implements json.Unmarshaler: "disabled", or an object.
+// UnmarshalJSON implements json.Unmarshaler: "disabled", in small or capital letters,
+// or an object.
 func (s *UnreachableStrategy) UnmarshalJSON(text []byte) error {
-	if bytes.Equal(text, []byte(`"disabled"`)) {
+	if word := ""; json.Unmarshal(text, &word) == nil && strings.EqualFold(word, "disabled") {
 		*s = UnreachableStrategy{Disabled: true}
+		return nil
+	}
+	if text = bytes.TrimSpace(text); len(text) > 0 && text[0] != '{' {
+		*s = UnreachableStrategy{Ignored: string(text)}
 		return nil
 	}
 	var o struct {

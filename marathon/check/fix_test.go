@@ -143,7 +143,7 @@ func TestFixKeepsTheFormOfWhatItDoesNotMend(t *testing.T) {
 		{
 			"what an external volume does without",
 			csi(``),
-			csi(`, "capability": {"accessMode": "SINGLE_NODE_WRITER", "accessType": "mount"}`),
+			csi(access),
 		},
 		{
 			"options of external volumes",
@@ -188,6 +188,27 @@ func TestFixKeepsTheFormOfWhatItDoesNotMend(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := fixed(t, tc.text); got != tc.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestFixWritesTheFileSystemThatACSIVolumeHas(t *testing.T) {
+	of := func(fs string) string { return strings.Replace(access, "ext4", fs, 1) }
+	xfs := check.Context{Datasets: map[string]check.Dataset{"db": {FS: "xfs"}}}
+	for _, tc := range []struct {
+		name, text, want string
+		context          check.Context
+	}{
+		{"of a new one", csi(noFS), csi(access), check.Context{}},
+		{"of one that exists", csi(noFS), csi(of("xfs")), xfs},
+		{"of one whose context says it", csi(noFS + `, "volumeContext": {"fs": "XFS"}`), csi(of("xfs") + `, "volumeContext": {"fs": "XFS"}`), check.Context{}},
+		{"of one that was a raw device", csi(strings.Replace(noFS, "mount", "block", 1)), csi(access), check.Context{}},
+		{"that is there", csi(of("xfs")), csi(of("xfs")), check.Context{}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := fixedIn(t, &tc.context, tc.text); got != tc.want {
 				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
 			}
 		})

@@ -17,14 +17,14 @@ func lookDocker(p *probe) {
 	if p.Pod || len(p.volumes) == 0 || p.app.Container == nil {
 		return
 	}
-	kind := p.app.Container.Type
+	kind := strings.ToUpper(p.app.Container.Type) // Marathon reads it in either case
 	at := []string{"container", "type"}
 	if kind != "" && kind != "MESOS" && kind != "DOCKER" {
 		r := remedy{text: `write "MESOS"`}
-		if near(strings.ToUpper(kind), "MESOS") {
+		if near(kind, "MESOS") {
 			r.patch = p.set(text("MESOS"), at...)
 		}
-		p.find(pointer(at...), r, "container.type is %s, which Marathon refuses", strconv.Quote(kind))
+		p.find(pointer(at...), r, "container.type is %s, which Marathon refuses", strconv.Quote(p.app.Container.Type))
 		return
 	}
 	if kind == "MESOS" || p.app.Container.Docker == nil {
@@ -92,19 +92,19 @@ func lookExternalName(p *probe) {
 		case v.External.Provider == "csi":
 			option, want = "pluginName", marathon.CSIPlugin
 		case v.External.Provider != "dvdi":
-			// Of an unknown provider nothing but its options can tell that it is ours.
-			if !strings.Contains(strings.ToLower(textOption(v, "dvdi/driver")+textOption(v, "pluginName")), "flocker") {
-				return
-			}
 			p.find(pointer("container", "volumes", n, "external", "provider"), remedy{text: "write dvdi or csi"},
 				"Marathon knows no provider %s", strconv.Quote(v.External.Provider))
 			return
 		}
 		name, _ := v.External.Options[option].(string)
+		at := []string{"container", "volumes", n, "external", "options", option}
+		if name == "" {
+			p.find(pointer(at...), remedy{}, "%s is missing, and Marathon refuses the app", option)
+			return
+		}
 		if name == want || !isNearName(name, want) {
 			return
 		}
-		at := []string{"container", "volumes", n, "external", "options", option}
 		p.find(pointer(at...), remedy{text: "write " + want, patch: p.set(text(want), at...)}, "%s is %s, and Flocker's is %s",
 			option, strconv.Quote(name), want)
 	})
@@ -145,7 +145,7 @@ func lookFeature(p *probe) {
 
 func lookDVDIMode(p *probe) {
 	p.eachOf(marathon.FormDVDI, func(at []string, v marathon.ContainerVolume) {
-		if v.Mode != "RW" {
+		if !strings.EqualFold(v.Mode, "RW") {
 			p.find(pointer(append(at, "mode")...), remedy{}, "mode is %s", strconv.Quote(v.Mode))
 		}
 	})
@@ -255,7 +255,29 @@ func lookCSIAccess(p *probe) {
 			}
 			p.find(pointer(field("accessType")...), remedy{patch: p.set(text("mount"), field("accessType")...)}, "%s", says)
 		}
+		if _, given := capability["fsType"].(string); !given && kind != "block" {
+			fs := p.fileSystem(v)
+			p.find(pointer(field("fsType")...), remedy{text: "write \"fsType\": " + strconv.Quote(fs), patch: p.set(text(fs), field("fsType")...)},
+				"fsType is missing, and Marathon answers 500")
+		}
 	})
+}
+
+// fileSystem returns which fsType a CSI volume without one means: that of the dataset,
+// where it is known, or the one of volumeContext, or the default.
+func (p *probe) fileSystem(v marathon.ContainerVolume) string {
+	if d := p.context.Datasets[v.External.Name]; d.FS != "" {
+		return d.FS
+	}
+	given, _ := v.External.Options["volumeContext"].(map[string]any)
+	fs, _ := given["fs"].(string)
+	if fs == "" {
+		return api.FSExt4
+	}
+	if asked, err := api.ParseCSIVolume(v.External.Name, "", map[string]string{"fs": fs}); err == nil {
+		return asked.FS
+	}
+	return api.FSExt4
 }
 
 func lookCSISecrets(p *probe) {

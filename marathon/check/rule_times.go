@@ -18,6 +18,9 @@ func lookUnreachable(p *probe) {
 	at := pointer(p.at.unreachable...)
 	r := remedy{patch: p.set([]byte(`{"inactiveAfterSeconds":0,"expungeAfterSeconds":0}`), p.at.unreachable...)}
 	switch {
+	case s.Ignored != "":
+		p.as(Note).find(at, r, "unreachableStrategy is %s, which Marathon ignores without a word: it takes its default, 0 and 0",
+			brief([]byte(s.Ignored)))
 	case s.Disabled:
 		p.find(at, r, "unreachableStrategy is disabled: when the app's machine is lost, Marathon starts the app nowhere else")
 	case s.ExpungeAfter < s.InactiveAfter:

@@ -29,6 +29,12 @@ func Rules() []*Rule {
 			Fix:   "write the name as Marathon has it",
 		},
 		{
+			ID: "refused", Severity: Error, always: true, look: lookRefused,
+			Finds: "a value that Marathon refuses in any definition, such as a capacity of 2 or a constraint with an unknown operator",
+			Why:   "Marathon refuses the whole definition.",
+			Fix:   "write a value that Marathon takes",
+		},
+		{
 			ID: "set-twice", Severity: Warning, always: true, look: lookTwice,
 			Finds: "a setting or a label is there twice in one object",
 			Why:   "Only the last one counts, and the other is dropped without a word.",
@@ -110,7 +116,7 @@ func Rules() []*Rule {
 		},
 		{
 			ID: "unhealthy-stays", Severity: Warning, Mends: true, look: lookHealth,
-			Finds: "a health check whose maxConsecutiveFailures is 0, with both capacities 0",
+			Finds: "a health check of Marathon's own whose maxConsecutiveFailures is 0, with both capacities 0",
 			Why: "Such a deployment kills instances that are well to make room for new ones. One that is not well has to end by itself, or by its health " +
 				"check: else the deployment that is to mend it waits for ever.",
 			Fix: "set maxConsecutiveFailures to 3, Marathon's default, or end the instance by hand when a deployment waits",
@@ -181,8 +187,8 @@ func Rules() []*Rule {
 		},
 		{
 			ID: "external-name", Severity: Error, Mends: true, look: lookExternalName,
-			Finds: "an external volume whose driver or plugin is almost ours, or whose provider Marathon does not know",
-			Why:   "Mesos asks somebody else, or nobody: the app never starts.",
+			Finds: "an external volume whose driver or plugin is missing or almost Flocker's, or whose provider Marathon does not know",
+			Why:   "Mesos asks another driver, or Marathon refuses the app: it never starts.",
 			Fix:   `write "dvdi/driver": "flocker", or "pluginName": "csi.flocker.mesos"`,
 		},
 		{
@@ -213,9 +219,9 @@ func Rules() []*Rule {
 		},
 		{
 			ID: "csi-access", Severity: Error, Mends: true, look: lookCSIAccess,
-			Finds: "a CSI volume that asks for what Flocker does not give: several machines, a raw device, writing in a mode to read",
-			Why:   "The plugin, or Marathon, refuses the volume, and the app never starts.",
-			Fix:   `write "accessMode": "SINGLE_NODE_WRITER" and "accessType": "mount"`,
+			Finds: "a CSI volume without fsType, or one that asks for what Flocker does not give: several machines, a raw device, writing in a mode to read",
+			Why:   "The plugin refuses the volume, or Marathon does, with the status 500 where fsType is missing: the app never starts.",
+			Fix:   `write "accessMode": "SINGLE_NODE_WRITER", "accessType": "mount" and "fsType": "ext4"`,
 		},
 		{
 			ID: "csi-options", Severity: Error, Mends: true, look: lookCSIOptions,

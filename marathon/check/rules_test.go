@@ -52,7 +52,8 @@ const (
 	each     = `, "flocker.volume.data.each": "true"`
 	onVolume = `"flocker.volume.data": "data"`
 	driver   = `"options": {"dvdi/driver": "flocker"}`
-	access   = `, "capability": {"accessMode": "SINGLE_NODE_WRITER", "accessType": "mount"}`
+	access   = `, "capability": {"accessMode": "SINGLE_NODE_WRITER", "accessType": "mount", "fsType": "ext4"}`
+	noFS     = `, "capability": {"accessMode": "SINGLE_NODE_WRITER", "accessType": "mount"}`
 )
 
 func long(n int) string { return strings.Repeat("x", n) }
@@ -102,7 +103,7 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"a number as a label", labelled(`"flocker.volume.data": "data", "flocker.volume.data.size": 20`), none, `error /labels/flocker.volume.data.size is 20, and must be a text`},
 			{"an object as a label", labelled(`"flocker.volume.data": {"path": "data"}`), none, `error /labels/flocker.volume.data must be a text`},
 			{"a text as a number", app(`"instances": "two", `), none, `error /instances instances cannot be a string`},
-			{"a strategy that is none", app(`"unreachableStrategy": "never", `), none, `error  unreachableStrategy`},
+			{"a strategy that is none", app(`"unreachableStrategy": "never", `), none, ""},
 			{"a bool as a label of a container", pod(``, onVolume+`, "flocker.volume.data.preempt": true`, ``), none, `error /containers/0/labels/flocker.volume.data.preempt is true`},
 		},
 		"misspelt-setting": {
@@ -117,6 +118,31 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"a pod's in an app", app(`"environment": {"X": "y"}, `), none, `error /environment a pod's, and an app has env`},
 			{"an app's in a pod without volumes", `{"id": "/db", "containers": [{"name": "a"}], "instances": 2}`, none, ""},
 			{"of a pod's container", `{"id": "/db", "containers": [{"name": "a", "Labels": {` + onVolume + `}}]}`, none, `error /containers/0/Labels labels is`},
+		},
+		"refused": {
+			{"right", app(`"cmd": "sleep 1", "cpus": 0.1, "mem": null, "constraints": [["hostname", "UNIQUE"], ["rack", "like", "1"]], `), none, ""},
+			{"a command of two characters", app(`"cmd": "ls", `), none, ""},
+			{"a command of one character", app(`"cmd": "a", `), none, `error /cmd cmd is "a"`},
+			{"cmd and args", app(`"cmd": "true", "args": ["b"], `), none, `error /args both given`},
+			{"a number below 0", app(`"cpus": -1, `), none, `error /cpus cpus is -1`},
+			{"instances below 0", app(`"instances": -1, `), none, `error /instances instances is -1`},
+			{"a text as cpus", app(`"cpus": "x", `), none, `error /cpus is no number`},
+			{"without a volume", `{"id": "/web", "cpus": "x"}`, none, `error /cpus is no number`},
+			{"a capital letter in the id", `{"id": "/T/Upper", "cmd": "true"}`, none, `error /id "T" of the id`},
+			{"a low line in the id", `{"id": "/t/a_b", "cmd": "true"}`, none, `error /id "a_b" of the id`},
+			{"a constraint of one field", constrained(`[["hostname"]]`), none, `error /constraints/0 1 fields`},
+			{"a constraint without a value", constrained(`[["hostname", "LIKE"]]`), none, `error /constraints/0 LIKE has no value`},
+			{"an unknown operator", constrained(`[["hostname", "NONSENSE", "x"]]`), none, `error /constraints/0 operator is "NONSENSE"`},
+			{"a capacity of 2", `{"id": "/web", "upgradeStrategy": {"minimumHealthCapacity": 2}}`, none, `error /upgradeStrategy/minimumHealthCapacity is 2`},
+			{"alone, twice", `{"id": "/web", "instances": 2, "labels": {"MARATHON_SINGLE_INSTANCE_APP": "true"}, "upgradeStrategy": ` + zero + `}`, none, `error /instances instances is 2`},
+			{"alone, with Marathon's strategy", `{"id": "/web", "labels": {"MARATHON_SINGLE_INSTANCE_APP": "true"}}`, none, `error /upgradeStrategy minimumHealthCapacity is 1`},
+			{"alone", `{"id": "/web", "labels": {"MARATHON_SINGLE_INSTANCE_APP": "true"}, "upgradeStrategy": ` + zero + `}`, none, ""},
+			{"times the wrong way round", `{"id": "/web", "unreachableStrategy": {"inactiveAfterSeconds": 10, "expungeAfterSeconds": 5}}`, none, `error /unreachableStrategy less than`},
+			{"a capacity of 2 in a pod", `{"id": "/web", "containers": [], "scheduling": {"upgrade": {"maximumOverCapacity": 2}}}`, none, `error /scheduling/upgrade/maximumOverCapacity is 2`},
+			{"a check without a command", app(`"healthChecks": [{"protocol": "COMMAND"}], `), none, `error /healthChecks/0/command has no command`},
+			{"a check with a command", app(`"healthChecks": [{"protocol": "COMMAND", "command": {"value": "true"}}, {"protocol": "HTTP"}], `), none, ""},
+			{"two containers of one name", `{"id": "/p", "containers": [{"name": "c"}, {"name": "c"}]}`, none, `error /containers/1/name two containers are called c`},
+			{"a pod with instances below 0", `{"id": "/p", "containers": [{"name": "c"}], "scaling": {"kind": "fixed", "instances": -1}}`, none, `error /scaling/instances is -1`},
 		},
 		"set-twice": {
 			{"once", app(""), none, ""},
@@ -153,7 +179,8 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"by default", app(`"container": {"docker": {"image": "x"}}, `), none, `error /container/type default is DOCKER`},
 			{"without a volume", `{"id": "/web", "container": {"type": "DOCKER", "docker": {"image": "x"}}}`, none, ""},
 			{"without an image", app(`"container": {"volumes": []}, `), none, ""},
-			{"small letters", app(`"container": {"type": "mesos", "docker": {"image": "x"}}, `), none, `error /container/type "mesos", which Marathon refuses`},
+			{"small letters", app(`"container": {"type": "mesos", "docker": {"image": "x"}}, `), none, ""},
+			{"Docker's, in small letters", app(`"container": {"type": "docker", "docker": {"image": "x"}}, `), none, `error /container/type is DOCKER`},
 			{"another", app(`"container": {"type": "APPC"}, `), none, `error /container/type "APPC"`},
 			{"as Marathon answers", app(`"container": {"type": "DOCKER", "docker": {"image": "x", "parameters": [], "privileged": false, "portMappings": null}}, `), none, `error /container/type is DOCKER`},
 			{"with parameters", app(`"container": {"type": "DOCKER", "docker": {"image": "x", "parameters": [{"key": "a", "value": "b"}]}}, `), none, `error /container/type is DOCKER`},
@@ -224,6 +251,10 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"disabled", app(`"unreachableStrategy": "disabled", `), none, `warning /unreachableStrategy is disabled`},
 			{"later", app(`"unreachableStrategy": {"inactiveAfterSeconds": 300, "expungeAfterSeconds": 600}, `), none, `warning /unreachableStrategy only after 5m0s`},
 			{"the wrong way round", app(`"unreachableStrategy": {"inactiveAfterSeconds": 300, "expungeAfterSeconds": 60}, `), none, `error /unreachableStrategy Marathon refuses`},
+			{"capital letters", app(`"unreachableStrategy": "DISABLED", `), none, `warning /unreachableStrategy is disabled`},
+			{"a word that Marathon ignores", app(`"unreachableStrategy": "never", `), none, `note /unreachableStrategy is "never", which Marathon ignores`},
+			{"a list that Marathon ignores", app(`"unreachableStrategy": [], `), none, `note /unreachableStrategy is [], which Marathon ignores`},
+			{"null", app(`"unreachableStrategy": null, `), none, ""},
 			{"of a pod", `{"id": "/db", "containers": [{"labels": {` + onVolume + `}}], "scheduling": {"unreachableStrategy": "disabled"}}`, none, `warning /scheduling/unreachableStrategy is disabled`},
 			{"of an app without volumes", `{"id": "/web", "unreachableStrategy": "disabled"}`, none, ""},
 		},
@@ -231,7 +262,8 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"Marathon's default", app(`"healthChecks": [{"protocol": "TCP"}], `), none, ""},
 			{"never killed", app(`"healthChecks": [{"protocol": "TCP"}, {"protocol": "HTTP", "maxConsecutiveFailures": 0}], `), none, `warning /healthChecks/1/maxConsecutiveFailures is never killed`},
 			{"of a set", set(each, rolling+`, "healthChecks": [{"maxConsecutiveFailures": 0}]`), none, ""},
-			{"of a pod", `{"id": "/db", "containers": [{"labels": {` + onVolume + `}}, {"healthCheck": {"maxConsecutiveFailures": 0}}], "scheduling": {"upgrade": ` + zero + `}}`, none, `warning /containers/1/healthCheck/maxConsecutiveFailures is never killed`},
+			{"of a pod", `{"id": "/db", "containers": [{"labels": {` + onVolume + `}}, {"healthCheck": {"maxConsecutiveFailures": 0}}], "scheduling": {"upgrade": ` + zero + `}}`, none, ""},
+			{"checked by Mesos, which kills at the first failure", app(`"healthChecks": [{"protocol": "COMMAND", "command": {"value": "true"}, "maxConsecutiveFailures": 0}, {"protocol": "MESOS_HTTP", "maxConsecutiveFailures": 0}], `), none, ""},
 			{"without a volume", `{"id": "/web", "healthChecks": [{"maxConsecutiveFailures": 0}], "upgradeStrategy": ` + zero + `}`, none, ""},
 		},
 		"resident": {
@@ -320,6 +352,9 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"a driver with a capital letter", dvdi(`"options": {"dvdi/driver": "Flocker"}`), none, `error /container/volumes/0/external/options/dvdi~1driver Flocker's is flocker`},
 			{"a driver with a mistake", dvdi(`"options": {"dvdi/driver": "flokcer"}`), none, `error /container/volumes/0/external/options/dvdi~1driver "flokcer"`},
 			{"a plugin", external(`{"containerPath": "d", "mode": "RW", "external": {"provider": "csi", "name": "x", "options": {"pluginName": "csi.flocker"}}}`), none, `error /container/volumes/0/external/options/pluginName Flocker's is csi.flocker.mesos`},
+			{"no driver", dvdi(`"options": {}`), none, `error /container/volumes/0/external/options/dvdi~1driver dvdi/driver is missing`},
+			{"no plugin", external(`{"containerPath": "d", "mode": "RW", "external": {"provider": "csi", "name": "x", "options": {}}}`), none, `error /container/volumes/0/external/options/pluginName pluginName is missing`},
+			{"a provider of others", external(`{"containerPath": "d", "mode": "RW", "external": {"provider": "none", "name": "x", "options": {}}}`), none, `error /container/volumes/0/external/provider no provider "none"`},
 			{"a provider", external(`{"containerPath": "d", "mode": "RW", "external": {"provider": "docker", "name": "x", ` + driver + `}}`), none, `error /container/volumes/0/external/provider no provider "docker"`},
 		},
 		"external-feature": {
@@ -330,6 +365,7 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 		},
 		"dvdi-mode": {
 			{"RW", dvdi(driver), none, ""},
+			{"small letters", strings.Replace(dvdi(driver), `"RW"`, `"rw"`, 1), none, ""},
 			{"RO", strings.Replace(dvdi(driver), `"RW"`, `"RO"`, 1), none, `error /container/volumes/0/mode mode is "RO"`},
 		},
 		"dvdi-shared": {
@@ -352,20 +388,24 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 		},
 		"csi-access": {
 			{"right", csi(access), none, ""},
-			{"reading", strings.Replace(csi(`, "capability": {"accessMode": "SINGLE_NODE_READER_ONLY", "accessType": "mount"}`), `"RW"`, `"RO"`, 1), none, ""},
+			{"reading", strings.Replace(csi(`, "capability": {"accessMode": "SINGLE_NODE_READER_ONLY", "accessType": "mount", "fsType": "xfs"}`), `"RW"`, `"RO"`, 1), none, ""},
 			{"writing in a mode to read", csi(`, "capability": {"accessMode": "SINGLE_NODE_READER_ONLY", "accessType": "mount"}`), none, `error /container/volumes/0/external/options/capability/accessMode mode is "RW"`},
 			{"several machines", csi(`, "capability": {"accessMode": "MULTI_NODE_MULTI_WRITER", "accessType": "mount"}`), none, `error /container/volumes/0/external/options/capability/accessMode on one machine at a time`},
 			{"a raw device", csi(`, "capability": {"accessMode": "SINGLE_NODE_WRITER", "accessType": "block"}`), none, `error /container/volumes/0/external/options/capability/accessType is block`},
 			{"nothing", csi(``), none, `error /container/volumes/0/external/options/capability/accessMode is missing`},
+			{"no file system", csi(noFS), none, `error /container/volumes/0/external/options/capability/fsType fsType is missing, and Marathon answers 500`},
+			{"no file system, of nothing", csi(``), none, `error /container/volumes/0/external/options/capability/fsType is missing`},
+			{"null for a file system", csi(strings.Replace(noFS, `"mount"`, `"mount", "fsType": null`, 1)), none, `error /container/volumes/0/external/options/capability/fsType is missing`},
+			{"an empty file system", csi(strings.Replace(noFS, `"mount"`, `"mount", "fsType": ""`, 1)), none, ""},
 		},
 		"csi-options": {
 			{"none", csi(access), none, ""},
-			{"all that there are", csi(access + `, "volumeContext": {"size": "20GiB", "profile": "gold", "fs": "xfs", "grace": "72h", "reclaim": "delete"}`), none, ""},
+			{"all that there are", csi(strings.Replace(access, "ext4", "xfs", 1) + `, "volumeContext": {"size": "20GiB", "profile": "gold", "fs": "xfs", "grace": "72h", "reclaim": "delete"}`), none, ""},
 			{"misspelt", csi(access + `, "volumeContext": {"reclam": "delete"}`), none, `error /container/volumes/0/external/options/volumeContext/reclam did you mean reclaim?`},
 			{"of labels alone", csi(access + `, "volumeContext": {"each": "true"}`), none, `error /container/volumes/0/external/options/volumeContext/each for labels alone`},
 			{"grace alone", csi(access + `, "volumeContext": {"grace": "72h"}`), none, `error /container/volumes/0/external/options/volumeContext/grace no meaning without reclaim=delete`},
 			{"a number", csi(access + `, "volumeContext": {"size": 20}`), none, `error /container/volumes/0/external/options/volumeContext/size is no text`},
-			{"a strange file system", csi(strings.Replace(access, `"mount"`, `"mount", "fsType": "btrfs"`, 1)), none, `error /container/volumes/0/external/options/capability/fsType "btrfs" is not possible`},
+			{"a strange file system", csi(strings.Replace(noFS, `"mount"`, `"mount", "fsType": "btrfs"`, 1)), none, `error /container/volumes/0/external/options/capability/fsType "btrfs" is not possible`},
 			{"no name", strings.Replace(csi(access), `"name": "db"`, `"name": ""`, 1), none, `error /container/volumes/0/external/name is empty`},
 			{"mount flags", csi(`, "capability": {"accessMode": "SINGLE_NODE_WRITER", "accessType": "mount", "fsType": "xfs", "mountFlags": ["noatime"]}, "volumeContext": {"size": "20", "profile": "gold"}`), none, ""},
 			{"a mount flag", csi(`, "capability": {"accessMode": "SINGLE_NODE_WRITER", "accessType": "mount", "mountFlags": ["noatime", "discard"]}`), none, `error /container/volumes/0/external/options/capability/mountFlags/1 "discard" is not possible`},

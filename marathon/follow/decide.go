@@ -172,11 +172,15 @@ func (r Rules) coming(app *api.App, instances []api.AppInstance, now time.Time) 
 // a deployment that was taken back. And another Marathon, or one with new records,
 // knows nothing of the app.
 //
+// An app that another Marathon does not have is gone all the same: the operator sees
+// it, and can have it forgotten. It never counts as destroyed, and Marathon's word from
+// before is dropped, so that it takes a new one when the right Marathon is back.
+//
 // The record of an app that is missing without a word stays, for ever if need be,
 // also where nothing of its own would be deleted: it may ask for what another app
 // has that is destroyed. A person can have it forgotten.
 func (r Rules) absent(old *api.App, s *Snapshot, now time.Time) (follow *Follow, forget *Forget) {
-	if old.Framework != s.Framework || s.Framework == "" {
+	if s.Framework == "" {
 		return nil, nil
 	}
 	switch missing := now.Sub(old.Missing); {
@@ -184,10 +188,17 @@ func (r Rules) absent(old *api.App, s *Snapshot, now time.Time) (follow *Follow,
 		gone := *old
 		gone.Missing = now.Round(0)
 		gone.Instances, gone.Unlisted = nil, 0
-		if s.Stops[old.ID] && gone.Stopped.IsZero() {
+		switch {
+		case s.foreign(old):
+			gone.Stopped = time.Time{}
+		case s.Stops[old.ID] && gone.Stopped.IsZero():
 			gone.Stopped = now.Round(0)
 		}
 		return &Follow{App: gone}, nil
+	case s.foreign(old):
+		return nil, nil
+	case s.Stops[old.ID]: // its tasks are being killed
+		return nil, nil
 	case missing < r.Confirm, now.Sub(old.Stopped) < r.Confirm: // it must be missing after Marathon's word as well
 		return nil, nil
 	case !old.Stopped.IsZero():
@@ -197,10 +208,11 @@ func (r Rules) absent(old *api.App, s *Snapshot, now time.Time) (follow *Follow,
 	}
 }
 
-// heard decides about Marathon's word that it destroys an app, or that somebody has
-// put one, nil where that says nothing new.
-func heard(old *api.App, ends bool, now time.Time) *Follow {
-	if old == nil || ends == !old.Stopped.IsZero() {
+// heard decides about the word of the Marathon with a framework id: that it destroys
+// an app, or that a user has put one. It returns nil where that says nothing new. A
+// Marathon's word about another one's app ends nothing.
+func heard(old *api.App, ends bool, framework string, now time.Time) *Follow {
+	if old == nil || ends == !old.Stopped.IsZero() || ends && old.Framework != framework {
 		return nil
 	}
 	said := *old

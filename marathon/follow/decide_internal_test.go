@@ -39,7 +39,10 @@ func TestWhatProvesThatAnAppWasDestroyed(t *testing.T) {
 		{name: "missing for ever without a word", missing: ago(1000 * time.Hour), want: "nothing"},
 		{name: "missing for ever without a word, with volumes that would go with it", missing: ago(1000 * time.Hour), deletes: true, want: "nothing"},
 		{name: "another Marathon does not have it", framework: "g", stopped: ago(time.Minute), missing: ago(time.Hour), deletes: true, want: "nothing"},
-		{name: "another Marathon does not have it, for the first time", framework: "g", want: "nothing"},
+		{name: "another Marathon does not have it, for the first time", framework: "g", want: "missing"},
+		{name: "another Marathon does not have it, after the first had said that it destroys it", framework: "g", stopped: ago(time.Minute), want: "missing"},
+		{name: "another Marathon destroys its own of that name", framework: "g", stopping: true, deletes: true, want: "missing"},
+		{name: "missing twice while its tasks are being killed", stopping: true, stopped: ago(time.Minute), missing: ago(time.Minute), deletes: true, want: "nothing"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			old := &api.App{ID: "/db", Framework: "f", Stopped: tc.stopped, Missing: tc.missing, Volumes: []api.AppVolume{{Name: "db"}}}

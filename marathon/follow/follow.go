@@ -90,6 +90,9 @@ type Follower struct {
 	state api.MarathonStatus
 	noted api.MarathonStatus
 	pods  map[string]bool // ids that were last seen to be pods
+	// strange is the framework id of another Marathon than the one that had the
+	// apps, "" while there is none.
+	strange string
 }
 
 // New makes a follower. The registry takes its metrics; nil for none.
@@ -295,10 +298,19 @@ func (f *Follower) round(ctx context.Context, w work) (again time.Duration, err 
 }
 
 // heard keeps what Marathon has said of the lives of apps: that it destroys one, or
-// that somebody has put one.
+// that a user has put one.
 func (f *Follower) heard(ctx context.Context, words map[string]bool) error {
+	framework := ""
 	for id, ends := range words {
-		said := heard(f.cluster.App(id), ends, f.cluster.Now())
+		app := f.cluster.App(id)
+		if ends && app != nil && framework == "" { // whose word it is
+			info, err := elected(ctx, f.marathon)
+			if err != nil {
+				return err
+			}
+			framework = info.Framework
+		}
+		said := heard(app, ends, framework, f.cluster.Now())
 		if said == nil {
 			continue
 		}
@@ -360,6 +372,10 @@ func (f *Follower) snapshot(ctx context.Context) (again time.Duration, err error
 	if err := f.carryOut(ctx, d); err != nil {
 		return 0, err
 	}
+	gone := f.foreign(s)
+	if gone > 0 { // the apps of the right Marathon are not seen
+		due = nil
+	}
 	for _, dataset := range reclaims(due, s) {
 		deleted, err := f.cluster.Reclaim(ctx, dataset.ID)
 		if err != nil {
@@ -382,6 +398,26 @@ func (f *Follower) snapshot(ctx context.Context) (again time.Duration, err error
 	})
 	f.note(ctx)
 	return f.next(), nil
+}
+
+// foreign returns how many apps are gone because another Marathon answers than the one
+// that had them, and logs when that begins.
+func (f *Follower) foreign(s *Snapshot) int {
+	gone, before := 0, ""
+	for _, a := range f.cluster.Apps() {
+		if !a.Missing.IsZero() && s.foreign(a) {
+			gone, before = gone+1, a.Framework
+		}
+	}
+	if gone > 0 && f.strange != s.Framework {
+		f.log.Warn("another Marathon answers than the one that had apps with volumes; they are gone, and their volumes are kept",
+			"apps", gone, "framework", s.Framework, "framework_before", before, "leader", s.Leader)
+		f.strange = s.Framework
+	}
+	if gone == 0 {
+		f.strange = ""
+	}
+	return gone
 }
 
 // next returns when everything is to be read again: sooner than usual where an app

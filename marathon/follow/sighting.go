@@ -55,6 +55,10 @@ type Snapshot struct {
 	Stops     map[string]bool // what a deployment is destroying
 }
 
+// foreign reports whether another Marathon had an app when it was last seen: another
+// cluster's, or this one before it lost its records.
+func (s *Snapshot) foreign(app *api.App) bool { return app.Framework != s.Framework }
+
 // seenApp returns an app as it is.
 func seenApp(a *marathon.App) *Sighting {
 	s := &Sighting{ID: a.ID, Version: a.Version, Wanted: a.Count(), Zone: a.Zone(), Role: a.Role, AtRest: len(a.Deployments) == 0}

@@ -153,6 +153,9 @@ func (d *Double) Do(method, path string, body any) (status int, answer string) {
 	return w.Code, w.Body.String()
 }
 
+// ServeHTTP answers as the leader.
+func (d *Double) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.serve(w, r) }
+
 // Server returns one of the servers, for its certificate.
 func (d *Double) Server(i int) *httptest.Server { return d.servers[i] }
 
