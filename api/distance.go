@@ -1,26 +1,30 @@
 package api
 
-// EditDistance counts the bytes to insert, remove or replace (Levenshtein), up to one
-// more than a limit.
+// EditDistance counts the bytes to insert, remove, replace, or swap with the next one
+// (optimal string alignment), up to one more than a limit.
 func EditDistance(a, b string, limit int) int {
 	if len(a) > len(b)+limit || len(b) > len(a)+limit {
 		return limit + 1
 	}
-	row := make([]int, len(b)+1)
+	rows := make([]int, 3*(len(b)+1))
+	before, row, next := rows[:len(b)+1], rows[len(b)+1:2*(len(b)+1)], rows[2*(len(b)+1):]
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
+		next[0] = i + 1
 		for j := range len(b) {
-			cost := diagonal
+			cost := row[j]
 			if a[i] != b[j] {
 				cost++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+			cost = min(cost, row[j+1]+1, next[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				cost = min(cost, before[j-1]+1)
+			}
+			next[j+1] = cost
 		}
+		before, row, next = row, next, before
 	}
-	return row[len(b)]
+	return min(row[len(b)], limit+1)
 }

@@ -26,7 +26,7 @@ const (
 // and notes about settings that were understood but have no effect here. The
 // app is Marathon's id, such as /prod/orders-db, or "". A label wins over
 // environment variables of the same key. Labels and variables of others are
-// ignored. An error is a Mistakes with all mistakes that were made, each of
+// ignored, and those that are almost ours are mistakes (AlmostLabel). An error is a Mistakes with all mistakes that were made, each of
 // which names the label or variable as its field.
 func ParseVolumes(app string, labels, env []Label) (volumes []VolumeRequest, notes []string, err error) {
 	p := parser{app: app}
@@ -92,6 +92,7 @@ func (p *parser) readLabels(labels []Label) {
 	for _, l := range labels {
 		rest, ours := strings.CutPrefix(l.Key, LabelPrefix)
 		if !ours {
+			p.refuseAlmost(l.Key, l, "")
 			continue
 		}
 		if seen[l.Key] {
@@ -100,6 +101,20 @@ func (p *parser) readLabels(labels []Label) {
 		}
 		seen[l.Key] = true
 		p.readLabel(l, rest, "")
+	}
+}
+
+// refuseAlmost refuses a label whose key is almost one of ours. The message ends
+// with the origin.
+func (p *parser) refuseAlmost(key string, l Label, origin string) {
+	label, almost := AlmostLabel(key)
+	switch {
+	case !almost:
+	case label == "":
+		p.mistake(l.Key, "the label asks for no volume, and its value is %q: labels for volumes are %sKEY and %sKEY.SETTING, such as %sdata%s",
+			brief(l.Value), LabelPrefix, LabelPrefix, LabelPrefix, origin)
+	default:
+		p.mistake(l.Key, "the label asks for no volume, and its value is %q: did you mean %s?%s", brief(l.Value), label, origin)
 	}
 }
 

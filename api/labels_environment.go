@@ -50,6 +50,9 @@ func (p *parser) readEnvironment(env, labels []Label) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		rest, ok := strings.CutPrefix(name, marathonVolumeLabel)
 		if !ok {
+			if almost, ok := strings.CutPrefix(name, marathonLabel); ok {
+				p.refuseAlmost(almost, Label{name, values[name]}, "")
+			}
 			continue
 		}
 		rest = strings.ToLower(rest)
@@ -72,7 +75,8 @@ func (p *parser) readEnvironment(env, labels []Label) {
 func ours(env []Label) map[string]string {
 	values := make(map[string]string)
 	for _, v := range env {
-		if strings.HasPrefix(v.Key, marathonVolumeLabel) || strings.HasPrefix(v.Key, dvdiPrefix) ||
+		label, marathons := strings.CutPrefix(v.Key, marathonLabel)
+		if marathons && mayBeAlmost(label) || strings.HasPrefix(v.Key, dvdiPrefix) ||
 			v.Key == flockerID || v.Key == flockerPath {
 			values[v.Key] = v.Value
 		}

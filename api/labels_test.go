@@ -71,7 +71,7 @@ func TestParseVolumesReadsLabels(t *testing.T) {
 			{Key: "c", Path: "/data2", Name: "prod.db.c"}}},
 		{"one path relative, one absolute", labels("a", "data", "b", "/data"), []api.VolumeRequest{
 			{Key: "a", Path: "data", Name: "prod.db.a"}, {Key: "b", Path: "/data", Name: "prod.db.b"}}},
-		{"labels of others", []api.Label{{Key: "flocker", Value: "x"}, {Key: "flocker.volumes.data", Value: ""},
+		{"labels of others", []api.Label{{Key: "flocker", Value: "x"}, {Key: "flocker.io/team", Value: ""},
 			{Key: "MARATHON_SINGLE_INSTANCE_APP", Value: "true"}}, nil},
 		{"no labels", nil, nil},
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -131,7 +130,7 @@ func (h *Hook) askMesos(ctx context.Context, in *Input) (Demand, *LaunchInfo, er
 
 func hasVolumeLabels(labels []api.Label) bool {
 	for _, l := range labels {
-		if strings.HasPrefix(l.Key, api.LabelPrefix) {
+		if api.AsksForVolume(l.Key) {
 			return true
 		}
 	}

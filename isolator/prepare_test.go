@@ -112,10 +112,23 @@ func TestPrepareAsksTheAgentAndLeavesTheMountsToTheLaunchProcess(t *testing.T) {
 
 func TestPrepareDoesNotContactTheAgentForOthers(t *testing.T) {
 	c := container(t, false)
-	in := commandTask(t, c, "team", "web")
-	info, err := hook("/nowhere", new(bytes.Buffer)).Prepare(t.Context(), in)
-	if err != nil || info != nil {
-		t.Errorf("got %+v, %v", info, err)
+	for _, label := range []string{"team", "flocker.io/team", "docker.volume.data", "flocker"} {
+		in := commandTask(t, c, label, "web")
+		info, err := hook("/nowhere", new(bytes.Buffer)).Prepare(t.Context(), in)
+		if err != nil || info != nil {
+			t.Errorf("%s: got %+v, %v", label, info, err)
+		}
+	}
+}
+
+// Such a task would write beside its volume.
+func TestPrepareRefusesLabelsThatAreAlmostOurs(t *testing.T) {
+	for _, label := range []string{"flocker.volumes.data", "flocker.volume", "Flocker.volume.data", "flocker.vol.data"} {
+		in := commandTask(t, container(t, false), label, "/srv/data")
+		info, err := hook("/nowhere", new(bytes.Buffer)).Prepare(t.Context(), in)
+		if err == nil || !strings.HasPrefix(err.Error(), label+`: the label asks for no volume, and its value is "/srv/data": `) {
+			t.Errorf("got %+v, %v", info, err)
+		}
 	}
 }
 
@@ -191,6 +204,7 @@ func TestPrepareAsksMesosForLabelsOfNestedTasks(t *testing.T) {
 		{"without", api.LocalReply{Done: true, Labels: []api.Label{{Key: "a", Value: "b"}}}, 0, ""},
 		{"no Mesos to ask", api.LocalReply{Done: true, Error: api.Errorf(api.CodeNotFound, "no Mesos")}, 0, ""},
 		{"with a mistake", api.LocalReply{Done: true, Labels: append(labels, api.Label{Key: "flocker.volume.data.sise"})}, 0, "did you mean size?"},
+		{"almost a label", api.LocalReply{Done: true, Labels: []api.Label{{Key: "flocker.volumes.data", Value: "data"}}}, 0, "did you mean flocker.volume.data?"},
 		{"without a name", api.LocalReply{Done: true, Labels: []api.Label{{Key: "flocker.volume.data", Value: "data"}}}, 0, "needs a name"},
 	}
 	for _, tt := range tests {

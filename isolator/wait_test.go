@@ -186,6 +186,7 @@ func TestLabelWait(t *testing.T) {
 		warning bool
 	}{
 		{"labels ask for volumes after all", reply(api.LocalReply{Labels: []api.Label{{Key: "flocker.volume.a", Value: "a"}}}), "start the task again", false},
+		{"a label is almost one", reply(api.LocalReply{Labels: []api.Label{{Key: "flocker.vol.a", Value: "a"}}}), "start the task again", false},
 		{"they do not", reply(api.LocalReply{Labels: []api.Label{{Key: "flocker", Value: "a"}}}), "", false},
 		{"no Mesos to ask", reply(api.LocalReply{Error: api.Errorf(api.CodeNotFound, "no Mesos")}), "", false},
 		{"Mesos does not answer", reply(api.LocalReply{Error: api.Errorf(api.CodeUnavailable, "no answer")}), "", true},

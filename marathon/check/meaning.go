@@ -11,17 +11,19 @@ import (
 // is guessed where they have one: for the other rules alone, nothing of it is kept.
 
 // meant returns labels with those under our names that are almost ours, and from
-// which label each of these comes.
+// which label each of these comes. What an almost-label stands for may be unknown or
+// taken: such a label is left out, and has a finding of its own.
 func meant(labels map[string]string) (read, from map[string]string) {
 	read, from = map[string]string{}, map[string]string{}
 	for _, l := range listed(labels) {
-		near, ok := api.NearestLabel(l.Key)
+		near, almost := api.AlmostLabel(l.Key)
 		_, taken := labels[near]
-		if strings.HasPrefix(l.Key, api.LabelPrefix) || !ok || taken || from[near] != "" {
+		switch {
+		case !almost:
 			read[l.Key] = l.Value
-			continue
+		case near != "" && !taken && from[near] == "":
+			read[near], from[near] = l.Value, l.Key
 		}
-		read[near], from[near] = l.Value, l.Key
 	}
 	return read, from
 }

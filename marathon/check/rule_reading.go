@@ -122,14 +122,13 @@ func (w *workload) eachOwnLabels(f func(tokens []string, key, value string)) {
 
 func lookIgnored(p *probe) {
 	p.eachOwnLabels(func(tokens []string, key, _ string) {
-		near, ok := api.NearestLabel(key)
+		near, almost := api.AlmostLabel(key)
 		switch {
-		case strings.HasPrefix(key, api.LabelPrefix):
+		case !almost:
 			return
-		case !ok && strings.HasPrefix(bareKey(key), "flockervolume"):
-			p.find(pointer(tokens...), remedy{}, "the label %s is none of Flocker's, which all begin with %s", key, api.LabelPrefix)
-			return
-		case !ok:
+		case near == "":
+			p.find(pointer(tokens...), remedy{text: "write " + api.LabelPrefix + "KEY"},
+				"the label %s is none of Flocker's, which all begin with %s", key, api.LabelPrefix)
 			return
 		}
 		p.find(pointer(tokens...), remedy{text: "write " + near, patch: p.rename(near, tokens...)},

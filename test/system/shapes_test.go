@@ -154,6 +154,8 @@ func TestMistakeInALabelReachesTheFramework(t *testing.T) {
 		"flocker.volume.data=/":                "/",
 		"flocker.volume.data.size=1M":          "64",
 		"flocker.volume.other=path=data/below": "data",
+		"flocker.volumes.log=log":              "flocker.volumes.log: the label asks for no volume, and its value is \"log\": did you mean flocker.volume.log?",
+		"flocker.volume=data":                  "labels for volumes are flocker.volume.KEY",
 	} {
 		key, value, _ := strings.Cut(wrong, "=")
 		all := labels(key, value)
