@@ -6,6 +6,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -191,9 +192,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer func() { _ = a.Close() }()
 	listeners, err := a.listen()
 	defer func() {
-		for socket, l := range listeners {
-			_ = l.Close()
-			_ = os.Remove(filepath.Clean(socket))
+		for _, l := range listeners {
+			_ = l.Close() // the socket stays: a client that finds it waits for the next agent
 		}
 	}()
 	if err != nil {
@@ -206,6 +206,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.deps.Log.Info("agent runs", "node", a.deps.Node, "version", a.deps.Version, "backend", a.deps.Backend.Properties().Name,
 		"instance", a.stepper.instance, "zone", a.stepper.zones.here, "consumers", len(a.volumes.journal.all()), "config", a.cfg.String())
+	a.noteFacts()
 	server := &local.Server{
 		Volumes: &frontDoor{a}, Labels: a.deps.Labels, Roles: a.deps.Roles, Marathon: a.deps.Marathon, Clone: host.CloneMount,
 		MountRoot: a.root.Path(""), WaitLimit: a.cfg.WaitLimit, Log: a.deps.Log,
@@ -251,6 +252,31 @@ func (a *Agent) listen() (map[string]net.Listener, error) {
 		listeners[socket] = l
 	}
 	return listeners, nil
+}
+
+// noteFacts notes what the isolator has to know while no agent runs. Without it the
+// isolator takes the defaults.
+func (a *Agent) noteFacts() {
+	dir := api.MemoryDir(a.cfg.Socket)
+	err := os.MkdirAll(dir, 0o755)
+	if err == nil {
+		facts := api.AgentFacts{WaitLimit: a.cfg.WaitLimit, Labels: a.deps.Labels != nil}
+		err = writeFacts(filepath.Join(dir, api.AgentFactsFile), facts)
+	}
+	if err != nil {
+		a.deps.Log.Warn("cannot note the wait limit for containers that are launched while no agent runs", "cause", err)
+	}
+}
+
+func writeFacts(path string, facts api.AgentFacts) error {
+	text, err := json.Marshal(facts)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".new", text, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
 
 // reportAll has the state of everything reported, as on a new stream.

@@ -344,10 +344,61 @@ func TestWithoutTheControlServiceRunningContainersAndKnownVolumesGoOn(t *testing
 	if api.CodeOf(err) != api.CodeUnavailable || !strings.Contains(err.Error(), "control service") {
 		t.Errorf("acquiring an unknown volume = %v, want that the control service cannot be reached", err)
 	}
+	// The isolator's hook holds up Mesos, and is not kept waiting for an attempt to connect.
+	hurried := request("c3", volume("other"))
+	hurried.Hurry = true
+	if _, err := v.Acquire(t.Context(), hurried); api.CodeOf(err) != api.CodeUnavailable {
+		t.Errorf("acquiring an unknown volume in a hurry = %v", err)
+	}
+	known := request("c4", volume("db"))
+	known.Hurry = true
+	if _, err := v.Acquire(t.Context(), known); err != nil {
+		t.Errorf("acquiring a volume that is here in a hurry = %v", err)
+	}
 	n.release("c1")
 	n.release("c2")
+	n.release("c4")
 	s.control.SetDown(false)
 	s.await("volume is given back", func(c *agenttest.Control) bool { return c.Dataset("db").Holder == nil })
+}
+
+// A request may be read only after its container has ended and was released: an agent
+// that starts takes what came to its socket meanwhile in any order.
+func TestARequestWhoseClientIsGoneIsDropped(t *testing.T) {
+	s := newSAN(t)
+	n := s.node("node-1")
+	v := n.start()
+	req := request("c1", volume("db"))
+	req.Alive = func() bool { return false }
+	if _, err := v.Acquire(t.Context(), req); api.CodeOf(err) != api.CodeUnavailable || len(v.Consumers()) > 0 {
+		t.Errorf("got %v, and the consumers %+v", err, v.Consumers())
+	}
+}
+
+func TestTheWaitLimitCountsFromWhenTheContainerBeganToWait(t *testing.T) {
+	s := newSAN(t)
+	a, b := s.node("node-a"), s.node("node-b")
+	a.start()
+	b.config.WaitLimit = time.Hour
+	v := b.start()
+	a.use("c1", volume("db"))
+	req := request("c2", volume("db"))
+	req.Since = time.Now().Add(-2 * time.Hour)
+	if _, err := v.Acquire(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Await(t.Context(), "c2", func(string) {}); api.CodeOf(err) != api.CodeUnavailable {
+		t.Errorf("await = %v, want that the limit has passed", err)
+	}
+	b.release("c2")
+	ahead := request("c3", volume("db"))
+	ahead.Since = time.Now().Add(time.Hour)
+	if _, err := v.Acquire(t.Context(), ahead); err != nil {
+		t.Fatal(err)
+	}
+	if c := v.Consumers(); len(c) != 1 || c[0].Since.After(time.Now()) {
+		t.Errorf("got %+v, want a consumer that is not of the future", c)
+	}
 }
 
 func TestAPinnedVolumeIsMountedThoughNothingUsesIt(t *testing.T) {

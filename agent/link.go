@@ -18,6 +18,9 @@ type control interface {
 	Claim(ctx context.Context, req api.ClaimRequest) (*api.Dataset, error)
 	Member(ctx context.Context, req api.MemberRequest) (*api.MemberReply, error)
 	Detail(ctx context.Context, id api.DatasetID) (*api.DatasetDetail, error)
+	// reachable returns nil where there is a stream to the control service, else why
+	// there is none.
+	reachable() error
 }
 
 // Session is one stream to a replica of the control service, and the calls
@@ -52,9 +55,13 @@ const (
 // a control service that takes agents and lets them go at once.
 const steady = time.Second
 
-// claimPatience is how long a claim waits for a stream where there is none.
-// Mesos waits for it, with all other containers that it is to start.
+// claimPatience is how long a claim waits for a stream where there is none. Its
+// client asks again.
 const claimPatience = 3 * time.Second
+
+// minPause is the least pause before another attempt to connect, however many
+// callers want a stream: waiting containers ask again and again.
+const minPause = 200 * time.Millisecond
 
 // link keeps a stream to the control service for as long as it runs.
 type link struct {
@@ -91,6 +98,11 @@ func (l *link) current() (Session, error) {
 		return nil, api.Errorf(api.CodeUnavailable, "the control service cannot be reached: %s", l.status)
 	}
 	return l.session, nil
+}
+
+func (l *link) reachable() error {
+	_, err := l.current()
+	return err
 }
 
 // Claim asks for a dataset's token. Where there is no stream, or it ends while
@@ -256,10 +268,18 @@ func (l *link) run(ctx context.Context, f follower, onConnect func()) {
 	}
 }
 
-// pause waits, but not while somebody needs a stream.
+// pause waits until the next attempt: at least minPause, and longer only while no
+// caller wants a stream.
 func (l *link) pause(ctx context.Context, wait time.Duration) {
-	timer := time.NewTimer(wait)
+	least := min(wait, minPause)
+	timer := time.NewTimer(least)
 	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-timer.C:
+	}
+	timer.Reset(wait - least)
 	select {
 	case <-ctx.Done():
 	case <-timer.C:

@@ -91,7 +91,13 @@ func (v *Volumes) claimMembers(ctx context.Context, req api.AcquireRequest, volu
 			},
 		})
 	}
-	err := v.resolve(ctx, req.Consumer, members)
+	var err error
+	if req.Hurry && len(members) > 0 {
+		err = v.control.reachable()
+	}
+	if err == nil {
+		err = v.resolve(ctx, req.Consumer, members)
+	}
 	for i, place := range places {
 		volumes[place] = members[i]
 	}

@@ -73,7 +73,7 @@ func (v *Volumes) lock(ctx context.Context, consumer string) (unlock func(), err
 // this node. It returns at once where they are, or will be, mounted; Await
 // tells when. Errors: CodeInvalid, CodeConflict, CodeDeleted for requests that
 // can never be met; CodeUnavailable while the control service is needed and
-// cannot be reached.
+// cannot be reached, or where the client is gone: then nothing is recorded.
 func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mount, error) {
 	if req.Consumer == "" || len(req.Volumes) == 0 {
 		return nil, api.Errorf(api.CodeInvalid, "an acquire request names a consumer and at least one volume")
@@ -87,6 +87,11 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 		return nil, err
 	}
 	defer unlock()
+	// A client that is gone may be one whose container has ended, and whose Release
+	// came before this: nothing would end its consumer.
+	if req.Alive != nil && !req.Alive() {
+		return nil, api.Errorf(api.CodeUnavailable, "the client for consumer %s is gone", req.Consumer)
+	}
 	if c := v.journal.get(req.Consumer); c != nil && c.SetAside == "" {
 		if !c.asks(req.Volumes) {
 			return nil, api.Errorf(api.CodeConflict, "consumer %s already uses other volumes", req.Consumer)
@@ -101,7 +106,7 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 	}
 	release := v.engine.claiming(req.Consumer, req.Volumes)
 	defer release()
-	c := &consumer{Consumer: api.Consumer{ID: req.Consumer, Kind: req.Kind, App: req.App, Since: v.now(), Owner: req.Owner}}
+	c := &consumer{Consumer: api.Consumer{ID: req.Consumer, Kind: req.Kind, App: req.App, Since: v.since(req), Owner: req.Owner}}
 	c.Volumes = make([]consumedVolume, len(req.Volumes))
 	claims, claimCtx := errgroup.WithContext(ctx)
 	claims.Go(func() error { return v.claimMembers(claimCtx, req, c.Volumes) })
@@ -145,6 +150,15 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 	return v.mounts(c), nil
 }
 
+// since returns the moment from which a consumer's wait limit counts.
+func (v *Volumes) since(req api.AcquireRequest) time.Time {
+	now := v.now()
+	if req.Since.IsZero() || req.Since.After(now) {
+		return now
+	}
+	return req.Since
+}
+
 func (v *Volumes) makeMountPoints(vol consumedVolume) error {
 	if vol.Member != nil {
 		if _, err := v.root.MakeMountPoint(vol.Member.View); err != nil || vol.pending() {
@@ -169,6 +183,11 @@ func (v *Volumes) claim(ctx context.Context, want api.VolumeRequest, req api.Acq
 	if record := v.engine.heldByName(want.Name); record != nil && (want.FS == "" || want.FS == record.FS) &&
 		record.OpenTo(req.Owner) && (app == "" || app == record.App) {
 		return record, nil
+	}
+	if req.Hurry {
+		if err := v.control.reachable(); err != nil {
+			return nil, err
+		}
 	}
 	record, err := v.control.Claim(ctx, api.ClaimRequest{Find: &api.DatasetSpec{
 		Name: want.Name, Size: want.Size, FS: want.FS, Profile: want.Profile, User: want.User, Permissions: want.Permissions, App: app,
@@ -231,11 +250,33 @@ func (v *Volumes) Await(ctx context.Context, id string, progress func(string)) (
 		if err := v.awaitOne(ctx, id, vol, timer.C, progress); err != nil {
 			return nil, err
 		}
-		if err := v.checkOwner(ctx, vol, c.Owner); err != nil {
+		if err := v.awaitOwner(ctx, vol, c.Owner, timer.C, progress); err != nil {
 			return nil, fmt.Errorf("volume %s (%s): %w", vol.Name, vol.Key, err)
 		}
 	}
 	return v.mounts(c), nil
+}
+
+// awaitOwner is checkOwner that waits while the control service is away.
+func (v *Volumes) awaitOwner(ctx context.Context, vol consumedVolume, owner api.Owner, limit <-chan time.Time, progress func(string)) error {
+	for {
+		err := v.checkOwner(ctx, vol, owner)
+		if api.CodeOf(err) != api.CodeUnavailable {
+			return err
+		}
+		progress(fmt.Sprintf("volume %s (%s): whether %s may use it still can't be asked: %v. Waiting, for %s at the most.",
+			vol.Name, vol.Key, owner, err, v.waitLimit))
+		again := time.NewTimer(explainEvery)
+		select {
+		case <-again.C:
+		case <-limit:
+			again.Stop()
+			return err
+		case <-ctx.Done():
+			again.Stop()
+			return ctx.Err()
+		}
+	}
 }
 
 // checkOwner refuses a volume that the consumer's owner may not use any more: it was

@@ -55,8 +55,8 @@ func ParseCSIVolume(id, fsType string, context map[string]string) (VolumeRequest
 		case !slices.Contains(csiSettings, name):
 			p.mistake(field, "%q is not a setting of a CSI volume: %s", brief(name), suggest(name, csiSettings))
 		case name == settingFS && strings.EqualFold(value, fsType):
-		case name == settingSize && value != "" && strings.Trim(value, "0123456789") == "":
-			p.set(d, settingSize, field, value+"GiB")
+		case name == settingSize:
+			p.setGiB(d, field, value)
 		default:
 			p.set(d, name, field, value)
 		}

@@ -108,9 +108,20 @@ func (p *parser) setDVDI(d *draft, field, option string) {
 			d.broken = true
 			p.mistake(field, "option volumename=%q contradicts the volume's name, %q", brief(value), brief(d.values[settingName].value))
 		}
-	case name == "size" && value != "" && strings.Trim(value, "0123456789") == "":
-		p.set(d, settingSize, field, value+"GiB")
+	case name == settingSize:
+		p.setGiB(d, field, value)
 	default:
 		p.set(d, meaning, field, value)
 	}
+}
+
+// setGiB notes a size in a form in which a number without a unit is of GiB.
+func (p *parser) setGiB(d *draft, field, value string) {
+	size, err := gibibytes(value)
+	if err != nil {
+		d.broken = true
+		p.mistake(field, "size %v", err)
+		return
+	}
+	p.set(d, settingSize, field, size)
 }

@@ -84,6 +84,16 @@ func ours(env []Label) map[string]string {
 	return values
 }
 
+// VolumeVariables returns the variables that ParseVolumes looks at.
+func VolumeVariables(env []Label) []Label {
+	var out []Label
+	for name, value := range ours(env) {
+		out = append(out, Label{name, value})
+	}
+	slices.SortFunc(out, func(a, b Label) int { return strings.Compare(a.Key, b.Key) })
+	return out
+}
+
 // marathonName returns what Marathon makes of a label's key.
 func marathonName(key string) string {
 	var name strings.Builder

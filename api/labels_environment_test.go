@@ -162,3 +162,40 @@ func FuzzParseVolumesFromEnvironment(f *testing.F) {
 		checkVolumes(t, volumes, err)
 	})
 }
+
+// TestSizesOfREXRayAreOfGiB: a number without a unit is of GiB in the options of dvdcli and
+// CSI, and is refused where it was meant in bytes.
+func TestSizesOfREXRayAreOfGiB(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int64{
+		"20": 20 << 30, "20.0": 20 << 30, "1.5": 3 << 29, "65536": 64 << 40, "67108864b": 64 << 20, "64MiB": 64 << 20, "100TiB": 100 << 40,
+	} {
+		volume, _, err := api.ParseDVDOptions("--volumeopts", "db", []string{"size=" + text})
+		if err != nil || volume.Size != want {
+			t.Errorf("dvdcli, %s: got %d, %v, want %d", text, volume.Size, err, want)
+		}
+		if volume, err = api.ParseCSIVolume("db", "", map[string]string{"size": text}); err != nil || volume.Size != want {
+			t.Errorf("CSI, %s: got %d, %v, want %d", text, volume.Size, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"67108864":                `"67108864" has no unit and would be of GiB, more than 64TiB: if bytes are meant, write 64MiB, else write the unit, as in 67108864GiB`,
+		"134217728.0":             "if bytes are meant, write 128MiB",
+		"65537":                   "write the unit, as in 65537GiB",
+		"99999999999999999999999": "more than 64TiB",
+		"1.5e9":                   "is not a size",
+		"0":                       "too small",
+	} {
+		_, _, err := api.ParseDVDOptions("--volumeopts", "db", []string{"size=" + text})
+		_, csiErr := api.ParseCSIVolume("db", "", map[string]string{"size": text})
+		_, _, labelErr := api.ParseVolumes("", nil, []api.Label{
+			{Key: "DVDI_VOLUME_NAME", Value: "db"}, {Key: "DVDI_VOLUME_DRIVER", Value: "flocker"},
+			{Key: "DVDI_VOLUME_CONTAINERPATH", Value: "/data"}, {Key: "DVDI_VOLUME_OPTS", Value: "size=" + text},
+		})
+		for door, err := range map[string]error{"dvdcli": err, "CSI": csiErr, "DVDI": labelErr} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s, %s: got %v, want %s", door, text, err, want)
+			}
+		}
+	}
+}

@@ -193,7 +193,7 @@ func TestParseVolumesReportsAllMistakesInOneText(t *testing.T) {
 	_, _, err := api.ParseVolumes("", labels("data", "/data", "data.size", "3", "log", "../x", "log.sise", "1G"), nil)
 	want := `4 mistakes: (1) flocker.volume.data: the volume needs a name, because the task has no Marathon app id to ` +
 		`make one from: set flocker.volume.data.name; (2) flocker.volume.data.size: size "3" is too small: the smallest ` +
-		`size is 64MiB; (3) flocker.volume.log: path "../x" leads upwards: write it without ".."; ` +
+		`size is 64MiB, and a number without a unit is of bytes; write the unit, as in 3GiB; (3) flocker.volume.log: path "../x" leads upwards: write it without ".."; ` +
 		`(4) flocker.volume.log.sise: "sise" is not a setting of a volume: did you mean size?`
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)

@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"path/filepath"
+	"time"
+)
 
 // The local protocol: on the agent's unix socket a client writes one
 // LocalRequest as a line of JSON and reads LocalReply lines until one is Done.
@@ -9,6 +12,29 @@ import "time"
 
 // DefaultSocket is where the agent listens for local clients.
 const DefaultSocket = "/run/flocker/agent.sock"
+
+// memoryDir is where the memory of a machine with an installed agent is. It
+// outlives a reboot, after which Mesos may be there before the agent.
+const memoryDir = "/var/lib/flocker/isolator"
+
+// MemoryDir returns the directory of what the isolator has to know while the agent that
+// listens on a socket is away.
+func MemoryDir(socket string) string {
+	if socket == DefaultSocket {
+		return memoryDir
+	}
+	return filepath.Join(filepath.Dir(socket), "isolator")
+}
+
+// AgentFactsFile is the file in MemoryDir that has the AgentFacts.
+const AgentFactsFile = "agent.json"
+
+// AgentFacts is what an agent notes about itself when it starts.
+type AgentFacts struct {
+	WaitLimit time.Duration `json:"wait_limit"` // in nanoseconds
+	// Labels says that the agent asks Mesos for the labels of task groups.
+	Labels bool `json:"labels"`
+}
 
 // MaxLocalLine bounds a line of the local protocol, in bytes.
 const MaxLocalLine = 1 << 20
@@ -26,7 +52,8 @@ type LocalRequest struct {
 
 // AcquireRequest records a consumer and starts bringing its volumes. It is
 // answered within milliseconds; Await tells when the volumes are there. The
-// same consumer asking again gets the same answer.
+// same consumer asking again gets the same answer. CodeUnavailable says that the
+// agent cannot claim a volume yet: nothing is recorded, and the client asks again.
 type AcquireRequest struct {
 	Consumer string          `json:"consumer"`
 	Kind     string          `json:"kind"`
@@ -41,8 +68,17 @@ type AcquireRequest struct {
 	// say. Neither comes from what the task can write.
 	Framework string `json:"framework,omitempty"`
 	Role      string `json:"role,omitempty"`
+	// Hurry is set by a caller that holds Mesos up: the agent answers CodeUnavailable
+	// at once where it needs the control service and has no stream to it.
+	Hurry bool `json:"hurry,omitempty"`
+	// Since is when the container began to wait, where it could not ask at that time;
+	// the agent's wait limit counts from then.
+	Since time.Time `json:"since,omitzero"`
 	// Owner is for which owner the volumes are asked; the agent says it, not the client.
 	Owner Owner `json:"-"`
+	// Alive reports whether the client is still there, nil where the agent cannot tell.
+	// A request whose client is gone is dropped: Mesos may have cleaned up already.
+	Alive func() bool `json:"-"`
 }
 
 // AwaitRequest waits until all volumes of a consumer are mounted. Progress

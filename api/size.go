@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -27,10 +28,37 @@ func ParseSize(text string) (int64, error) {
 	if n < 0 || n > maxSize {
 		return 0, Errorf(CodeInvalid, "%q is too large: the largest size is %s", text, FormatSize(maxSize))
 	}
+	if n < MinSize && isDigit(text[len(text)-1]) {
+		return 0, Errorf(CodeInvalid, "%q is too small: the smallest size is %s, and a number without a unit is of bytes; write the unit, as in %sGiB",
+			text, FormatSize(MinSize), text)
+	}
 	if n < MinSize {
 		return 0, Errorf(CodeInvalid, "%q is too small: the smallest size is %s", text, FormatSize(MinSize))
 	}
 	return (n + SizeMultiple - 1) / SizeMultiple * SizeMultiple, nil
+}
+
+// maxBareGiB is the largest number without a unit that is taken for GiB: DefaultMaxSize.
+// A larger one was meant in bytes.
+const maxBareGiB = DefaultMaxSize >> 30
+
+// gibibytes returns a size as ParseSize takes it from a form in which a number without a
+// unit is of GiB: the options of REX-Ray and dvdcli, and what Marathon makes of its
+// external volumes.
+func gibibytes(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	if !looksLikeSize(text) || !isDigit(text[len(text)-1]) {
+		return text, nil
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err == nil && n <= maxBareGiB {
+		return text + "GiB", nil
+	}
+	remedy := "write the unit, as in " + text + "GiB"
+	if bytes, err := ParseSize(text); err == nil {
+		remedy = "if bytes are meant, write " + FormatSize(bytes) + ", else write the unit, as in " + text + "GiB"
+	}
+	return "", Errorf(CodeInvalid, "%q has no unit and would be of GiB, more than %s: %s", text, FormatSize(DefaultMaxSize), remedy)
 }
 
 // FormatSize returns bytes as people read them, such as 20GiB.

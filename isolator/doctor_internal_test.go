@@ -133,7 +133,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		{"a program that is not there", func(f *Facts) {
 			f.Executables["/opt/flocker/flocker-isolator-prepare"] = Executable{Err: errors.New("it is not executable")}
 		}, Fail, "isolator_prepare_command /opt/flocker/flocker-isolator-prepare: it is not executable"},
-		{"a timeout that is too short", add("isolator_prepare_timeout", "5"), Fail, "isolator_prepare_timeout is 5s, but the call may take 7s"},
+		{"a timeout that is too short", add("isolator_prepare_timeout", "3"), Fail, "isolator_prepare_timeout is 3s, but the call may take 4s"},
 		{"a timeout that is no number", add("isolator_cleanup_timeout", "30s"), Fail, `"30s" must be whole seconds`},
 		{"a good timeout", add("isolator_prepare_timeout", "30"), OK, "isolator_prepare_timeout is 30 s"},
 		{"mounts unreadable", func(f *Facts) { f.MountsErr = errors.New("permission denied") }, Warn, "can't be examined: permission denied"},

@@ -25,8 +25,12 @@ const (
 	// then nobody would hear the reason.
 	dvdcliLimit = 110 * time.Second
 
-	// dvdcliPatience is how long dvdcli waits for an agent that is restarting.
-	dvdcliPatience = 10 * time.Second
+	// dvdcliPatience is how long an unmount waits for an agent that is away. Mesos kills
+	// it after ten minutes, and repeats a failed one only when it is restarted itself.
+	dvdcliPatience = 9 * time.Minute
+
+	// dvdcliSay is how often the reason of a wait is repeated.
+	dvdcliSay = 10 * time.Second
 
 	// dvdcliLook is how long path and get look at a volume.
 	dvdcliLook = 2 * time.Second
@@ -204,7 +208,8 @@ func (d *DVDCLI) create(ctx context.Context, call dvdcliCall) error {
 
 // bring acquires a volume and waits until it is mounted.
 func (d *DVDCLI) bring(ctx context.Context, consumer string, call dvdcliCall) (api.Mount, error) {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(d.limit, dvdcliLimit))
+	limit := cmp.Or(d.limit, dvdcliLimit)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	volume, notes, err := api.ParseDVDOptions("--volumeopts", call.volume, call.options)
 	if err != nil {
@@ -215,24 +220,29 @@ func (d *DVDCLI) bring(ctx context.Context, consumer string, call dvdcliCall) (a
 	}
 	volume.Key = "dvdcli"
 	req := api.AcquireRequest{Consumer: consumer, Kind: api.ConsumerDVDCLI, Volumes: []api.VolumeRequest{volume}}
-	err = d.patiently(ctx, func(ctx context.Context) error {
-		_, err := d.Client.Acquire(ctx, req)
-		return err
+	say := d.speaker()
+	_, err = persist(ctx, say, acquirePause, limit, func(ctx context.Context) (*api.LocalReply, error) {
+		ctx, cancel := context.WithTimeout(ctx, acquireLimit)
+		defer cancel()
+		return d.Client.Acquire(ctx, req)
 	})
 	if err != nil {
-		return api.Mount{}, err
+		return api.Mount{}, fmt.Errorf("volume %s: %w", call.volume, err)
 	}
 	var reason error // the agent's, when its limit has passed, which is shorter than ours
 	for {
-		mounts, err := awaitAgain(ctx, d.Stderr, func(ctx context.Context, say func(string)) ([]api.Mount, error) {
-			return d.Client.Await(ctx, consumer, say)
+		mounts, err := awaitAgain(ctx, say, limit, func(ctx context.Context, say func(string)) ([]api.Mount, error) {
+			return d.Client.Await(ctx, consumer, func(sentence string) {
+				why, _, _ := strings.Cut(sentence, agentsLimit)
+				say(fmt.Sprintf("%s%s%s at the most.", why, agentsLimit, limit))
+			})
 		})
 		switch {
 		case api.CodeOf(err) == api.CodeUnavailable && sleep(ctx, time.Second) == nil:
 			reason = err
 		case err != nil:
 			if ctx.Err() != nil && reason != nil {
-				err = reason
+				err = fmt.Errorf("waited for %s: %w", limit, reason)
 			}
 			return api.Mount{}, fmt.Errorf("volume %s: %w", call.volume, err)
 		case len(mounts) != 1 || !mounts[0].Ready:
@@ -246,19 +256,22 @@ func (d *DVDCLI) bring(ctx context.Context, consumer string, call dvdcliCall) (a
 // release fails when the agent does not hear it: Mesos keeps the record of a
 // failed unmount and tries again when it restarts, and nobody else would.
 func (d *DVDCLI) release(ctx context.Context, consumer string) error {
-	return d.patiently(ctx, func(ctx context.Context) error { return d.Client.Release(ctx, consumer) })
+	patience := cmp.Or(d.patience, dvdcliPatience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err := persist(ctx, d.speaker(), acquirePause, patience, func(ctx context.Context) (struct{}, error) {
+		ctx, cancel := context.WithTimeout(ctx, acquireLimit)
+		defer cancel()
+		return struct{}{}, d.Client.Release(ctx, consumer)
+	})
+	return err
 }
 
-// patiently repeats a request for a while as long as no agent answers.
-func (d *DVDCLI) patiently(ctx context.Context, request func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(d.patience, dvdcliPatience))
-	defer cancel()
-	for {
-		err := request(ctx)
-		if _, unreachable := errors.AsType[*UnreachableError](err); !unreachable || sleep(ctx, reconnectPause) != nil {
-			return err
-		}
-	}
+// agentsLimit begins the part of the agent's sentences that has the agent's own limit.
+const agentsLimit = " Waiting, for "
+
+func (d *DVDCLI) speaker() *speaker {
+	return &speaker{log: d.Stderr, prefix: "dvdcli:", again: dvdcliSay}
 }
 
 // look prints where a volume is mounted through dvdcli.

@@ -15,9 +15,12 @@ const programName = "flocker-isolator"
 
 // How long the calls of Mesos' isolator ask the agent. The agent answers within
 // milliseconds; Mesos waits for a call, and so does every other container of
-// this machine, for 30 s unless its configuration says otherwise.
+// this machine, for 30 s unless its configuration says otherwise. A request that is
+// not answered in time is the launch process' to make, which has acquireLimit for each
+// attempt.
 const (
-	acquireTimeout = 5 * time.Second
+	acquireTimeout = 2 * time.Second
+	acquireLimit   = 5 * time.Second
 	labelsTimeout  = 2 * time.Second
 	releaseTimeout = 2 * time.Second
 )

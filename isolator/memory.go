@@ -1,9 +1,11 @@
 package isolator
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/flocker-mesos/flocker/api"
 )
@@ -13,16 +15,26 @@ import (
 // task groups while nobody can be asked for labels.
 type memory struct{ dir string }
 
-// memoryDir is where the memory of a machine with an installed agent is. It
-// outlives a reboot, after which Mesos may be there before the agent.
-const memoryDir = "/var/lib/flocker/isolator"
-
 // newMemory returns the memory that goes with an agent's socket.
-func newMemory(socket string) memory {
-	if socket == api.DefaultSocket {
-		return memory{memoryDir}
+func newMemory(socket string) memory { return memory{api.MemoryDir(socket)} }
+
+// readAgentFacts returns what the agent of a socket has noted about itself, nil where
+// none has. It may be away.
+func readAgentFacts(socket string) *api.AgentFacts {
+	data, err := os.ReadFile(filepath.Join(api.MemoryDir(socket), api.AgentFactsFile))
+	facts := new(api.AgentFacts)
+	if err != nil || json.Unmarshal(data, facts) != nil {
+		return nil
 	}
-	return memory{filepath.Join(filepath.Dir(socket), "isolator")}
+	return facts
+}
+
+// knownWaitLimit returns how long containers wait while the agent cannot say it.
+func knownWaitLimit(socket string) time.Duration {
+	if facts := readAgentFacts(socket); facts != nil && facts.WaitLimit > 0 {
+		return facts.WaitLimit
+	}
+	return defaultWaitLimit
 }
 
 // knows reports whether the framework was remembered.

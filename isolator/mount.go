@@ -44,17 +44,24 @@ type Mounter struct {
 	Outside  uint64        // the Mesos agent's mount namespace
 	Limit    time.Duration // of the agent's patience
 	Log      io.Writer     // the task's stderr
+	Later    *Later        // what prepare could not ask for, nil where it could
+
+	began time.Time
 }
 
-// Run returns when all volumes show at their targets. It waits for an agent
-// that restarts meanwhile. An error says in a sentence why the task can't start.
+// Run returns when all volumes show at their targets, or where it turns out that there
+// are none. It waits for an agent that is away. An error says in a sentence why the
+// task can't start.
 func (m *Mounter) Run(ctx context.Context) error {
 	unix.Umask(0)
 	if err := Enter(m.Outside); err != nil {
 		return err
 	}
 	trees, err := m.Await(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoVolumes):
+		return nil
+	case err != nil:
 		return err
 	}
 	defer trees.Close()
@@ -76,9 +83,18 @@ func (m *Mounter) Run(ctx context.Context) error {
 
 // Await returns the volumes when all of them are ready. It changes nothing here.
 func (m *Mounter) Await(ctx context.Context) (*Trees, error) {
-	ctx, cancel := context.WithTimeout(ctx, m.Limit+limitMargin)
+	m.began = time.Now()
+	limit, say := m.Limit, &speaker{log: m.Log, prefix: "flocker:", again: sayAgain}
+	if m.Later != nil {
+		agents, err := m.catchUp(ctx, say)
+		if err != nil {
+			return nil, err
+		}
+		limit = max(limit, agents)
+	}
+	ctx, cancel := context.WithDeadline(ctx, m.began.Add(limit+limitMargin))
 	defer cancel()
-	trees, err := awaitAgain(ctx, m.Log, func(ctx context.Context, say func(string)) (*Trees, error) {
+	trees, err := awaitAgain(ctx, say, limit, func(ctx context.Context, say func(string)) (*Trees, error) {
 		return m.Client.AwaitTrees(ctx, m.Consumer, say)
 	})
 	if err != nil {

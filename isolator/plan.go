@@ -25,18 +25,42 @@ func Plan(space Space, targets []Target, mounts []api.Mount, w Waiting) (*Launch
 	for _, m := range mounts {
 		byKey[m.Key] = m
 	}
-	arguments := []string{"mount", "--socket", w.Socket, "--consumer", w.Consumer, "--limit", w.Limit.String(),
-		"--outside", strconv.FormatUint(w.Namespace, 10), "--sandbox", space.Sandbox.String()}
-	if space.Rootfs.Path != "" {
-		arguments = append(arguments, "--rootfs", space.Rootfs.String(), "--view", space.View)
-	}
 	for _, t := range targets {
 		if _, ok := byKey[t.Key]; !ok {
 			return nil, fmt.Errorf("the flocker agent answered without a mount for volume %s", t.Key)
 		}
-		arguments = append(arguments, t.String())
 	}
-	return launch(w.Program, arguments...), nil
+	return launch(w.Program, append(w.arguments(space), arguments(targets)...)...), nil
+}
+
+// PlanLater is Plan for a container whose launch process asks the agent.
+func PlanLater(space Space, targets []Target, later *Later, w Waiting) (*LaunchInfo, error) {
+	text, err := later.encode()
+	if err != nil {
+		return nil, err
+	}
+	return launch(w.Program, append(append(w.arguments(space), "--later", text), arguments(targets)...)...), nil
+}
+
+// arguments returns the command line of a mount, without its targets.
+func (w Waiting) arguments(space Space) []string {
+	arguments := []string{"mount", "--socket", w.Socket, "--consumer", w.Consumer, "--limit", w.Limit.String(),
+		"--outside", strconv.FormatUint(w.Namespace, 10)}
+	if space.Sandbox.Path != "" {
+		arguments = append(arguments, "--sandbox", space.Sandbox.String())
+	}
+	if space.Rootfs.Path != "" {
+		arguments = append(arguments, "--rootfs", space.Rootfs.String(), "--view", space.View)
+	}
+	return arguments
+}
+
+func arguments(targets []Target) []string {
+	out := make([]string, 0, len(targets))
+	for _, t := range targets {
+		out = append(out, t.String())
+	}
+	return out
 }
 
 const (

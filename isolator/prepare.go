@@ -4,29 +4,29 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
 )
 
-// defaultWaitLimit is how long a container waits for its volumes where the
-// agent did not say: less than the minute after which Mesos takes a silent
-// executor for dead.
+// defaultWaitLimit is how long a container waits for its volumes where no agent has
+// ever said: less than the minute after which Mesos takes a silent executor for dead.
 const defaultWaitLimit = 45 * time.Second
 
 // Prepare returns how to launch a container, nil where it asks for no volume.
 // It takes milliseconds: it hands the request to the agent and leaves the
-// waiting to the container's own launch process. The text of an error reaches
-// the framework.
+// waiting to the container's own launch process. Where the agent or the control
+// service is away, the launch process makes the request too, so no launch fails because
+// of a restart. The text of an error reaches the framework.
 func (h *Hook) Prepare(ctx context.Context, in *Input) (*LaunchInfo, error) {
 	demand, err := in.Demand()
 	if err != nil {
 		return nil, err
 	}
+	view := cmp.Or(h.Sandbox, api.SandboxPath)
 	if demand.AskMesos {
 		var later *LaunchInfo
-		if demand, later, err = h.askMesos(ctx, in); err != nil || later != nil {
+		if demand, later, err = h.askMesos(ctx, in, view); err != nil || later != nil {
 			return later, err
 		}
 	}
@@ -36,7 +36,6 @@ func (h *Hook) Prepare(ctx context.Context, in *Input) (*LaunchInfo, error) {
 	if len(demand.Volumes) == 0 {
 		return nil, nil
 	}
-	view := cmp.Or(h.Sandbox, api.SandboxPath)
 	targets, err := Place(&in.Config, view, demand.Volumes)
 	if err != nil {
 		return nil, err
@@ -45,35 +44,47 @@ func (h *Hook) Prepare(ctx context.Context, in *Input) (*LaunchInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, namespace, err := h.launchable()
+	w, err := h.waiting(in)
 	if err != nil {
 		return nil, err
 	}
-	reply, err := h.acquire(ctx, in, demand.Volumes)
-	if err != nil {
+	req := in.request(demand.Volumes)
+	reply, err := h.acquire(ctx, req)
+	switch {
+	case err != nil && awaited(err):
+		h.logf("container %s asks for its volumes in its launch process: %v", in.ContainerID, err)
+		w.Limit = knownWaitLimit(h.Socket)
+		return PlanLater(space, targets, &Later{Acquire: req}, w)
+	case err != nil:
 		return nil, fmt.Errorf("get volumes: %w", err)
 	}
-	return Plan(space, targets, reply.Mounts, Waiting{
-		Program: program, Socket: h.Socket, Consumer: in.ContainerID.String(),
-		Limit: cmp.Or(reply.WaitLimit, defaultWaitLimit), Namespace: namespace,
-	})
+	w.Limit = cmp.Or(reply.WaitLimit, defaultWaitLimit)
+	return Plan(space, targets, reply.Mounts, w)
 }
 
-// launchable returns what a command in a launch process needs: the path of the
+// waiting returns what a command in a launch process needs: the path of the
 // stored program, and the mount namespace that it must not touch.
-func (h *Hook) launchable() (program string, namespace uint64, err error) {
-	if program, err = h.Store(); err != nil {
-		return "", 0, err
+func (h *Hook) waiting(in *Input) (Waiting, error) {
+	w := Waiting{Socket: h.Socket, Consumer: in.ContainerID.String()}
+	var err error
+	if w.Program, err = h.Store(); err != nil {
+		return w, err
 	}
-	namespace, err = MountNamespace()
-	return program, namespace, err
+	w.Namespace, err = MountNamespace()
+	return w, err
 }
 
-func (h *Hook) acquire(ctx context.Context, in *Input, volumes []api.VolumeRequest) (*api.LocalReply, error) {
+func (h *Hook) acquire(ctx context.Context, req api.AcquireRequest) (*api.LocalReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, acquireTimeout)
 	defer cancel()
+	req.Hurry = true
+	return h.client().Acquire(ctx, req)
+}
+
+// request returns what the agent is asked for.
+func (in *Input) request(volumes []api.VolumeRequest) api.AcquireRequest {
 	env := in.Config.variables()
-	return h.client().Acquire(ctx, api.AcquireRequest{
+	return api.AcquireRequest{
 		Consumer: in.ContainerID.String(),
 		Kind:     api.ConsumerMesos,
 		App:      last(env, marathonAppID),
@@ -82,7 +93,7 @@ func (h *Hook) acquire(ctx context.Context, in *Input, volumes []api.VolumeReque
 		User:     in.Config.User,
 
 		Framework: in.framework(), Role: in.role(),
-	})
+	}
 }
 
 // askMesos finds out, through the agent, whether Mesos knows of labels that
@@ -90,13 +101,13 @@ func (h *Hook) acquire(ctx context.Context, in *Input, volumes []api.VolumeReque
 //
 // Without an answer, most such containers have nothing to do with Flocker, and
 // holding them up would be holding Mesos up; but a database that starts without
-// its volume writes beside it. So: a framework that has asked for volumes in
-// this way before is refused until the agent is back. Any other container is
-// launched, with a command that asks again in its own launch process for a few
-// seconds, long enough for an agent that is just being restarted. If that finds
-// labels after all the container ends, to be started anew; if no agent answers,
-// the task starts, with a warning in its log.
-func (h *Hook) askMesos(ctx context.Context, in *Input) (Demand, *LaunchInfo, error) {
+// its volume writes beside it. So the container is launched with a command that asks
+// again in its own launch process, and gets the volumes there if there are any. Where
+// its framework has asked for volumes in this way before, that waits as long as for a
+// volume, and then fails. For any other it waits for a few seconds, long enough for an
+// agent that is just being restarted, and then starts the task, with a warning in its
+// log. Where the agent has no Mesos agent to ask, there is nothing to wait for.
+func (h *Hook) askMesos(ctx context.Context, in *Input, view string) (Demand, *LaunchInfo, error) {
 	parent := in.ContainerID.Parent.String()
 	known := newMemory(h.Socket)
 	ctx, cancel := context.WithTimeout(ctx, labelsTimeout)
@@ -108,16 +119,9 @@ func (h *Hook) askMesos(ctx context.Context, in *Input) (Demand, *LaunchInfo, er
 		// The agent was not told of a Mesos agent: its operator has decided
 		// that labels of task groups are not read.
 		return Demand{}, nil, nil
-	case known.knows(in.framework()):
-		return Demand{}, nil, fmt.Errorf("framework %s has asked for volumes by labels before, and whether this task "+
-			"does can't be found out: %w", in.framework(), err)
 	default:
-		program, namespace, err := h.launchable()
-		if err != nil {
-			return Demand{}, nil, err
-		}
-		return Demand{}, launch(program, "wait", "--socket", h.Socket, "--limit", askAgainLimit.String(),
-			"--outside", strconv.FormatUint(namespace, 10), "--labels", in.ContainerID.Value, "--parent", parent), nil
+		info, err := h.askLater(in, view, known)
+		return Demand{}, info, err
 	}
 	if hasVolumeLabels(labels) {
 		if err := known.remember(in.framework()); err != nil {
@@ -126,6 +130,34 @@ func (h *Hook) askMesos(ctx context.Context, in *Input) (Demand, *LaunchInfo, er
 	}
 	volumes, notes, err := api.ParseVolumes("", labels, in.Config.variables())
 	return Demand{Volumes: volumes, Notes: notes}, nil, err
+}
+
+// askLater returns the launch info of a container whose labels are asked for in its
+// launch process, nil where no agent of this machine reads labels.
+func (h *Hook) askLater(in *Input, view string, known memory) (*LaunchInfo, error) {
+	facts := readAgentFacts(h.Socket)
+	if facts != nil && !facts.Labels {
+		return nil, nil
+	}
+	w, err := h.waiting(in)
+	if err != nil {
+		return nil, err
+	}
+	w.Limit = knownWaitLimit(h.Socket)
+	later := &Later{
+		Acquire: in.request(nil), Environment: api.VolumeVariables(in.Config.variables()),
+		Labels: &api.LabelsRequest{Container: in.ContainerID.Value, Parent: in.ContainerID.Parent.String()},
+	}
+	if !known.knows(in.framework()) {
+		later.AskLimit = askAgainLimit
+	}
+	// Most such containers ask for no volume, so a file tree in which none can be mounted
+	// is no mistake yet.
+	space, err := findSpace(&in.Config, view)
+	if err != nil {
+		space = Space{}
+	}
+	return PlanLater(space, nil, later, w)
 }
 
 func hasVolumeLabels(labels []api.Label) bool {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -103,7 +104,7 @@ func TestPrepareAsksTheAgentAndLeavesTheMountsToTheLaunchProcess(t *testing.T) {
 			requests, err := json.Marshal(agent.Requests())
 			if want := `[{"acquire":{"consumer":"c1","kind":"mesos","app":"/prod/db","volumes":[` +
 				`{"key":"conf","path":"conf","name":"prod.db.conf","read_only":true},` +
-				`{"key":"data","path":"/var/lib/db","name":"prod.db.data","size":21474836480}]}}]`; err != nil || string(requests) != want {
+				`{"key":"data","path":"/var/lib/db","name":"prod.db.data","size":21474836480}],"hurry":true}}]`; err != nil || string(requests) != want {
 				t.Errorf("got  %s\nwant %s", requests, want)
 			}
 		})
@@ -147,7 +148,6 @@ func TestPrepareFails(t *testing.T) {
 		want   string
 	}{
 		{"a bad label, without contact", "../x", nil, `flocker.volume.data: path "../x" leads upwards`},
-		{"the agent is down", "data", nil, "get volumes: the flocker agent does not answer on "},
 		{"the agent refuses", "data", func(_ api.LocalRequest, conn *agenttest.Conn) {
 			conn.Send(api.LocalReply{Done: true, Error: api.Errorf(api.CodeConflict, "volume db has another size")})
 		}, "get volumes: volume db has another size"},
@@ -165,6 +165,122 @@ func TestPrepareFails(t *testing.T) {
 				t.Errorf("got %+v, %v, want %s", info, err, tt.want)
 			}
 		})
+	}
+}
+
+// laterOf returns the request that a launch process carries.
+func laterOf(t *testing.T, info *isolator.LaunchInfo, err error) *isolator.Later {
+	t.Helper()
+	if err != nil || info == nil || len(info.PreExec) != 1 {
+		t.Errorf("got %+v, %v, want a launch process that asks later", info, err)
+		return nil
+	}
+	arguments := info.PreExec[0].Arguments
+	at := slices.Index(arguments, "--later")
+	if at < 0 {
+		t.Errorf("got the arguments %q, want one that asks later", arguments)
+		return nil
+	}
+	later, err := isolator.ParseLater(arguments[at+1])
+	if err != nil {
+		t.Error(err)
+	}
+	return later
+}
+
+// A launch does not fail because the agent, or the control service behind it, is away:
+// its launch process carries the request, and prepare returns at once.
+func TestPrepareLeavesTheRequestToTheLaunchProcess(t *testing.T) {
+	refuses := func(code api.Code) agenttest.Handler {
+		return func(req api.LocalRequest, conn *agenttest.Conn) {
+			if !req.Acquire.Hurry {
+				t.Error("prepare has the agent wait while Mesos waits for it")
+			}
+			conn.Send(api.LocalReply{Done: true, Error: api.Errorf(code, "the control service cannot be reached")})
+		}
+	}
+	tests := []struct {
+		name   string
+		handle agenttest.Handler // nil: nothing listens
+		facts  string
+		limit  string
+	}{
+		{"the agent is down", nil, "", "45s"},
+		{"the agent is down, and has said how long containers wait", nil, `{"wait_limit":90000000000,"labels":true}`, "1m30s"},
+		{"what it said is damaged", nil, `{`, "45s"},
+		{"the agent is killed before it answers", func(api.LocalRequest, *agenttest.Conn) {}, "", "45s"},
+		{"the control service is away", refuses(api.CodeUnavailable), "", "45s"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir, err := os.MkdirTemp("", "flocker")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(dir) })
+			socket := filepath.Join(dir, "agent.sock")
+			if tt.handle != nil {
+				agenttest.StartAt(t, socket, tt.handle)
+			}
+			if tt.facts != "" {
+				if err := os.MkdirAll(api.MemoryDir(socket), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(api.MemoryDir(socket), api.AgentFactsFile), []byte(tt.facts), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c := container(t, false)
+			info, err := hook(socket, new(bytes.Buffer)).Prepare(t.Context(), commandTask(t, c, "flocker.volume.data", "data"))
+			later := laterOf(t, info, err)
+			if later == nil {
+				return
+			}
+			want := &isolator.Later{Acquire: api.AcquireRequest{Consumer: "c1", Kind: api.ConsumerMesos, App: "/prod/db",
+				Volumes: []api.VolumeRequest{{Key: "data", Path: "data", Name: "prod.db.data"}}}}
+			if !reflect.DeepEqual(later, want) {
+				t.Errorf("got  %+v\nwant %+v", later, want)
+			}
+			arguments := info.PreExec[0].Arguments
+			if got := arguments[:10]; !slices.Equal(got, []string{"flocker-isolator", "mount", "--socket", socket, "--consumer", "c1", "--limit", tt.limit,
+				"--outside", outside(t)}) || arguments[len(arguments)-1] != "rw:data=data" {
+				t.Errorf("got %q", arguments)
+			}
+		})
+	}
+	t.Run("a mistake is refused at once all the same", func(t *testing.T) {
+		agent := agenttest.Start(t, refuses(api.CodeInvalid))
+		if info, err := hook(agent.Socket, new(bytes.Buffer)).Prepare(t.Context(), commandTask(t, container(t, false), "flocker.volume.data", "data")); err == nil {
+			t.Errorf("got %+v", info)
+		}
+	})
+	t.Run("a request that Mesos could not pass on is refused", func(t *testing.T) {
+		var labels []string
+		for i := range 250 {
+			key := fmt.Sprintf("flocker.volume.v%d", i)
+			labels = append(labels, key, fmt.Sprintf("path=d%d,name=%s%d", i, strings.Repeat("n", 190), i))
+		}
+		info, err := hook("/nowhere", new(bytes.Buffer)).Prepare(t.Context(), commandTask(t, container(t, false), labels...))
+		if err == nil || !strings.Contains(err.Error(), "too large to wait") {
+			t.Errorf("got %v, %v", info != nil, err)
+		}
+	})
+}
+
+// Where the agent has no Mesos agent to ask, containers without labels in their config
+// have none to be asked for, and are not held up while the agent is away.
+func TestPrepareHoldsUpNoTaskGroupWhereLabelsAreNotRead(t *testing.T) {
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "agent.sock")
+	if err := os.MkdirAll(api.MemoryDir(socket), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(api.MemoryDir(socket), api.AgentFactsFile), []byte(`{"wait_limit":1000,"labels":false}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	info, err := hook(socket, new(bytes.Buffer)).Prepare(t.Context(), nestedTask(container(t, false), "fw"))
+	if info != nil || err != nil {
+		t.Errorf("got %+v, %v", info, err)
 	}
 }
 
@@ -253,15 +369,16 @@ func TestPrepareWithoutAnAnswerAboutLabels(t *testing.T) {
 		t.Fatal("a bad label was accepted")
 	}
 	check := func(t *testing.T) {
-		info, err := h.Prepare(t.Context(), nestedTask(c, "with-volumes"))
-		if err == nil || !strings.Contains(err.Error(), "framework with-volumes has asked for volumes by labels before") {
-			t.Errorf("known framework: got %+v, %v", info, err)
-		}
-		for _, framework := range []string{"unknown", "", "../agent.sock"} {
-			info, err = h.Prepare(t.Context(), nestedTask(c, framework))
-			want := launchInfo("wait", "--socket", agent.Socket, "--limit", "5s", "--outside", outside(t), "--labels", "c2", "--parent", "c1")
-			if err != nil || !reflect.DeepEqual(info, want) {
-				t.Errorf("unknown framework: got %+v, %v, want %+v", info, err, want)
+		for framework, limit := range map[string]time.Duration{"with-volumes": 0, "unknown": 5 * time.Second, "": 5 * time.Second, "../agent.sock": 5 * time.Second} {
+			info, err := h.Prepare(t.Context(), nestedTask(c, framework))
+			later := laterOf(t, info, err)
+			want := &isolator.Later{
+				Acquire:  api.AcquireRequest{Consumer: "c1.c2", Kind: api.ConsumerMesos, Framework: framework},
+				Labels:   &api.LabelsRequest{Container: "c2", Parent: "c1"},
+				AskLimit: limit,
+			}
+			if !reflect.DeepEqual(later, want) {
+				t.Errorf("framework %q: got %+v, want %+v", framework, later, want)
 			}
 		}
 	}
@@ -379,16 +496,16 @@ func TestPrepareGivesUpOnAHangingAgentWellBeforeMesosDoes(t *testing.T) {
 	}
 	agent := agenttest.Start(t, func(_ api.LocalRequest, conn *agenttest.Conn) { <-conn.Closed })
 	in := commandTask(t, container(t, false), "flocker.volume.data", "data")
-	done := make(chan error, 1)
+	done := make(chan struct{})
 	go func() {
-		_, err := hook(agent.Socket, new(bytes.Buffer)).Prepare(t.Context(), in)
-		done <- err
+		defer close(done)
+		info, err := hook(agent.Socket, new(bytes.Buffer)).Prepare(t.Context(), in)
+		if later := laterOf(t, info, err); later != nil && later.Acquire.Consumer != "c1" {
+			t.Errorf("got %+v", later)
+		}
 	}()
 	select {
-	case err := <-done:
-		if err == nil || !strings.Contains(err.Error(), "no answer in time") {
-			t.Errorf("got %v", err)
-		}
+	case <-done:
 	case <-time.After(25 * time.Second):
 		t.Error("prepare still waits after 25 s")
 	}

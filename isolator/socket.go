@@ -87,10 +87,13 @@ func checkPeer(fd int) error {
 		return fmt.Errorf("find the user of the agent: %w", err)
 	}
 	if peer.Uid != 0 && int(peer.Uid) != os.Geteuid() {
-		return fmt.Errorf("user %d listens there, not root", peer.Uid)
+		return fmt.Errorf("user %d listens there, %w", peer.Uid, errPeer)
 	}
 	return nil
 }
+
+// errPeer is the end of waiting for an agent: what listens in its place is not one.
+var errPeer = errors.New("not root")
 
 // sleep returns early, with the cause, when the context ends.
 func sleep(ctx context.Context, d time.Duration) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -19,68 +18,33 @@ const (
 	// limitMargin lets the agent's own limit come first, whose reason is the
 	// better one.
 	limitMargin = 5 * time.Second
-
-	// reconnectPause is between two attempts to reach the agent.
-	reconnectPause = 200 * time.Millisecond
 )
 
 // awaitAgain repeats a call of Await or AwaitTrees until the agent's answer is
-// final.
-func awaitAgain[T any](ctx context.Context, log io.Writer, await func(context.Context, func(string)) (T, error)) (T, error) {
-	last := ""
-	say := func(sentence string) {
-		if sentence != last {
-			fmt.Fprintf(log, "flocker: %s\n", oneLine(sentence))
-			last = sentence
-		}
-	}
+// final. While no agent answers it says so, and for how long the caller waits.
+func awaitAgain[T any](ctx context.Context, say *speaker, limit time.Duration, await func(context.Context, func(string)) (T, error)) (T, error) {
+	var away time.Time // since when no agent answers, zero while one does
 	for {
-		answer, err := await(ctx, say)
-		gone, unreachable := errors.AsType[*UnreachableError](err)
-		if !unreachable {
+		answer, err := await(ctx, func(sentence string) {
+			away = time.Time{}
+			say.say(sentence)
+		})
+		if _, unreachable := errors.AsType[*UnreachableError](err); !unreachable || errors.Is(err, errPeer) {
 			return answer, err
 		}
 		if ctx.Err() == nil {
-			say(fmt.Sprintf("the agent does not answer on %s (%v), waiting for it", gone.Socket, gone.Err))
+			if away.IsZero() {
+				away = time.Now()
+			}
+			say.say(waitingFor(err, away, limit))
 			if sleep(ctx, reconnectPause) == nil {
 				continue
 			}
 		}
-		if last != "" {
-			return answer, fmt.Errorf("the volumes did not come in time; the last that was heard: %s", last)
+		if say.last != "" {
+			return answer, fmt.Errorf("the volumes did not come in time; the last that was heard: %s", say.last)
 		}
 		return answer, err
-	}
-}
-
-// LabelWaiter asks again, in the launch process of a nested container, for the
-// labels that no agent could tell when it was prepared.
-type LabelWaiter struct {
-	Client            *Client
-	Container, Parent string
-	Limit             time.Duration
-	Log               io.Writer
-}
-
-// Wait returns nil if the task may start: it has no volumes, or no agent could
-// tell in time. See Hook.Prepare for why that is so.
-func (w *LabelWaiter) Wait(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, w.Limit)
-	defer cancel()
-	for {
-		labels, err := w.Client.Labels(ctx, w.Container, w.Parent)
-		switch {
-		case err == nil && hasVolumeLabels(labels):
-			return errors.New("the task's labels ask for volumes, which could not be known when its container was " +
-				"prepared, because the flocker agent did not answer; it does now, so start the task again")
-		case err == nil, api.CodeOf(err) == api.CodeNotFound:
-			return nil
-		case sleep(ctx, reconnectPause) == nil:
-			continue
-		}
-		fmt.Fprintf(w.Log, "flocker: WARNING: whether this task's labels ask for volumes can't be found out (%s); "+
-			"it starts without any\n", oneLine(err.Error()))
-		return nil
 	}
 }
 

@@ -36,6 +36,7 @@ type volumes struct {
 	consumers map[string]api.VolumeRequest
 	away      map[string]string // volumes that do not come, with the reason
 	failure   error             // of every Acquire
+	refuse    int               // Acquires to come for which the control service is away
 }
 
 func newVolumes(t *testing.T) *volumes {
@@ -59,6 +60,10 @@ func (v *volumes) source(name string) string { return filepath.Join(v.root, name
 func (v *volumes) Acquire(_ context.Context, req api.AcquireRequest) ([]api.Mount, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.refuse > 0 {
+		v.refuse--
+		return nil, api.Errorf(api.CodeUnavailable, "the control service cannot be reached")
+	}
 	if v.failure != nil {
 		return nil, v.failure
 	}

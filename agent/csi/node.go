@@ -137,10 +137,7 @@ func (n *node) bring(ctx context.Context, volume api.VolumeRequest) (api.Mount, 
 	defer cancel()
 	defer context.AfterFunc(n.life, cancel)()
 	consumer := consumerOf(volume.Name)
-	_, err := n.Volumes.Acquire(ctx, api.AcquireRequest{
-		Consumer: consumer, Kind: api.ConsumerCSI, Volumes: []api.VolumeRequest{volume},
-	})
-	if err != nil {
+	if err := n.acquire(ctx, consumer, volume); err != nil {
 		return api.Mount{}, err
 	}
 	why := "it is on its way"
@@ -162,6 +159,24 @@ func (n *node) bring(ctx context.Context, volume api.VolumeRequest) (api.Mount, 
 			return api.Mount{}, err
 		}
 		return api.Mount{}, status.Errorf(codes.Aborted, "%s; the volume stays wanted on this node until it is unstaged", strings.TrimSuffix(why, "."))
+	}
+}
+
+// acquire makes the containers a consumer. While the control service is away it waits,
+// as every other door does.
+func (n *node) acquire(ctx context.Context, consumer string, volume api.VolumeRequest) error {
+	for {
+		_, err := n.Volumes.Acquire(ctx, api.AcquireRequest{
+			Consumer: consumer, Kind: api.ConsumerCSI, Volumes: []api.VolumeRequest{volume},
+		})
+		if api.CodeOf(err) != api.CodeUnavailable {
+			return err
+		}
+		select {
+		case <-time.After(awaitPause):
+		case <-ctx.Done():
+			return err
+		}
 	}
 }
 

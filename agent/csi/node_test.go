@@ -138,6 +138,16 @@ func TestVolumeThatDoesNotComeInTimeIsExplainedAndStaysWanted(t *testing.T) {
 	p.calls("db", "stage publish unpublish unstage")
 }
 
+func TestStageWaitsWhileTheControlServiceIsAway(t *testing.T) {
+	p := newPlugin(t)
+	p.v.refuse = 2
+	p.calls("db", "stage")
+	if p.v.used() != "db" || p.v.refuse != 0 {
+		t.Errorf("in use are %q, and %d refusals are left", p.v.used(), p.v.refuse)
+	}
+	p.calls("db", "unstage")
+}
+
 func TestCallsAboutAVolumeWaitForEachOther(t *testing.T) {
 	p := newPlugin(t)
 	staging, _ := p.paths("db")
@@ -199,6 +209,9 @@ func TestAnswerComesBeforeTheCallerGivesUp(t *testing.T) {
 
 func TestFailuresOfTheAgentAreTranslated(t *testing.T) {
 	p := newPlugin(t)
+	p.stop()
+	p.limit = 100 * time.Millisecond
+	p.start()
 	for code, want := range map[api.Code]codes.Code{
 		api.CodeInvalid: codes.InvalidArgument, api.CodeConflict: codes.FailedPrecondition, api.CodeDeleted: codes.NotFound,
 		api.CodeUnavailable: codes.Unavailable, api.CodeInternal: codes.Internal,

@@ -73,7 +73,7 @@ type Server struct {
 }
 
 // Listen makes the socket, readable by its owner alone, in the place of what
-// an earlier agent left behind.
+// an earlier agent left behind. The socket stays when the listener is closed.
 func Listen(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make directory of socket: %w", err)
@@ -85,6 +85,7 @@ func Listen(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on socket: %w", err)
 	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	if err := os.Chmod(path, 0o600); err != nil {
 		_ = l.Close()
 		return nil, fmt.Errorf("restrict socket: %w", err)
@@ -153,6 +154,9 @@ func (s *Server) serve(ctx context.Context, conn net.Conn, waits chan struct{}) 
 		}
 		return
 	}
+	if req.Acquire != nil {
+		req.Acquire.Alive = func() bool { return !hungUp(conn) }
+	}
 	if req.Await != nil {
 		select {
 		case waits <- struct{}{}:
@@ -193,6 +197,27 @@ func (s *Server) serve(ctx context.Context, conn net.Conn, waits chan struct{}) 
 		return
 	}
 	s.reply(conn, reply)
+}
+
+// hungUp reports whether the client has closed its end.
+func hungUp(conn net.Conn) bool {
+	c, ok := conn.(*net.UnixConn)
+	if !ok {
+		return false
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return true
+	}
+	gone := false
+	if err := raw.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, _ := unix.Poll(fds, 0)
+		gone = n > 0
+	}); err != nil {
+		return true
+	}
+	return gone
 }
 
 func read(conn net.Conn) (api.LocalRequest, error) {

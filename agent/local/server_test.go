@@ -292,3 +292,25 @@ func (l *oneConn) Accept() (net.Conn, error) {
 
 func (l *oneConn) Close() error   { close(l.closed); return nil }
 func (l *oneConn) Addr() net.Addr { return &net.UnixAddr{} }
+
+func TestAnAcquireKnowsWhetherItsClientIsStillThere(t *testing.T) {
+	alive := make(chan bool)
+	socket := serve(t, &scripted{acquire: func(req api.AcquireRequest) ([]api.Mount, error) {
+		alive <- req.Alive()
+		<-alive
+		alive <- req.Alive()
+		return nil, nil
+	}})
+	conn := dial(t, socket)
+	if _, err := io.WriteString(conn, `{"acquire":{"consumer":"c1"}}`+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	if !<-alive {
+		t.Error("a client that waits counts as gone")
+	}
+	_ = conn.Close()
+	alive <- true
+	if <-alive {
+		t.Error("a client that has gone counts as there")
+	}
+}

@@ -258,7 +258,7 @@ func TestProgramActsByItsName(t *testing.T) {
 		{[]string{"flocker-isolator", "isolate", "/nowhere", "/nowhere", "/nowhere"}, 0, ""},
 		{[]string{"flocker-isolator", "cleanup", "/nowhere", "/nowhere", "/nowhere"}, 0, "flocker: cleanup: read container config"},
 		{[]string{"flocker-isolator", "prepare", "/nowhere", "/nowhere", "/nowhere/x"}, 1, "flocker: read container config"},
-		{[]string{"flocker-isolator", "wait", "--colour"}, 2, "flag provided but not defined"},
+		{[]string{"flocker-isolator", "mount", "--colour"}, 2, "flag provided but not defined"},
 		{[]string{"flocker-isolator", "doctor", "--socket", "/nowhere/agent.sock"}, 1, "FAIL  flocker agent"},
 	} {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {

@@ -4,7 +4,7 @@
 //	flocker-isolator-prepare, -isolate, -cleanup IN OUT ERR   the isolator's calls
 //	dvdcli mount|unmount|...                                  for Mesos' docker/volume isolator
 //	flocker-isolator prepare|isolate|cleanup IN OUT ERR       the same as the first
-//	flocker-isolator mount|wait ...                           in a container's launch process
+//	flocker-isolator mount ...                                in a container's launch process
 //	flocker-isolator doctor                                   finds what is wrong on this machine
 //	flocker-isolator version
 package main
@@ -29,7 +29,7 @@ var version = "dev"
 const usage = `usage: flocker-isolator prepare|isolate|cleanup INPUT OUTPUT ERROR
        flocker-isolator doctor [--modules FILE] [--mesos-agent-pid PID] [--marathon URL] [--socket PATH]
        flocker-isolator version
-       flocker-isolator mount|wait (called by itself)
+       flocker-isolator mount (called by itself)
 `
 
 // Exit codes.
@@ -71,8 +71,6 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return p.hook(ctx, command, args)
 	case "mount":
 		return p.mount(ctx, args)
-	case "wait":
-		return p.wait(ctx, args)
 	case "dvdcli":
 		return p.dvdcli(ctx, args)
 	case "doctor":
@@ -104,8 +102,8 @@ func (p *program) hook(ctx context.Context, command string, args []string) int {
 	return 0
 }
 
-// mount waits for the volumes of a container and mounts them. Like wait it
-// prints no usage into a task's log: only this program calls it.
+// mount waits for the volumes of a container and mounts them. It prints no usage into
+// a task's log: only this program calls it.
 func (p *program) mount(ctx context.Context, args []string) int {
 	m := isolator.Mounter{Log: p.stderr}
 	flags := p.flags("mount")
@@ -121,6 +119,10 @@ func (p *program) mount(ctx context.Context, args []string) int {
 	}
 	flags.Func("sandbox", "", directory(&m.Space.Sandbox))
 	flags.Func("rootfs", "", directory(&m.Space.Rootfs))
+	flags.Func("later", "", func(text string) (err error) {
+		m.Later, err = isolator.ParseLater(text)
+		return err
+	})
 	if flags.Parse(args) != nil {
 		return exitUsage
 	}
@@ -133,28 +135,6 @@ func (p *program) mount(ctx context.Context, args []string) int {
 	}
 	m.Client = &isolator.Client{Socket: p.socket}
 	if err := m.Run(ctx); err != nil {
-		return p.refuse(err)
-	}
-	return 0
-}
-
-// wait asks again for the labels of a container.
-func (p *program) wait(ctx context.Context, args []string) int {
-	w := isolator.LabelWaiter{Log: p.stderr}
-	flags := p.flags("wait")
-	flags.DurationVar(&w.Limit, "limit", 0, "")
-	flags.StringVar(&w.Container, "labels", "", "")
-	flags.StringVar(&w.Parent, "parent", "", "")
-	outside := flags.Uint64("outside", 0, "")
-	if flags.Parse(args) != nil {
-		return exitUsage
-	}
-	w.Client = &isolator.Client{Socket: p.socket}
-	err := isolator.Enter(*outside)
-	if err == nil {
-		err = w.Wait(ctx)
-	}
-	if err != nil {
 		return p.refuse(err)
 	}
 	return 0

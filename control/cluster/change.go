@@ -50,7 +50,8 @@ func (c ChangeDataset) Apply(s *State) (Outcome, error) {
 
 // size puts the size into a draft. A size that the volume has already, since the
 // storage system rounds up, is only recorded. And a growth that has not happened,
-// since the storage system has no room or was asked for too much, can be taken back.
+// since the storage system has no room or was asked for too much, can be taken back. So
+// can the size of a dataset whose volume has never been made.
 func (c ChangeDataset) size(s *State, d *api.Dataset) error {
 	if c.Size == 0 {
 		return nil
@@ -61,6 +62,12 @@ func (c ChangeDataset) size(s *State, d *api.Dataset) error {
 	least := d.Size
 	if d.Volume != nil && d.Volume.Size > 0 && d.Volume.Size < least {
 		least = d.Volume.Size // it has not grown yet
+	}
+	if !mayHaveVolume(d, s.DatasetState(d.ID)) && c.Size < d.Size {
+		least = 0
+		if err := s.checkNewSize(c.Size, d.FS, nil); err != nil {
+			return err
+		}
 	}
 	switch {
 	case c.Size < least:

@@ -79,8 +79,8 @@ func TestChangeNeverMakesAVolumeSmaller(t *testing.T) {
 	b := newBench(t)
 	b.connectWith("a", "ebs", api.CapabilityGrow)
 	b.create("d", "a", "db")
-	b.refused(b.resize(9*gib), api.CodeInvalid, "size: 9GiB is less than the 10GiB that the dataset has: volumes are never made smaller")
 	b.register("a", "d", 10*gib)
+	b.refused(b.resize(9*gib), api.CodeInvalid, "size: 9GiB is less than the 10GiB that the dataset has: volumes are never made smaller")
 	b.refused(b.resize(10*gib-1024), api.CodeInvalid, "less than the 10GiB")
 	b.refused(b.resize(10*gib-1), api.CodeInvalid, "size: ")
 	b.refused(b.resize(1000), api.CodeInvalid, "minimum")
@@ -95,6 +95,24 @@ func TestChangeNeverMakesAVolumeSmaller(t *testing.T) {
 	b.do(b.resize(30 * gib))
 	b.register("a", "d", 30*gib)
 	b.refused(b.resize(10*gib), api.CodeInvalid, "less than the 30GiB")
+}
+
+func TestChangeLowersTheSizeOfADatasetThatWasNeverMade(t *testing.T) {
+	b := newBench(t)
+	b.connectWith("a", "ebs", api.CapabilityGrow)
+	b.create("d", "a", "db")
+	b.do(b.resize(40 * 1024 * gib)) // more than any storage has
+	if d := b.do(b.resize(gib)).Dataset; d.Size != gib || d.MaximumSize != gib {
+		t.Errorf("got %+v, want 1 GiB", d)
+	}
+	b.refused(b.resize(gib/1024), api.CodeInvalid, "minimum")
+	b.register("a", "d", gib)
+	b.refused(b.resize(gib/2), api.CodeInvalid, "less than the 1GiB")
+
+	b.create("e", "a", "other")
+	if out := b.do(cluster.Delete{At: b.now, ID: "e"}); out.Dataset == nil || !out.Dataset.Deleted {
+		t.Errorf("got %+v, want a dataset that was never made deleted", out.Dataset)
+	}
 }
 
 func TestChangeAsksWhetherTheVolumeCanGrow(t *testing.T) {
