@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -74,7 +75,7 @@ func (s *session) leasesTable(leases []client.Lease) (*output.Table, error) {
 	group.SetLimit(lookUps)
 	for i, l := range leases {
 		group.Go(func() error {
-			d, err := s.Volume(ctx, string(l.Dataset))
+			d, err := s.Volume(ctx, ref(l.Dataset))
 			if api.CodeOf(err) == api.CodeNotFound {
 				return nil // a lease needs no dataset
 			}
@@ -174,13 +175,13 @@ func newLeasesRelease(g *group) *cobra.Command {
 	return cmd
 }
 
-// leased returns the dataset that a person means. One with a whole id need not
-// exist: a lease outlives it.
+// leased returns the dataset that a text means. One with a whole id need not exist: a
+// lease outlives it.
 func (s *session) leased(text string) (id api.DatasetID, name string, err error) {
-	if uuidText.MatchString(text) {
-		return api.DatasetID(text), text, nil
-	}
 	d, err := s.volume(text)
+	if whole, ok := api.ParseID(text); ok && errors.Is(err, errNoVolume) {
+		return api.DatasetID(whole), whole, nil
+	}
 	if err != nil {
 		return "", "", err
 	}

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"strings"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -22,13 +22,9 @@ func newNodesAllowInstance(g *group) *cobra.Command {
 		Args:              usage.Takes(cobra.ExactArgs(2), "a node's name, address or id, and an instance"),
 		ValidArgsFunction: first(g.completeNode),
 		RunE: g.run(&p, func(s *session, args []string) error {
-			id := api.NodeID(strings.ToLower(args[0]))
-			if !uuidText.MatchString(args[0]) {
-				found, err := s.node(args[0])
-				if err != nil {
-					return err
-				}
-				id = found.ID
+			id, err := s.nodeToBe(args[0])
+			if err != nil {
+				return err
 			}
 			n, err := s.AllowInstance(s.ctx, id, args[1])
 			if err != nil {
@@ -39,4 +35,16 @@ func newNodesAllowInstance(g *group) *cobra.Command {
 	}
 	addOutput(cmd, p.AddFlags)
 	return cmd
+}
+
+// nodeToBe returns the id of a node that may never have connected.
+func (s *session) nodeToBe(text string) (api.NodeID, error) {
+	n, err := s.node(text)
+	if id, ok := api.ParseID(text); ok && errors.Is(err, errNoNode) {
+		return api.NodeID(id), nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return n.ID, nil
 }

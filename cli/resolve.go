@@ -3,54 +3,73 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/cli/output"
 	"github.com/flocker-mesos/flocker/cli/usage"
 )
 
-// idText is what can be the beginning of an id, and uuidText a whole one.
-var (
-	idText   = regexp.MustCompile(`^[0-9a-fA-F]{1,8}(-[0-9a-fA-F-]{0,27})?$`)
-	uuidText = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-)
+// idGiven is the number of characters from which on a text counts as the beginning of an
+// id, also where it is a name.
+const idGiven = 6
 
-// volume returns the dataset that a person means: by its name or id, else by the
-// beginning of its id. A deleted one can only be meant by its id. The control
-// service looks it up: there may be ten thousand of them.
+// ref is how a dataset is named to the control service once it is known: by its id, which
+// may be the name of another.
+func ref(id api.DatasetID) string { return api.RefID + string(id) }
+
+// volume returns the dataset that a text means: its name, also while it is being deleted,
+// its id in any spelling, or the beginning of its id. A text that means several is
+// refused. The control service looks names and ids up: there may be ten thousand datasets.
 func (s *session) volume(text string) (*api.DatasetDetail, error) {
 	if text == "" {
-		return nil, usage.Errorf("which volume? Its name, or the beginning of its id, is missing")
+		return nil, usage.Errorf("which volume? Give its name, its id or the beginning of its id")
 	}
 	d, err := s.Volume(s.ctx, text)
-	if id := strings.ToLower(text); api.CodeOf(err) == api.CodeNotFound && id != text && uuidText.MatchString(text) {
-		d, err = s.Volume(s.ctx, id)
+	if err != nil && api.CodeOf(err) != api.CodeNotFound {
+		return nil, err
 	}
-	if api.CodeOf(err) != api.CodeNotFound {
-		return d, err
-	}
-	if !idText.MatchString(text) {
-		return nil, noVolume(text)
-	}
-	prefix := strings.ToLower(text)
-	found, err := s.volumes(api.VolumeQuery{ID: prefix, Gone: true})
+	begun, err := s.begun(text, d)
 	if err != nil {
 		return nil, err
 	}
-	switch len(found) {
+	switch len(begun) {
 	case 0:
 		return nil, noVolume(text)
 	case 1:
-		return found[0], nil
+		return begun[0], nil
 	}
-	return nil, ambiguous("volume", text, found, func(d *api.DatasetDetail) string {
+	return nil, ambiguous("volume", text, begun, func(d *api.DatasetDetail) string {
 		return fmt.Sprintf("%s  %s, %s", d.Dataset.ID, volumeName(d), d.Status)
 	})
 }
 
-// errNoVolume is what an error about a volume that there is not wraps.
+// begun returns the dataset that was found, if any, and those whose ids begin with the
+// text, if it is long enough to be meant so.
+func (s *session) begun(text string, found *api.DatasetDetail) ([]*api.DatasetDetail, error) {
+	var all []*api.DatasetDetail
+	if found != nil {
+		all = append(all, found)
+	}
+	id, asID := strings.CutPrefix(text, api.RefID)
+	prefix, ok := api.ParseIDPrefix(id)
+	if !ok || found != nil && (asID || len(id) < idGiven || prefix == string(found.Dataset.ID)) {
+		return all, nil
+	}
+	begun, err := s.volumes(api.VolumeQuery{ID: prefix, Gone: true})
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range begun {
+		if found == nil || d.Dataset.ID != found.Dataset.ID {
+			all = append(all, d)
+		}
+	}
+	return all, nil
+}
+
+// errNoVolume says that no volume has a name or id.
 var errNoVolume = errors.New("there is no volume")
 
 func noVolume(text string) error {
@@ -106,19 +125,10 @@ func chosen(q api.VolumeQuery, d *api.DatasetDetail) bool {
 	return q.Chooses(d.Dataset) && (q.Status == "" || d.Status == q.Status)
 }
 
-// node returns the node that a person means: by its host name or address, else
-// by its id or the beginning of that.
+// node returns the node that a text means: its host name, its address, its id in any
+// spelling, or the beginning of its id. A text that means several is refused: a node
+// chooses its host name, and must not hide another one.
 func (s *session) node(text string) (*api.Node, error) {
-	if uuidText.MatchString(text) {
-		n, err := s.Node(s.ctx, api.NodeID(strings.ToLower(text)))
-		if api.CodeOf(err) == api.CodeNotFound {
-			return nil, noNode(text, nil)
-		}
-		if err != nil {
-			return nil, err
-		}
-		return n.Node, nil
-	}
 	all, err := s.Nodes(s.ctx)
 	if err != nil {
 		return nil, err
@@ -130,24 +140,22 @@ func (s *session) node(text string) (*api.Node, error) {
 	return findNode(all, text)
 }
 
-// idGiven is from how many characters on a text is taken for the beginning of an id,
-// also where a node is called so.
-const idGiven = 6
-
 func findNode(all []*api.Node, text string) (*api.Node, error) {
+	name, asName := strings.CutPrefix(text, api.RefName)
+	id, asID := strings.CutPrefix(text, api.RefID)
+	prefix, isPrefix := api.ParseIDPrefix(id)
 	var named, begun []*api.Node
 	for _, n := range all {
-		if n.Hostname == text || n.Address == text {
+		if !asID && (n.Hostname == name || n.Address == name) || n.Hostname == text {
 			named = append(named, n)
 		}
-		if strings.HasPrefix(string(n.ID), strings.ToLower(text)) {
+		if isPrefix && !asName && strings.HasPrefix(string(n.ID), prefix) {
 			begun = append(begun, n)
 		}
 	}
 	found := named
 	for _, n := range begun {
-		// A node chooses its host name: it must not hide the node that an id means.
-		if !slices.Contains(named, n) && (len(named) == 0 || len(text) >= idGiven) {
+		if !slices.Contains(named, n) && (len(named) == 0 || len(id) >= idGiven) {
 			found = append(found, n)
 		}
 	}
@@ -162,11 +170,14 @@ func findNode(all []*api.Node, text string) (*api.Node, error) {
 	})
 }
 
+// errNoNode says that no node has a name, address or id.
+var errNoNode = errors.New("there is no node")
+
 func noNode(text string, all []*api.Node) error {
 	if len(all) == 0 {
-		return fmt.Errorf("there is no node with the id %q; `flocker nodes list` shows all", text)
+		return fmt.Errorf("%w %q: no agent has ever connected", errNoNode, text)
 	}
-	return fmt.Errorf("there is no node with the name, address or id %q; there are: %s", text, nodeNames(all))
+	return fmt.Errorf("%w with the name, address or id %q; there are: %s", errNoNode, text, nodeNames(all))
 }
 
 // namesShown is how many names an error lists.
@@ -187,13 +198,13 @@ func nodeNames(all []*api.Node) string {
 // ambiguous lists what a text can mean.
 func ambiguous[T any](what, text string, found []T, line func(T) string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%q can be any of %d %ss; give more of its id:", text, len(found), what)
+	fmt.Fprintf(&b, "%q can mean any of %d %ss; give the whole id (id:ID) or the name (name:NAME):", text, len(found), what)
 	for i, x := range found {
 		if i == namesShown {
 			fmt.Fprintf(&b, "\n  and %d more", len(found)-i)
 			break
 		}
-		b.WriteString("\n  " + line(x))
+		b.WriteString("\n  " + output.Clean(line(x)))
 	}
 	return errors.New(b.String())
 }

@@ -67,7 +67,7 @@ func (s *session) outcomes(all []*api.DatasetDetail, several bool, w *waiting, g
 	}
 	var left []*api.DatasetDetail
 	for _, d := range all {
-		now, err := s.Volume(s.ctx, string(d.Dataset.ID))
+		now, err := s.Volume(s.ctx, ref(d.Dataset.ID))
 		switch {
 		case err == nil:
 			left = append(left, now)

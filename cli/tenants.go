@@ -47,7 +47,7 @@ func newShare(g *group, cmd *cobra.Command, end bool) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		shared, err := s.Share(s.ctx, string(d.Dataset.ID), api.Share{With: owners, End: end})
+		shared, err := s.Share(s.ctx, ref(d.Dataset.ID), api.Share{With: owners, End: end})
 		if err != nil {
 			return err
 		}
@@ -109,7 +109,7 @@ func newVolumesChown(g *group) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			changed, err := s.ChangeOwner(s.ctx, string(d.Dataset.ID), owner)
+			changed, err := s.ChangeOwner(s.ctx, ref(d.Dataset.ID), owner)
 			if err != nil {
 				return err
 			}

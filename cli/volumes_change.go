@@ -174,7 +174,7 @@ func newVolumesGrow(g *group) *cobra.Command {
 				return fmt.Errorf("SIZE %s: %s has %s, and a volume never becomes smaller",
 					api.FormatSize(size), volumeName(d), api.FormatSize(d.Dataset.Size))
 			}
-			if _, err := s.ChangeVolume(s.ctx, string(d.Dataset.ID), api.VolumeChange{Size: size}, ""); err != nil {
+			if _, err := s.ChangeVolume(s.ctx, ref(d.Dataset.ID), api.VolumeChange{Size: size}, ""); err != nil {
 				return err
 			}
 			s.tell("Growing %s to %s.", volumeName(d), api.FormatSize(size))
@@ -208,7 +208,7 @@ func newVolumesChange(g *group) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			changed, err := s.ChangeVolume(s.ctx, string(d.Dataset.ID), change, "")
+			changed, err := s.ChangeVolume(s.ctx, ref(d.Dataset.ID), change, "")
 			if err != nil {
 				return err
 			}

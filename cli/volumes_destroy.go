@@ -71,7 +71,7 @@ func newVolumesUndelete(g *group) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			kept, err := s.Undelete(s.ctx, string(d.Dataset.ID))
+			kept, err := s.Undelete(s.ctx, ref(d.Dataset.ID))
 			if err != nil {
 				return err
 			}

@@ -143,7 +143,7 @@ func (s *session) outcome(id api.DatasetID, name string, w *waiting, g goal) err
 	if !s.Machine() {
 		return nil
 	}
-	d, err := s.Volume(s.ctx, string(id))
+	d, err := s.Volume(s.ctx, ref(id))
 	if api.CodeOf(err) == api.CodeNotFound && g.gone {
 		return nil
 	}
@@ -166,7 +166,7 @@ func (s *session) await(ctx context.Context, id api.DatasetID, name string, limi
 	seen := make(chan *api.DatasetDetail)
 	ended := make(chan error, 1)
 	go func() {
-		_, err := s.AwaitVolume(ctx, string(id), func(d *api.DatasetDetail) bool {
+		_, err := s.AwaitVolume(ctx, ref(id), func(d *api.DatasetDetail) bool {
 			select {
 			case seen <- d:
 			case <-ctx.Done():

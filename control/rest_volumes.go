@@ -15,7 +15,7 @@ import (
 // between gives up calls that take longer.
 const maxWait = 25 * time.Second
 
-// getVolume shows one dataset, by its id or by the name of a live one. With
+// getVolume shows one dataset, by its id or its name. With
 // ?wait=DURATION&after=ETAG it does so when the dataset is another than the one
 // with the ETag, or when the time is over.
 func (a *rest) getVolume(w http.ResponseWriter, r *request) error {
@@ -65,7 +65,7 @@ func (a *rest) anotherVolume(r *request, id api.DatasetID, tag string, wait time
 	defer limit.Stop()
 	for {
 		// It is looked at after the watch began, so that nothing falls between.
-		full, err := a.volume(r, string(id))
+		full, err := a.volume(r, api.RefID+string(id))
 		if err != nil {
 			return nil, "", err
 		}
@@ -84,18 +84,11 @@ func (a *rest) anotherVolume(r *request, id api.DatasetID, tag string, wait time
 	}
 }
 
-// volume returns a dataset by its id or by the name of a live one, if the caller may see
-// it.
+// volume returns the dataset that a name or an id means, if the caller may see it.
 func (a *rest) volume(r *request, name string) (*api.DatasetDetail, error) {
 	s := a.replica.State()
-	d := s.Dataset(api.DatasetID(name))
-	if d == nil {
-		d = s.DatasetByName(name)
-	}
-	if d == nil {
-		return nil, api.Errorf(api.CodeNotFound, "there is no dataset with the name or id %q", name)
-	}
-	if err := s.CheckUse(d, r.who.actor()); err != nil {
+	d, err := s.Resolve(name, r.who.actor())
+	if err != nil {
 		return nil, err
 	}
 	return detail(s, d, a.evidence(s), a.now()), nil

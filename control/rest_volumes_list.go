@@ -41,7 +41,7 @@ func (a *rest) listVolumes(w http.ResponseWriter, r *request) error {
 func (r *request) volumeQuery() api.VolumeQuery {
 	q := api.VolumeQuery{
 		Gone: r.query("deleted") == "true" || r.query("status") == string(cluster.StatusDestroyed),
-		Name: r.query("name"), ID: strings.ToLower(r.query("id")), Status: r.query("status"), Node: nodeID(r.query("node")),
+		Name: r.query("name"), ID: idPrefix(r.query("id")), Status: r.query("status"), Node: nodeID(r.query("node")),
 		Set: r.query("set"), Metadata: map[string]string{},
 	}
 	for _, entry := range r.URL.Query()["metadata"] {
@@ -49,6 +49,15 @@ func (r *request) volumeQuery() api.VolumeQuery {
 		q.Metadata[key] = value
 	}
 	return q
+}
+
+// idPrefix returns the beginning of an id as ids are written; a text that is none
+// chooses nothing.
+func idPrefix(text string) string {
+	if prefix, ok := api.ParseIDPrefix(text); ok {
+		return prefix
+	}
+	return strings.ToLower(text)
 }
 
 // candidates yields the datasets that can be meant, in the order of their ids

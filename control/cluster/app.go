@@ -187,7 +187,7 @@ func (f *following) make(v *api.AppVolume, spec *api.DatasetSpec) {
 // checkNew refuses a dataset that the app may not make.
 func (f *following) checkNew(d *api.Dataset, by Actor, set string, member bool) error {
 	if !member {
-		if err := f.s.checkPlace(d.Name(), by); err != nil {
+		if err := f.s.checkPlace(d.Name(), d.ID, by); err != nil {
 			return err
 		}
 		return f.s.checkQuota(nil, d)

@@ -95,7 +95,7 @@ func (c Claim) create(s *State) (Outcome, error) {
 	if s.Dataset(c.NewID) != nil {
 		return Outcome{}, api.Errorf(api.CodeUnavailable, "the new dataset's id %s is taken: try again", c.NewID)
 	}
-	if err := s.checkPlace(c.Find.Name, c.by(s)); err != nil {
+	if err := s.checkPlace(c.Find.Name, c.NewID, c.by(s)); err != nil {
 		return Outcome{}, err
 	}
 	d := s.newUnder(c.NewID, *c.Find, c.DefaultSize, c.Owner)

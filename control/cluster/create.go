@@ -43,6 +43,9 @@ func (c Create) Apply(s *State) (Outcome, error) {
 	if s.Dataset(c.ID) != nil {
 		return Outcome{}, api.Errorf(api.CodeConflict, "The provided dataset_id is already in use.")
 	}
+	if err := s.checkIDFree(c.ID); err != nil {
+		return Outcome{}, err
+	}
 	if err := s.mayCreate(); err != nil {
 		return Outcome{}, err
 	}
@@ -103,7 +106,12 @@ func (s *State) checkName(d *api.Dataset, by Actor) error {
 	if name == "" {
 		return nil
 	}
-	if err := s.checkPlace(name, by); err != nil {
+	if given := d.Metadata[api.MetadataName]; given != "" {
+		if err := CheckGivenName(fieldMetadata, given); err != nil {
+			return err
+		}
+	}
+	if err := s.checkPlace(name, d.ID, by); err != nil {
 		return err
 	}
 	taken := s.DatasetByName(name)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -97,22 +98,41 @@ func (s *State) orphansCalled(text string) []*api.Orphan {
 	return found
 }
 
-// FindOrphan returns the orphan with a name, a dataset id or a volume id.
+// FindOrphan returns the orphan with a name, a dataset id in any spelling, or a volume id.
+// A text that means several is refused; "name:" and "id:" before it say what it is.
 func (s *State) FindOrphan(text string) (*api.Orphan, error) {
-	for _, by := range []string{byName, byDataset, byVolume} {
-		switch found := s.orphansCalled(by + text); len(found) {
-		case 0:
-		case 1:
-			return found[0], nil
-		default:
-			var ids []string
-			for _, o := range found {
-				ids = append(ids, fmt.Sprintf("%s (%s, of backend %s)", o.Volume.ID, api.FormatSize(o.Volume.Size), o.Volume.Backend))
-			}
-			return nil, api.Errorf(api.CodeConflict, "%d orphan volumes are called %q: name one by its id: %s", len(found), text, strings.Join(ids, ", "))
+	entries := []string{byName + text, byDataset + text, byVolume + text}
+	if id, ok := api.ParseID(text); ok {
+		entries = append(entries, byDataset+id)
+	}
+	if name, ok := strings.CutPrefix(text, api.RefName); ok {
+		entries = append(entries, byName+name)
+	}
+	if id, ok := strings.CutPrefix(text, api.RefID); ok {
+		entries = append(entries, byDataset+id, byVolume+id)
+		if id, ok := api.ParseID(id); ok {
+			entries = append(entries, byDataset+id)
 		}
 	}
-	return nil, api.Errorf(api.CodeNotFound, "there is no orphan volume with the name or id %q", text)
+	var found []*api.Orphan
+	for _, entry := range entries {
+		for _, o := range s.orphansCalled(entry) {
+			if !slices.Contains(found, o) {
+				found = append(found, o)
+			}
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, api.Errorf(api.CodeNotFound, "there is no orphan volume with the name or id %q", text)
+	case 1:
+		return found[0], nil
+	}
+	ids := make([]string, len(found))
+	for i, o := range found {
+		ids[i] = fmt.Sprintf("%s%s (%s, %s, of backend %s)", api.RefID, o.Volume.ID, cmp.Or(o.Name, string(o.Dataset)), api.FormatSize(o.Volume.Size), o.Volume.Backend)
+	}
+	return nil, api.Errorf(api.CodeConflict, "%q can mean %d orphan volumes: say %s", text, len(found), strings.Join(ids, ", or "))
 }
 
 // blockedBy says why no volume may be made for a dataset, "" where one may be.
@@ -380,10 +400,16 @@ func (c Adopt) Apply(s *State) (Outcome, error) {
 		return Outcome{}, err
 	}
 	name := cmp.Or(c.Name, o.Name)
-	if name != "" {
-		if err := CheckName("name", name); err != nil {
+	if c.Name != "" {
+		if err := CheckGivenName("name", name); err != nil {
 			return Outcome{}, err
 		}
+	}
+	if err := s.checkNotID(name, o.Dataset, c.By); err != nil {
+		return Outcome{}, err
+	}
+	if err := s.checkIDFree(o.Dataset); err != nil {
+		return Outcome{}, err
 	}
 	b := newBatch(s)
 	if err := b.makeWay(o, name, c.At); err != nil {

@@ -118,9 +118,12 @@ func (s *State) checkSetUse(name string, by Actor) error {
 		"or have its owner or an operator share its members", name, by.Owner)
 }
 
-// checkPlace refuses a name for a dataset that would lie among the members of another
-// owner's volume set.
-func (s *State) checkPlace(name string, by Actor) error {
+// checkPlace refuses a name for a dataset that is the id of another one, or would lie
+// among the members of another owner's volume set.
+func (s *State) checkPlace(name string, own api.DatasetID, by Actor) error {
+	if err := s.checkNotID(name, own, by); err != nil {
+		return err
+	}
 	if set, _, ok := api.ParseMemberName(name); ok && !s.ownsSet(set, by) {
 		return foreignErrorf("the name %q lies among the members of a volume set of another owner: choose another name", name)
 	}

@@ -137,7 +137,7 @@ func (t *Takeover) rename(o Options) error {
 			continue
 		}
 		delete(unknown, d.ID)
-		if err := cluster.CheckName(string(d.ID), name); err != nil {
+		if err := cluster.CheckGivenName(string(d.ID), name); err != nil {
 			return err
 		}
 		t.give(d, name)
