@@ -151,7 +151,7 @@ func (a *Agent) assemble(journal *journal, instance string, where zones) error {
 	if a.engine.ending = a.deps.Ending; a.engine.ending == nil {
 		a.engine.ending = func() {}
 	}
-	m.engine = a.engine
+	m.engine, m.trouble = a.engine, a.reports.mesosTrouble
 	a.engine.ctx, a.stop = context.WithCancel(context.Background())
 	a.reports.state, a.reports.settle, a.reports.spend = a.engine.state, a.engine.settle, a.engine.spend
 	a.volumes = &Volumes{
@@ -284,7 +284,12 @@ func (a *Agent) reportAll() {
 	for _, id := range a.engine.all() {
 		a.reports.note(id)
 	}
+	a.reports.wakeUp()
 }
+
+// TellMesosTrouble takes in why the containers of the Mesos agent are unknown,
+// nil for no trouble: status, metrics and the control service show it.
+func (a *Agent) TellMesosTrouble(t *api.MesosTrouble) { a.reports.setMesosTrouble(t) }
 
 // frontDoor adds what the agent says about itself to Volumes.
 type frontDoor struct{ *Agent }
@@ -307,7 +312,7 @@ func (f *frontDoor) Status() api.AgentStatus {
 	since, times := f.engine.times.summary()
 	return api.AgentStatus{
 		Version: f.deps.Version, Node: f.deps.Node, MountRoot: f.cfg.MountRoot, WaitLimit: f.cfg.WaitLimit,
-		Control: why, Connected: connected, Log: f.link.logNow(), Mesos: f.deps.Mesos, Mounts: f.volumes.allMounts(),
+		Control: why, Connected: connected, Log: f.link.logNow(), Mesos: f.deps.Mesos, MesosTrouble: f.reports.mesosTrouble(), Mounts: f.volumes.allMounts(),
 		Times: times, TimesSince: since,
 	}
 }

@@ -23,6 +23,8 @@ type metrics struct {
 	asides    *prometheus.Desc
 	connected *prometheus.Desc
 	otherLog  *prometheus.Desc
+	mesos     *prometheus.Desc
+	trouble   func() *api.MesosTrouble
 }
 
 func newMetrics(l *link, j *journal, t *times) *metrics {
@@ -44,6 +46,8 @@ func newMetrics(l *link, j *journal, t *times) *metrics {
 			nil, nil),
 		otherLog: prometheus.NewDesc("flocker_agent_control_other_log",
 			"1 while the control service is refused because its log is not the one that this node knows.", nil, nil),
+		mesos: prometheus.NewDesc("flocker_agent_mesos_trouble",
+			"1 while it cannot be told which containers the Mesos agent still runs, so that no lost cleanup is made up for.", []string{"reason"}, nil),
 	}
 }
 
@@ -67,6 +71,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.asides
 	ch <- m.connected
 	ch <- m.otherLog
+	ch <- m.mesos
 }
 
 // Collect is for Prometheus.
@@ -96,6 +101,14 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		value = 1
 	}
 	ch <- prometheus.MustNewConstMetric(m.otherLog, prometheus.GaugeValue, value)
+	trouble := m.trouble()
+	for _, kind := range api.MesosTroubleKinds {
+		value = 0
+		if trouble != nil && trouble.Kind == kind {
+			value = 1
+		}
+		ch <- prometheus.MustNewConstMetric(m.mesos, prometheus.GaugeValue, value, string(kind))
+	}
 }
 
 func yesNo(b bool) string {

@@ -32,9 +32,11 @@ type reporter struct {
 	// Accepted are the states that the control service has taken in, on which
 	// stream; another one knows nothing. Only flush uses them.
 	accepted map[api.DatasetID]api.DatasetState
+	told     *api.MesosTrouble // likewise
 	on       Session
 
 	mu      sync.Mutex
+	trouble *api.MesosTrouble // nil for none
 	pending map[api.DatasetID]*pendingReport
 	wake    chan struct{} // holds one token while something is pending
 }
@@ -68,6 +70,28 @@ func (r *reporter) send(ctx context.Context, id api.DatasetID, eff effects) erro
 	}
 }
 
+// setMesosTrouble takes in why the containers of the Mesos agent are unknown.
+func (r *reporter) setMesosTrouble(t *api.MesosTrouble) {
+	r.mu.Lock()
+	r.trouble = t
+	r.mu.Unlock()
+	r.wakeUp()
+}
+
+func (r *reporter) mesosTrouble() *api.MesosTrouble {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.trouble
+}
+
+// wakeUp has what is new reported soon.
+func (r *reporter) wakeUp() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
 func (r *reporter) enqueue(id api.DatasetID, eff effects, done chan<- error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -80,10 +104,7 @@ func (r *reporter) enqueue(id api.DatasetID, eff effects, done chan<- error) {
 		p.effects = eff
 		p.waiting = append(p.waiting, done)
 	}
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
+	r.wakeUp()
 }
 
 // run sends reports until ctx ends.
@@ -102,19 +123,23 @@ func (r *reporter) flush(ctx context.Context) {
 	r.mu.Lock()
 	batch := r.pending
 	r.pending = map[api.DatasetID]*pendingReport{}
+	trouble := r.trouble
 	r.mu.Unlock()
 
 	current, err := r.session()
 	if err == nil && current != r.on {
-		r.accepted, r.on = map[api.DatasetID]api.DatasetState{}, current
+		r.accepted, r.told, r.on = map[api.DatasetID]api.DatasetState{}, nil, current
 	}
 	var report api.Report
+	if trouble != r.told {
+		report.Mesos = &api.MesosReport{Trouble: trouble}
+	}
 	for id, p := range batch {
 		if part, ok := r.part(id, p); ok {
 			report.Datasets = append(report.Datasets, part)
 		}
 	}
-	if len(report.Datasets) == 0 {
+	if len(report.Datasets) == 0 && report.Mesos == nil {
 		return
 	}
 	var reply *api.ReportReply
@@ -171,6 +196,9 @@ func (r *reporter) remember(report api.Report, reply *api.ReportReply, err error
 	if err != nil {
 		r.accepted, r.on = nil, nil
 		return
+	}
+	if report.Mesos != nil {
+		r.told = report.Mesos.Trouble
 	}
 	for _, d := range report.Datasets {
 		if refusal(reply, d.State.ID) != nil || d.Release || d.Free != 0 {

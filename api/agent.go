@@ -114,6 +114,12 @@ type DatasetSpec struct {
 type Report struct {
 	Stream   uint64          `json:"stream"`
 	Datasets []DatasetReport `json:"datasets,omitempty"`
+	Mesos    *MesosReport    `json:"mesos,omitempty"` // nil where nothing has changed
+}
+
+// MesosReport is how a node gets on with its Mesos agent.
+type MesosReport struct {
+	Trouble *MesosTrouble `json:"trouble,omitempty"` // nil for none
 }
 
 // DatasetReport is what a node says about one dataset. The effects (Volume,

@@ -163,6 +163,8 @@ type AgentStatus struct {
 	// Log is the control service's log, and how far it was last.
 	Log   *LogIdentity `json:"log,omitempty"`
 	Mesos string       `json:"mesos,omitempty"` // the Mesos agent's URL, "" where none is set
+	// MesosTrouble is why it does not know which containers Mesos still runs, nil for none.
+	MesosTrouble *MesosTrouble `json:"mesos_trouble,omitempty"`
 	// Mounts are the volumes that are mounted on the node or on their way.
 	Mounts []Mount `json:"mounts,omitempty"`
 	// Times are how long volumes took to be ready, since TimesSince.

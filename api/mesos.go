@@ -71,3 +71,26 @@ type MesosMasters struct {
 	// Cause is why the last question was not answered, "" where it was.
 	Cause string `json:"cause,omitempty"`
 }
+
+// MesosTrouble is why a flocker agent cannot tell which containers its machine's
+// Mesos agent still runs. While that is so it releases no volume of a container
+// whose end Mesos did not report.
+type MesosTrouble struct {
+	Kind  MesosTroubleKind `json:"kind"`
+	Cause string           `json:"cause"` // with what to do about it
+	Since time.Time        `json:"since"`
+}
+
+// MesosTroubleKind is one word for a MesosTrouble.
+type MesosTroubleKind string
+
+// The kinds.
+const (
+	MesosUnheard MesosTroubleKind = "unreachable" // the Mesos agent does not answer
+	MesosDenied  MesosTroubleKind = "credentials" // it refuses the flocker agent
+	MesosOdd     MesosTroubleKind = "answer"      // what answers is no Mesos agent
+	MesosGroups  MesosTroubleKind = "cgroups"     // its control groups cannot be found
+)
+
+// MesosTroubleKinds are all kinds.
+var MesosTroubleKinds = []MesosTroubleKind{MesosUnheard, MesosDenied, MesosOdd, MesosGroups}

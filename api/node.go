@@ -43,6 +43,9 @@ type Node struct {
 	// Draining is since when the node is being emptied, zero while it is not:
 	// it gets no further volumes and gives up what nothing uses.
 	Draining time.Time `json:"draining,omitzero"`
+	// MesosTrouble is why the agent does not know which containers Mesos still
+	// runs there, nil for none that was reported on this stream.
+	MesosTrouble *MesosTrouble `json:"mesos_trouble,omitempty"`
 }
 
 // Lost reports whether the node has fallen silent: for all that is known, its

@@ -40,7 +40,9 @@ const (
 func nodes() []*api.Node {
 	return []*api.Node{
 		{ID: node2, Hostname: "node2.example.net", Address: "192.0.2.11", Instance: "i-0b", Backend: "loopback", Version: "1.0.0",
-			Stream: 1, Connected: true, Since: before(3 * time.Hour), Draining: before(time.Minute), CertificateExpires: now().Add(12 * 24 * time.Hour)},
+			Stream: 1, Connected: true, Since: before(3 * time.Hour), Draining: before(time.Minute), CertificateExpires: now().Add(12 * 24 * time.Hour),
+			MesosTrouble: &api.MesosTrouble{Kind: api.MesosDenied, Since: before(2 * time.Minute),
+				Cause: "the Mesos agent at http://192.0.2.11:5051 answers 401: it refuses calls without credentials; set mesos.user and mesos.password-file in agent.yml"}},
 		{ID: node1, Hostname: "node1.example.net", Address: "192.0.2.10", Instance: "i-0a", Backend: "loopback", Version: "1.0.0", Zone: "rack-1",
 			Stream: 3, Connected: true, Since: before(72 * time.Hour), Era: "56780f44-0499-4153-9352-92344b180021", Replica: "0e3a7a52-1111-4222-8333-444455556666",
 			Capabilities: []string{"grow", "witness"}, AllocationUnit: 4096, CertificateExpires: now().Add(400 * 24 * time.Hour)},

@@ -94,6 +94,17 @@ func describeLostInMesos(p *output.Printer, nodes []*api.NodeDetail, now time.Ti
 	}
 }
 
+// describeMesosTroubles names the nodes that do not know which containers run.
+func describeMesosTroubles(p *output.Printer, nodes []*api.NodeDetail, now time.Time) {
+	for _, n := range nodes {
+		if t := n.MesosTrouble; t != nil && !n.Lost() {
+			p.Space()
+			p.Prose(fmt.Sprintf("%s cannot tell which containers Mesos still runs, %s: %s. Until then volumes of containers that ended without a cleanup stay there.",
+				n.Name(), output.Since(t.Since, now), t.Cause))
+		}
+	}
+}
+
 // describeMasters says how the control service gets on with the masters.
 func describeMasters(p *output.Printer, s *api.ClusterStatus) {
 	m := s.Mesos

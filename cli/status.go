@@ -67,6 +67,7 @@ func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 		p.Space()
 		p.Table(nodeDetailsTable(p, s.Nodes, s.Now))
 		describeLostInMesos(p, s.Nodes, s.Now)
+		describeMesosTroubles(p, s.Nodes, s.Now)
 	}
 	describeExpiry(p, s)
 	for _, d := range s.Troubles {

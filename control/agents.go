@@ -160,6 +160,9 @@ func (a *agents) report(w http.ResponseWriter, r *http.Request, who caller) erro
 		a.live.heard(node)
 	}
 	var waiting []*pending
+	if report.Mesos != nil {
+		waiting = append(waiting, a.replica.submit(r.Context(), cluster.MesosReport{Node: node, Stream: report.Stream, Trouble: report.Mesos.Trouble}))
+	}
 	for parts := report.Datasets; len(parts) > 0; {
 		n := min(reportsAtOnce, len(parts))
 		waiting = append(waiting, a.replica.submit(r.Context(), cluster.Report{

@@ -29,7 +29,8 @@ type Control struct {
 	hints    map[api.DatasetID]*api.Hint
 	revision uint64
 	streams  map[*session]bool
-	waiting  map[string]*session // for members of sets: by node, consumer and set
+	waiting  map[string]*session              // for members of sets: by node, consumer and set
+	mesos    map[api.NodeID]*api.MesosTrouble // as reported last
 	changed  chan struct{}
 	down     bool
 }
@@ -38,7 +39,7 @@ type Control struct {
 func NewControl() *Control {
 	return &Control{
 		datasets: map[api.DatasetID]*api.Dataset{}, states: map[api.DatasetID]api.DatasetState{},
-		leases: map[api.DatasetID]*api.Lease{}, hints: map[api.DatasetID]*api.Hint{},
+		mesos: map[api.NodeID]*api.MesosTrouble{}, leases: map[api.DatasetID]*api.Lease{}, hints: map[api.DatasetID]*api.Hint{},
 		streams: map[*session]bool{}, waiting: map[string]*session{}, changed: make(chan struct{}),
 	}
 }
@@ -64,6 +65,8 @@ func (c *Control) Dialer(node api.NodeID) agent.Dialer {
 			return nil, errDown
 		}
 		s := &session{control: c, node: node, events: make(chan struct{}, 1), gone: make(chan struct{})}
+		delete(c.mesos, node) // the new stream has not told of any
+		c.announce()
 		c.streams[s] = true
 		for _, d := range c.datasets {
 			if d.Concerns(node) {
@@ -123,6 +126,13 @@ func (c *Control) Forget(id api.DatasetID) {
 	}
 	delete(c.datasets, id)
 	delete(c.states, id)
+}
+
+// MesosTrouble returns what a node reported last of its Mesos agent.
+func (c *Control) MesosTrouble(node api.NodeID) *api.MesosTrouble {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mesos[node]
 }
 
 // State returns what was last reported of a dataset.
@@ -478,6 +488,9 @@ func (s *session) Report(_ context.Context, report api.Report) (*api.ReportReply
 	defer c.mu.Unlock()
 	if c.down {
 		return nil, errDown
+	}
+	if report.Mesos != nil {
+		c.mesos[s.node] = report.Mesos.Trouble
 	}
 	reply := &api.ReportReply{Refused: map[api.DatasetID]*api.Error{}}
 	for _, r := range report.Datasets {

@@ -79,11 +79,11 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 			return err
 		}
 	}
-	var mesos *reconcile.Mesos
-	if settings.Mesos.Agent != "" {
-		if mesos, err = reconcile.NewMesos(reconcile.Options{URL: settings.Mesos.Agent}); err != nil {
-			return err
-		}
+	mesos, err := settings.Mesos.client()
+	if err != nil {
+		return err
+	}
+	if mesos != nil {
 		deps.Labels, deps.Roles = mesos, reconcile.NewRoles(mesos)
 	}
 	hurry := make(chan struct{}, 1)
@@ -102,7 +102,7 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 	group.Go(func() error { creds.Watch(ctx); return nil })
 	if mesos != nil {
 		r := &reconcile.Reconciler{
-			Volumes: a.Volumes(), Containers: mesos, Alive: reconcile.DefaultCgroups().Alive, Log: log,
+			Volumes: a.Volumes(), Containers: mesos, Log: log, Told: a.TellMesosTrouble,
 			Hurry: hurry, Interval: settings.Mesos.Interval, Now: fault.Now,
 		}
 		group.Go(func() error { return r.Run(ctx) })

@@ -26,6 +26,41 @@ type agentSettings struct {
 	Log     logSettings     `yaml:"log"`
 }
 
+// validate says which setting is wrong, and what would be right.
+func (s mesosSettings) validate() error {
+	if s.Agent != "" {
+		u, err := url.Parse(s.Agent)
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+			return api.FieldErrorf("mesos.agent", "%q is not a URL such as http://10.0.0.11:5051", s.Agent)
+		case u.User != nil:
+			return api.FieldErrorf("mesos.agent", "%q has a user in it: set mesos.user and mesos.password-file", u.Redacted())
+		}
+	}
+	switch {
+	case (s.User == "") != (s.PasswordFile == ""):
+		return api.FieldErrorf("mesos.password-file", "mesos.user and mesos.password-file belong together: only one of them is set")
+	case s.Interval < time.Second:
+		return api.FieldErrorf("mesos.interval", "%s is less than a second", s.Interval)
+	}
+	return nil
+}
+
+// client returns the client of the Mesos agent, nil where none is named. The
+// password is read at every call, so that it can change without a restart.
+func (s mesosSettings) client() (*reconcile.Mesos, error) {
+	if s.Agent == "" {
+		return nil, nil
+	}
+	config, err := trusting("mesos.ca-file", s.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	return reconcile.NewMesos(reconcile.Options{
+		URL: s.Agent, Username: s.User, Password: func() (string, error) { return readPassword(s.PasswordFile) }, TLS: config,
+	})
+}
+
 // controlAddress is where the control service listens for agents.
 type controlAddress struct {
 	Hostname replicas `yaml:"hostname"`
@@ -34,7 +69,10 @@ type controlAddress struct {
 
 // mesosSettings say where this machine's Mesos agent is.
 type mesosSettings struct {
-	Agent string `yaml:"agent"`
+	Agent        string `yaml:"agent"`
+	User         string `yaml:"user"`
+	PasswordFile string `yaml:"password-file"`
+	CAFile       string `yaml:"ca-file"`
 	// Interval is between two looks at which containers there are.
 	Interval time.Duration `yaml:"interval"`
 }
@@ -71,13 +109,8 @@ func (s *agentSettings) Validate() error {
 	if err := s.Dataset.validate(); err != nil {
 		return err
 	}
-	if s.Mesos.Agent != "" {
-		if u, err := url.Parse(s.Mesos.Agent); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return api.FieldErrorf("mesos.agent", "%q is not a URL such as http://10.0.0.11:5051", s.Mesos.Agent)
-		}
-	}
-	if s.Mesos.Interval < time.Second {
-		return api.FieldErrorf("mesos.interval", "%s is less than a second", s.Mesos.Interval)
+	if err := s.Mesos.validate(); err != nil {
+		return err
 	}
 	if s.Stop != "" {
 		if err := stopcommand.Check(s.Stop); err != nil {

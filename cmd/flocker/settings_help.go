@@ -27,11 +27,14 @@ var agentHelp = map[string]string{
 		"and it can be left out",
 	"stop-command": "program that turns a lost machine off, told its instance id; exit status 0 is its word that it is off. " +
 		"Needed where on-lost-node is stop-instance and the backend cannot do it",
-	"mesos.agent":    "URL of this machine's Mesos agent; with it lost cleanups are noticed and pods' labels are read",
-	"mesos.interval": "how often it is looked which containers it runs, beside what Marathon tells of ends",
-	"metrics-listen": "address for /metrics without TLS, on this machine only, such as 127.0.0.1:4526; empty for nowhere",
-	"log.level":      "DEBUG, INFO, WARN or ERROR",
-	"log.format":     "text or json",
+	"mesos.agent":         "URL of this machine's Mesos agent; with it lost cleanups are noticed and pods' labels are read",
+	"mesos.user":          "user of the Mesos agent's --http_credentials, where it wants one",
+	"mesos.password-file": "file with that user's password, which may be changed at any time",
+	"mesos.ca-file":       "file of the authorities that the Mesos agent's certificate is of, where it is https; empty for the system's",
+	"mesos.interval":      "how often it is looked which containers it runs, beside what Marathon tells of ends",
+	"metrics-listen":      "address for /metrics without TLS, on this machine only, such as 127.0.0.1:4526; empty for nowhere",
+	"log.level":           "DEBUG, INFO, WARN or ERROR",
+	"log.format":          "text or json",
 }
 
 var controlHelp = map[string]string{

@@ -99,28 +99,26 @@ func (s mastersSettings) watcher(log *slog.Logger) (*masters.Watcher, error) {
 // password reads the password. It is read at every call, so that it can be
 // changed without a restart.
 func (s mastersSettings) password() (string, error) {
-	text, err := os.ReadFile(s.PasswordFile)
+	return readPassword(s.PasswordFile)
+}
+
+// readPassword reads the password in a file.
+func readPassword(file string) (string, error) {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
 	}
 	password := strings.TrimRight(string(text), "\r\n")
 	if password == "" {
-		return "", fmt.Errorf("%s is empty", s.PasswordFile)
+		return "", fmt.Errorf("%s is empty", file)
 	}
 	return password, nil
 }
 
 func (s mastersSettings) tls() (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.CAFile != "" {
-		text, err := os.ReadFile(s.CAFile)
-		if err != nil {
-			return nil, api.FieldErrorf("mesos-ca-file", "%v", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, api.FieldErrorf("mesos-ca-file", "%s has no certificate in it", s.CAFile)
-		}
+	config, err := trusting("mesos-ca-file", s.CAFile)
+	if err != nil {
+		return nil, err
 	}
 	if s.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
@@ -128,6 +126,24 @@ func (s mastersSettings) tls() (*tls.Config, error) {
 			return nil, api.FieldErrorf("mesos-cert-file", "%v", err)
 		}
 		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
+}
+
+// trusting returns TLS settings with the authorities of a file, those of the
+// system for none. The field names the setting.
+func trusting(field, file string) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if file == "" {
+		return config, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, api.FieldErrorf(field, "%v", err)
+	}
+	config.RootCAs = x509.NewCertPool()
+	if !config.RootCAs.AppendCertsFromPEM(text) {
+		return nil, api.FieldErrorf(field, "%s has no certificate in it", file)
 	}
 	return config, nil
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,6 +75,7 @@ func (e *explanation) explain() Status {
 	}
 	e.place(holder)
 	e.uses()
+	e.doubt(holder)
 	e.growth(holder)
 	lost := e.liveness(holder)
 	e.leased(lost)
@@ -209,6 +211,16 @@ func (e *explanation) uses() {
 		}
 		e.say("It is %s there by %s%s.", verb, strings.Join(texts, ", "), more)
 	}
+}
+
+// doubt says that it is not known whether containers still use it.
+func (e *explanation) doubt(holder *api.Node) {
+	if e.st == nil || holder.MesosTrouble == nil || holder.Lost() || !slices.ContainsFunc(e.st.Consumers, func(c api.Consumer) bool { return c.Kind == api.ConsumerMesos }) {
+		return
+	}
+	t := holder.MesosTrouble
+	e.say("The agent of %s cannot tell %s which containers Mesos still runs, so it keeps the volume even if they have ended without a cleanup: %s.",
+		holder.Name(), e.at(t.Since), t.Cause)
 }
 
 // growth says that the volume is to become larger, and how far that is. Whoever

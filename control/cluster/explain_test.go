@@ -13,6 +13,8 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 		now    = time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 		before = func(d time.Duration) time.Time { return now.Add(-d) }
 		nodes  = map[api.NodeID]*api.Node{
+			"m": {ID: "m", Hostname: "node-m", Connected: true, Since: before(time.Hour), Stream: 1,
+				MesosTrouble: &api.MesosTrouble{Kind: api.MesosUnheard, Cause: "the Mesos agent does not answer", Since: before(5 * time.Minute)}},
 			"a": {ID: "a", Hostname: "node-a", Address: "192.0.2.10", Connected: true, Since: before(time.Hour), Stream: 1,
 				Backend: "ebs", Capabilities: []string{api.CapabilityGrow}},
 			"old": {ID: "old", Hostname: "node-old", Address: "192.0.2.13", Connected: true, Since: before(time.Hour), Stream: 1, Backend: "ebs"},
@@ -80,6 +82,11 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 		{"mounted and used", dataset(), state(api.PhaseMounted, used), cluster.StatusMounted,
 			"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
 				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s)."},
+		{"used on a node that does not know what Mesos runs", dataset(held("m")), state(api.PhaseMounted, used, func(st *api.DatasetState) { st.Node = "m" }), cluster.StatusMounted,
+			"Dataset db is mounted on node-m at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
+				"The agent of node-m cannot tell since 2026-03-01T09:55:00Z (5m0s) which containers Mesos still runs, so it keeps the volume even if they have ended " +
+				"without a cleanup: the Mesos agent does not answer."},
 		{"mounted for a user who put it there", dataset(movedTo("a")), state(api.PhaseMounted), cluster.StatusMounted,
 			"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s)."},
 		{"no longer used", dataset(), state(api.PhaseMounted), cluster.StatusMounted,

@@ -14,7 +14,7 @@ import (
 
 // Schema is the version of the records that this program writes. It rises with
 // every change that an older version would misread or drop.
-const Schema = 5
+const Schema = 6
 
 // Key names a record in the log.
 type Key string

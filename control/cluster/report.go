@@ -52,6 +52,29 @@ func (c Report) Apply(s *State) (Outcome, error) {
 	return out, nil
 }
 
+// MesosReport is how a node gets on with its Mesos agent.
+type MesosReport struct {
+	Node    api.NodeID
+	Stream  uint64
+	Trouble *api.MesosTrouble // nil for none
+}
+
+// Apply decides the command.
+func (c MesosReport) Apply(s *State) (Outcome, error) {
+	if err := s.CheckStream(c.Node, c.Stream); err != nil {
+		return Outcome{}, err
+	}
+	n := *s.Node(c.Node)
+	if reflect.DeepEqual(n.MesosTrouble, c.Trouble) {
+		return Outcome{}, nil
+	}
+	n.MesosTrouble = nil
+	if t := c.Trouble; t != nil {
+		n.MesosTrouble = &api.MesosTrouble{Kind: api.MesosTroubleKind(clipped(string(t.Kind), maxText)), Cause: clipped(api.Printable(t.Cause), maxCause), Since: t.Since}
+	}
+	return Outcome{Changes: []Change{putNode(&n)}, Node: &n}, nil
+}
+
 // one decides the part about one dataset.
 func (c Report) one(s *State, r api.DatasetReport) ([]Change, error) {
 	d, err := s.find(r.State.ID)

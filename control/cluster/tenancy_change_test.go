@@ -229,7 +229,7 @@ func TestEveryCommandChecksTheOwnerOrNeedsNone(t *testing.T) {
 	none := map[string]string{
 		"GiveUpNode": operators, "DrainNode": operators, "AllowInstance": operators, "DropApp": operators,
 		"Adopt": operators, "ForgetOrphan": operators,
-		"NodeConnect": node, "NodeDisconnect": node, "Report": node, "LeaveSet": node, "NoteOrphans": node, "DropOrphans": node,
+		"NodeConnect": node, "NodeDisconnect": node, "Report": node, "MesosReport": node, "LeaveSet": node, "NoteOrphans": node, "DropOrphans": node,
 		"Upkeep": itself, "StartReplica": itself, "BeatReplica": itself, "StopReplica": itself, "LoseReplica": itself, "ExpireLeases": itself,
 		"Prune": itself, "TakeJob": itself, "NoteMarathon": itself, "MakeAhead": itself, "NoteDamage": itself, "Reclaim": itself,
 		"Once": wraps, "Bar": wraps,

@@ -1,55 +1,179 @@
 package reconcile
 
 import (
+	"bufio"
+	"bytes"
+	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/moby/sys/mountinfo"
+
+	"github.com/flocker-mesos/flocker/api"
 )
 
-// Cgroups tells whether a container has a living process, whatever Mesos says:
-// a container outlives its Mesos agent.
+// The defaults of a Mesos agent's flags.
+const (
+	defaultHierarchy = "/sys/fs/cgroup"
+	posixLauncher    = "posix"
+)
+
+// Cgroups find the control groups of a Mesos agent on this machine, cgroups v1
+// and v2.
 type Cgroups struct {
-	// Roots are the directories in which Mesos makes its control groups.
-	Roots []string
+	Proc string // "" for /proc
 }
 
-// DefaultCgroups are Mesos' own defaults, for cgroups v1 and v2. It makes a
-// freezer, and with systemd a group of that name, for every container; in v2
-// its processes are in a leaf below the container's group.
-func DefaultCgroups() Cgroups {
-	return Cgroups{Roots: []string{"/sys/fs/cgroup/freezer/mesos", "/sys/fs/cgroup/systemd/mesos", "/sys/fs/cgroup/mesos"}}
+// Groups are the control groups of a Mesos agent's containers. They tell whether
+// a container has a living process, whatever Mesos says: a container outlives
+// its Mesos agent. They are looked at once and are not kept.
+type Groups struct {
+	proc string
+	// bases are the directories in which any Mesos agent may have its root.
+	bases []string
+	// roots are those of this Mesos agent.
+	roots []string
+	// paths are the control groups of all processes, nil before the first question.
+	paths []string
 }
 
-// Alive reports whether a process of the container, or of one nested in it,
-// lives. Where that can't be found out, as when Mesos has none of the roots, it
-// reports true.
-func (c Cgroups) Alive(id string) bool {
+// Find returns the control groups of the Mesos agent with these flags. The error
+// says why they cannot be found: then nothing tells whether a container lives.
+func (c Cgroups) Find(flags Flags) (*Groups, error) {
+	if flags["launcher"] == posixLauncher {
+		return nil, &Trouble{Kind: api.MesosGroups, Cause: "the Mesos agent's --launcher is posix, whose containers have no control groups; start it with --launcher=linux"}
+	}
+	root, ok := flags["cgroups_root"]
+	if !ok {
+		return nil, &Trouble{Kind: api.MesosGroups, Cause: "the flags of the Mesos agent have no cgroups_root"}
+	}
+	g := &Groups{proc: cmp.Or(c.Proc, "/proc")}
+	hierarchy := cmp.Or(flags["cgroups_hierarchy"], defaultHierarchy)
+	mounted, err := g.mounted()
+	if err != nil {
+		return nil, &Trouble{Kind: api.MesosGroups, Cause: fmt.Sprintf("find the control groups of Mesos: %v", err)}
+	}
+	// With v1 every container has a group in the freezer, and with v2 in the only
+	// hierarchy. Its group for systemd is not always there.
+	proving := append([]string{filepath.Join(hierarchy, "freezer"), hierarchy}, mounted...)
+	for _, base := range proving {
+		if isDirectory(filepath.Join(base, root)) {
+			g.roots = append(g.roots, filepath.Join(base, root))
+		}
+	}
+	if len(g.roots) == 0 {
+		return nil, &Trouble{Kind: api.MesosGroups, Cause: fmt.Sprintf("the Mesos agent runs with --cgroups_root=%s and --cgroups_hierarchy=%s, and this machine has no control group %s in any of %s; "+
+			"run the flocker agent in the Mesos agent's mount namespace, where it sees that hierarchy", root, hierarchy, root, strings.Join(compact(proving), ", "))}
+	}
+	g.bases = compact(append(proving, filepath.Join(hierarchy, "systemd")))
+	g.roots = compact(g.roots)
+	return g, nil
+}
+
+// mounted returns where the hierarchies are mounted in which Mesos makes groups.
+func (g *Groups) mounted() ([]string, error) {
+	f, err := os.Open(filepath.Join(g.proc, "self/mountinfo"))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	mounts, err := mountinfo.GetMountsFromReader(f, func(i *mountinfo.Info) (skip, stop bool) {
+		v1 := i.FSType == "cgroup" && slices.Contains(strings.Split(i.VFSOptions, ","), "freezer")
+		return !v1 && i.FSType != "cgroup2", false
+	})
+	if err != nil {
+		return nil, err
+	}
+	var dirs []string
+	for _, m := range mounts {
+		dirs = append(dirs, m.Mountpoint)
+	}
+	return dirs, nil
+}
+
+func compact(list []string) []string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// Alive reports whether a process of the container, or of a container nested in
+// it, lives. It looks for the container's group below the Mesos agent's root,
+// below any other root, since the agent may have been started with another one
+// meanwhile, and among the groups of all processes. What cannot be read counts
+// as alive.
+func (g *Groups) Alive(id string) bool {
 	parts := strings.Split(id, ".")
 	for _, p := range parts {
-		if p == "" || strings.Contains(p, "/") {
+		if p == "" || p == "*" || strings.ContainsAny(p, "/[?\\") {
 			return true
 		}
 	}
 	// A nested container's group is in a group mesos in its parent's.
 	group := strings.Join(parts, "/mesos/")
-	unknown := true
-	for _, root := range c.Roots {
-		_, err := os.Stat(root)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return true
-		}
-		unknown = false
+	for _, root := range g.roots {
 		if occupied(filepath.Join(root, group)) {
 			return true
 		}
 	}
-	return unknown
+	for _, base := range g.bases {
+		others, err := filepath.Glob(filepath.Join(base, "*", group))
+		if err != nil || slices.ContainsFunc(others, occupied) {
+			return true
+		}
+	}
+	if g.paths == nil {
+		var err error
+		if g.paths, err = processGroups(g.proc); err != nil {
+			return true
+		}
+	}
+	return slices.ContainsFunc(g.paths, func(path string) bool { return strings.Contains(path, "/"+group+"/") })
+}
+
+// processGroups returns the control groups of all processes, each with a slash
+// at its end.
+func processGroups(proc string) ([]string, error) {
+	entries, err := os.ReadDir(proc)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	for _, e := range entries {
+		if _, err := strconv.Atoi(e.Name()); err != nil {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(proc, e.Name(), "cgroup"))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // it has ended
+		}
+		if err != nil {
+			return nil, err
+		}
+		for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+			// hierarchy:controllers:path
+			if fields := strings.SplitN(lines.Text(), ":", 3); len(fields) == 3 {
+				seen[fields[2]+"/"] = true
+			}
+		}
+	}
+	paths := make([]string, 0, len(seen))
+	for path := range seen {
+		paths = append(paths, path)
+	}
+	return paths, nil
 }
 
 // occupied reports whether a process is in a group or one below it.

@@ -37,17 +37,36 @@ func makeGroup(t *testing.T, dir string) {
 	})
 }
 
+// find returns the groups of a Mesos agent with a root in a hierarchy.
+func find(t *testing.T, c reconcile.Cgroups, hierarchy, root string) *reconcile.Groups {
+	t.Helper()
+	groups, err := c.Find(reconcile.Flags{"launcher": "linux", "cgroups_root": root, "cgroups_hierarchy": hierarchy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return groups
+}
+
 func TestCgroupsFindsTheProcessesOfAContainer(t *testing.T) {
-	root := filepath.Join(hierarchy(t), fmt.Sprintf("flocker-test-%d", os.Getpid()))
+	base := hierarchy(t)
+	name := fmt.Sprintf("flocker-test-%d", os.Getpid())
+	root := filepath.Join(base, name)
 	for _, dir := range []string{"", "/top", "/top/mesos", "/top/mesos/child", "/top/mesos/child/leaf", "/empty"} {
 		makeGroup(t, root+dir)
 	}
-	cgroups := reconcile.Cgroups{Roots: []string{"/nowhere", root}}
+	other := name + "-other"
+	makeGroup(t, filepath.Join(base, other))
 	check := func(when string, want map[string]bool) {
 		t.Helper()
-		for id, alive := range want {
-			if got := cgroups.Alive(id); got != alive {
-				t.Errorf("%s: %s: got %v, want %v", when, id, got, alive)
+		for where, hierarchy := range map[string]string{"where it is": base, "wherever it is mounted": "/cgroups"} {
+			for id, alive := range want {
+				if got := find(t, reconcile.Cgroups{}, hierarchy, name).Alive(id); got != alive {
+					t.Errorf("%s, %s: %s: got %v, want %v", when, where, id, got, alive)
+				}
+				// The agent was started with another root since.
+				if got := find(t, reconcile.Cgroups{}, hierarchy, other).Alive(id); got != alive {
+					t.Errorf("%s, %s, with another root: %s: got %v, want %v", when, where, id, got, alive)
+				}
 			}
 		}
 	}
@@ -65,25 +84,53 @@ func TestCgroupsFindsTheProcessesOfAContainer(t *testing.T) {
 	if err := os.WriteFile(procs, []byte(fmt.Sprint(process.Process.Pid)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	check("a process in the child", map[string]bool{"top": true, "top.child": true, "empty": false, "child": false})
+	check("a process in the child", map[string]bool{"top": true, "top.child": true, "empty": false})
 	stop()
 	check("after its end", map[string]bool{"top": false, "top.child": false})
 }
 
-func TestCgroupsTakesForAliveWhatItDoesNotKnow(t *testing.T) {
-	for _, id := range []string{"", "a..b", "../a", "a.b/c"} {
-		if !(reconcile.Cgroups{Roots: []string{t.TempDir()}}).Alive(id) {
+// TestCgroupsFindsAProcessWhateverItsRoot has a process whose group no path leads
+// to, as where its hierarchy is mounted in the Mesos agent's namespace alone.
+func TestCgroupsFindsAProcessWhateverItsRoot(t *testing.T) {
+	for name, text := range map[string]string{
+		"cgroups v1": "9:name=systemd:/init.scope\n6:freezer:/other/top/mesos/child\n4:memory:/other/top\n0::/init.scope\n",
+		"cgroups v2": "0::/other/deep/top/mesos/child/leaf\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			proc := emptyProc(t)
+			if err := os.Mkdir(filepath.Join(proc, "77"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(proc, "77/cgroup"), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			flags := emptyGroups(t)
+			groups := find(t, reconcile.Cgroups{Proc: proc}, flags["cgroups_hierarchy"], "mesos")
+			for id, want := range map[string]bool{"top": true, "top.child": true, "other": true, "to": false, "top.x": false} {
+				if got := groups.Alive(id); got != want {
+					t.Errorf("%s: got %v, want %v", id, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestCgroupsTakesForAliveWhatItCannotRead(t *testing.T) {
+	flags := emptyGroups(t)
+	proc := emptyProc(t)
+	groups := find(t, reconcile.Cgroups{Proc: proc}, flags["cgroups_hierarchy"], "mesos")
+	for _, id := range []string{"", "a..b", "../a", "a.b/c", "*", "a.[x", "?"} {
+		if !groups.Alive(id) {
 			t.Errorf("%q: got dead", id)
 		}
 	}
-	if !(reconcile.Cgroups{Roots: []string{"/nowhere"}}).Alive("a") {
-		t.Error("without control groups: got dead")
+	if groups.Alive("a") {
+		t.Error("got alive, and there is no process")
 	}
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o644); err != nil {
+	if err := os.MkdirAll(filepath.Join(proc, "77/cgroup"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if !(reconcile.Cgroups{Roots: []string{file + "/x"}}).Alive("a") {
-		t.Error("with an unreadable root: got dead")
+	if !find(t, reconcile.Cgroups{Proc: proc}, flags["cgroups_hierarchy"], "mesos").Alive("a") {
+		t.Error("with a process that cannot be read: got dead")
 	}
 }

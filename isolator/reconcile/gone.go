@@ -13,6 +13,16 @@ const enough = 2
 // Absences counts, for consumers, the successive listings without them.
 type Absences map[string]int
 
+// fresh reports whether a consumer was missing for the first time.
+func (a Absences) fresh() bool {
+	for _, n := range a {
+		if n < enough {
+			return true
+		}
+	}
+	return false
+}
+
 // Gone decides which consumers have ended though nobody said so: Mesos'
 // containers that were missing from enough successive listings, came longer
 // than the grace ago, and have no living process. It returns them and the

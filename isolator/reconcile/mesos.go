@@ -1,11 +1,12 @@
 package reconcile
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,9 +15,6 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/agent"
 	"github.com/mesos/mesos-go/api/v1/lib/agent/calls"
-	"github.com/mesos/mesos-go/api/v1/lib/encoding/codecs"
-	"github.com/mesos/mesos-go/api/v1/lib/httpcli"
-	"github.com/mesos/mesos-go/api/v1/lib/httpcli/httpagent"
 
 	"github.com/flocker-mesos/flocker/api"
 )
@@ -25,6 +23,11 @@ const (
 	// maxAnswer bounds an answer, in bytes. A thousand tasks take about two
 	// million.
 	maxAnswer = 64 << 20
+	// maxRefusal bounds what is read of an answer that is not a success.
+	maxRefusal = 1 << 10
+
+	protobuf       = "application/x-protobuf"
+	connectTimeout = 5 * time.Second
 
 	// The executor of a task group tells the agent of a task's container and
 	// asks for it over two connections, so that the second may come first.
@@ -32,14 +35,21 @@ const (
 	labelsLimit = 300 * time.Millisecond
 )
 
-// Mesos is the agent's API of a Mesos agent, a translation of few of its calls.
-type Mesos struct{ sender calls.Sender }
+// Mesos is a client of a Mesos agent's operator API, for the few calls that
+// Flocker needs.
+type Mesos struct {
+	options Options
+	base    string
+	http    *http.Client
+}
 
 // Options say where the Mesos agent is and who asks.
 type Options struct {
 	URL      string // such as http://127.0.0.1:5051
 	Username string // of --http_credentials, "" for none
-	Password string
+	// Password returns the password. It is read at every call, so that it can
+	// change without a restart.
+	Password func() (string, error)
 	TLS      *tls.Config // for https, nil for the system's authorities
 }
 
@@ -49,30 +59,26 @@ func NewMesos(o Options) (*Mesos, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read URL of the Mesos agent: %w", err)
 	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return nil, fmt.Errorf("read URL of the Mesos agent: %q is not of the form http://127.0.0.1:5051", o.URL)
+	case u.User != nil:
+		return nil, fmt.Errorf("read URL of the Mesos agent: %q has a user in it: set mesos.user and mesos.password-file", u.Redacted())
+	case o.Username != "" && o.Password == nil:
+		return nil, fmt.Errorf("the user %s of the Mesos agent has no password", o.Username)
 	}
-	transport := &http.Transport{
-		TLSClientConfig:     o.TLS,
-		MaxIdleConnsPerHost: 2,
-		IdleConnTimeout:     time.Minute,
-		// Without a length, which compression takes away, mesos-go can take
-		// an answer for a stream.
-		DisableCompression: true,
-	}
-	// The round tripper replaces the client's own, which speaks only IPv4 and
-	// gives up after 15 s, while a listing waits for the isolator's calls.
-	config := []httpcli.ConfigOpt{httpcli.RoundTripper(limited{transport})}
-	if o.Username != "" {
-		config = append(config, httpcli.BasicAuth(o.Username, o.Password))
-	}
-	client := httpcli.New(
-		httpcli.Endpoint(strings.TrimSuffix(u.String(), "/")+"/api/v1"),
-		// Protobuf, because JSON fails on every word of a newer Mesos.
-		httpcli.Codec(codecs.ByMediaType[codecs.MediaTypeProtobuf]),
-		httpcli.Do(httpcli.With(config...)),
-	)
-	return &Mesos{sender: httpagent.NewSender(client.Send)}, nil
+	return &Mesos{options: o, base: strings.TrimRight(o.URL, "/"), http: &http.Client{
+		Transport: &http.Transport{
+			TLSClientConfig:     o.TLS,
+			DialContext:         (&net.Dialer{Timeout: connectTimeout}).DialContext,
+			TLSHandshakeTimeout: connectTimeout,
+			MaxIdleConnsPerHost: 2,
+			IdleConnTimeout:     time.Minute,
+			DisableCompression:  true, // the bounds are those of what is sent
+		},
+		// A redirection would take the credentials elsewhere.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
 }
 
 // Containers returns what the Mesos agent runs now, nested containers included.
@@ -85,12 +91,11 @@ func (m *Mesos) Containers(ctx context.Context) (Live, error) {
 	if err != nil {
 		return Live{}, fmt.Errorf("list containers of Mesos: %w", err)
 	}
-	if r.GetContainers == nil {
-		return Live{}, errors.New("list containers of Mesos: the answer has no containers")
-	}
+	// Mesos leaves get_containers out of its answer when nothing runs.
 	live := NewLive()
-	for i := range r.GetContainers.Containers {
-		addContainer(live, &r.GetContainers.Containers[i])
+	containers := r.GetGetContainers().GetContainers()
+	for i := range containers {
+		addContainer(live, &containers[i])
 	}
 	return live, nil
 }
@@ -159,52 +164,68 @@ func containerID(id *mesos.ContainerID) string {
 	return containerID(id.Parent) + "." + id.Value
 }
 
-// ask sends a call and decodes the answer. The generated decoders of mesos-go
-// panic on some damaged messages, which must not end the Flocker agent.
+// ask sends a call in protobuf, because mesos-go's JSON fails on every word of a
+// newer Mesos. The generated decoders of mesos-go panic on some damaged
+// messages, which must not end the Flocker agent.
 func (m *Mesos) ask(ctx context.Context, call *agent.Call) (r *agent.Response, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			r, err = nil, fmt.Errorf("decode the answer: %v", p)
+			r, err = nil, m.oddAnswer(fmt.Sprintf("%s: decode the answer: %v", call.Type, p))
 		}
 	}()
-	resp, err := m.sender.Send(ctx, calls.NonStreaming(call))
-	if resp != nil {
-		defer resp.Close()
+	body, err := call.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("encode the call: %w", err)
 	}
+	answer, err := m.send(ctx, http.MethodPost, "/api/v1", protobuf, body)
 	if err != nil {
 		return nil, err
 	}
 	r = new(agent.Response)
-	if err := resp.Decode(r); err != nil {
-		return nil, fmt.Errorf("decode the answer: %w", err)
+	if err := r.Unmarshal(answer); err != nil {
+		return nil, m.oddAnswer(fmt.Sprintf("%s: decode the answer: %v", call.Type, err))
+	}
+	if r.Type.String() != call.Type.String() {
+		return nil, m.oddAnswer(fmt.Sprintf("it answers %s with %s", call.Type, r.Type))
 	}
 	return r, nil
 }
 
-// limited bounds what an answer can make this process read.
-type limited struct{ next http.RoundTripper }
-
-// RoundTrip implements http.RoundTripper.
-func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := l.next.RoundTrip(req)
+// send returns the body of an answer of the given media type.
+func (m *Mesos) send(ctx context.Context, method, path, media string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, m.base+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("call the Mesos agent: %w", err)
 	}
-	resp.Body = &limitedBody{resp.Body, maxAnswer}
-	return resp, nil
-}
-
-type limitedBody struct {
-	io.ReadCloser
-	left int64
-}
-
-// Read fails where a plain limit would end: a cut answer must not look whole.
-func (b *limitedBody) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, fmt.Errorf("an answer is longer than %d bytes", maxAnswer)
+	req.Header.Set("Accept", media)
+	if body != nil {
+		req.Header.Set("Content-Type", media)
 	}
-	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
+	if m.options.Username != "" {
+		password, err := m.options.Password()
+		if err != nil {
+			return nil, &Trouble{Kind: api.MesosDenied, Cause: fmt.Sprintf("the password of %s for the Mesos agent cannot be read: %v; mesos.password-file in agent.yml names its file",
+				m.options.Username, err)}
+		}
+		req.SetBasicAuth(m.options.Username, password)
+	}
+	resp, err := m.http.Do(req)
+	if err != nil {
+		return nil, m.unreachable(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, m.refused(method, path, resp)
+	}
+	if got := resp.Header.Get("Content-Type"); got != media {
+		return nil, m.oddAnswer(fmt.Sprintf("%s answers with %q where %s was asked for", path, got, media))
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, m.unreachable(fmt.Errorf("read the answer: %w", err))
+	}
+	if len(data) > maxAnswer {
+		return nil, m.oddAnswer(fmt.Sprintf("an answer is longer than %d bytes", maxAnswer))
+	}
+	return data, nil
 }

@@ -30,6 +30,7 @@ type mesosAgent struct {
 	calls []*agent.Call
 	// answers are taken one after the other; the last stays.
 	answers []*agent.Response
+	flags   reconcile.Flags // that GET /flags tells
 }
 
 func serve(t *testing.T, answers ...*agent.Response) *mesosAgent {
@@ -37,6 +38,11 @@ func serve(t *testing.T, answers ...*agent.Response) *mesosAgent {
 	a := &mesosAgent{answers: answers}
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
+		if r.URL.Path == "/flags" && r.Method == http.MethodGet {
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(map[string]any{"flags": a.flags})
+			return
+		}
 		if err != nil || r.URL.Path != "/api/v1" || r.Method != http.MethodPost || r.Header.Get("Content-Type") != protobuf {
 			t.Errorf("got %s %s, %v", r.Method, r.URL.Path, err)
 		}
@@ -272,12 +278,94 @@ func TestMesosSendsCredentials(t *testing.T) {
 		user, password, _ = r.BasicAuth()
 	}))
 	defer server.Close()
-	m, err := reconcile.NewMesos(reconcile.Options{URL: server.URL, Username: "flocker", Password: "secret"})
+	m, err := reconcile.NewMesos(reconcile.Options{URL: server.URL, Username: "flocker", Password: func() (string, error) { return "secret", nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, _ = m.Containers(t.Context()) // the answer is empty
 	if user != "flocker" || password != "secret" {
 		t.Errorf("got %s, %s", user, password)
+	}
+}
+
+func TestTroublesSayWhatIsWrongAndWhatToSet(t *testing.T) {
+	answers := func(status int, contentType, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	tests := []struct {
+		name   string
+		answer http.HandlerFunc // nil for nothing that listens
+		kind   api.MesosTroubleKind
+		want   string
+	}{
+		{"nothing listens", nil, api.MesosUnheard, "set mesos.agent in agent.yml to its URL"},
+		{"recovering", answers(503, "text/plain; charset=utf-8", "Agent has not finished recovery"), api.MesosUnheard, "is not ready: \"Agent has not finished recovery\""},
+		{"wrong credentials", answers(401, "text/plain; charset=utf-8", "401 Unauthorized."), api.MesosDenied, "refuses the password of joe"},
+		{"not allowed", answers(403, "text/plain; charset=utf-8", ""), api.MesosDenied, "view_containers"},
+		{"a web server", answers(404, "text/plain; charset=utf-8", "404 Not Found."), api.MesosOdd, "does not answer as a Mesos agent"},
+		{"a proxy", answers(200, "text/html", "<html>"), api.MesosOdd, `"text/html"`},
+		{"a master", answers(200, "application/json", `{"flags":{"agent_ping_timeout":"15secs","port":"5050"}}`), api.MesosOdd, "those of a Mesos master"},
+		{"no flags", answers(200, "application/json", `{}`), api.MesosOdd, "no launcher"},
+		{"a master that does not lead", answers(307, "", ""), api.MesosOdd, "307 Temporary Redirect"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			server := httptest.NewServer(tt.answer)
+			defer server.Close()
+			if tt.answer == nil {
+				server.Close()
+			}
+			m, err := reconcile.NewMesos(reconcile.Options{URL: server.URL, Username: "joe", Password: func() (string, error) { return "wrong", nil }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = m.Flags(t.Context())
+			if err == nil {
+				t.Fatal("got no error")
+			}
+			trouble := reconcile.TroubleOf(err)
+			if trouble.Kind != tt.kind || !strings.Contains(trouble.Cause, tt.want) || !strings.Contains(trouble.Cause, server.URL) {
+				t.Errorf("got %s: %s, want %s: %s", trouble.Kind, trouble.Cause, tt.kind, tt.want)
+			}
+		})
+	}
+	t.Run("no password", func(t *testing.T) {
+		server := httptest.NewServer(answers(200, "application/json", `{}`))
+		defer server.Close()
+		m, err := reconcile.NewMesos(reconcile.Options{URL: server.URL, Username: "joe", Password: func() (string, error) { return "", os.ErrNotExist }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = m.Flags(t.Context())
+		if trouble := reconcile.TroubleOf(err); trouble.Kind != api.MesosDenied || !strings.Contains(trouble.Cause, "mesos.password-file") {
+			t.Errorf("got %+v", trouble)
+		}
+	})
+}
+
+func TestFlagsAreAskedOfTheAPIWhereTheOldPathIsRefused(t *testing.T) {
+	name, value := "launcher", "linux"
+	answer, err := proto.Marshal(&agent.Response{Type: agent.Response_GET_FLAGS, GetFlags: &agent.Response_GetFlags{
+		Flags: []mesos.Flag{{Name: name, Value: &value}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/flags" {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		w.Header().Set("Content-Type", protobuf)
+		_, _ = w.Write(answer)
+	}))
+	defer server.Close()
+	flags, err := connect(t, server.URL).Flags(t.Context())
+	if err != nil || flags["launcher"] != "linux" {
+		t.Errorf("got %v, %v", flags, err)
 	}
 }

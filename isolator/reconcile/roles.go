@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -74,11 +73,8 @@ func (m *Mesos) frameworks(ctx context.Context) (map[string][]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list frameworks of Mesos: %w", err)
 	}
-	if r.GetFrameworks == nil {
-		return nil, errors.New("list frameworks of Mesos: the answer has no frameworks")
-	}
 	all := map[string][]string{}
-	for _, f := range r.GetFrameworks.Frameworks {
+	for _, f := range r.GetGetFrameworks().GetFrameworks() {
 		if len(all) == maxRoles {
 			return nil, fmt.Errorf("list frameworks of Mesos: there are more than %d", maxRoles)
 		}

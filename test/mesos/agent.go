@@ -20,18 +20,22 @@ import (
 // set shorter.
 type Config struct {
 	Commands            Commands
-	Launcher            string        // the mesos-launch program, "" for the one of the lab
-	WorkDir             string        // "" for /var/lib/mesos
-	ModuleName          string        // "" for flocker
-	Address             string        // of the operator API, "" for the host's at port 5051
-	Env                 []string      // of the agent and all it calls, beside the host's
-	Timeout             time.Duration // of a command, 0 for 30 s
-	RegistrationTimeout time.Duration // of an executor, 0 for 1 min
-	Linger              time.Duration // from a task's end to its cleanup, 0 for 1.03 s
-	KillGrace           time.Duration // from a task's SIGTERM to its SIGKILL, 0 for 3 s
-	NoCheckpoint        bool          // as frameworks without checkpointing run
-	CSI                 []CSIPlugin   // of the volume/csi isolator; none is without it
-	Observe             func(Call)    // told of every call when it has ended, if set
+	Launcher            string            // the mesos-launch program, "" for the one of the lab
+	WorkDir             string            // "" for /var/lib/mesos
+	ModuleName          string            // "" for flocker
+	Address             string            // of the operator API, "" for the host's at port 5051
+	Env                 []string          // of the agent and all it calls, beside the host's
+	Timeout             time.Duration     // of a command, 0 for 30 s
+	RegistrationTimeout time.Duration     // of an executor, 0 for 1 min
+	Linger              time.Duration     // from a task's end to its cleanup, 0 for 1.03 s
+	KillGrace           time.Duration     // from a task's SIGTERM to its SIGKILL, 0 for 3 s
+	NoCheckpoint        bool              // as frameworks without checkpointing run
+	CgroupsHierarchy    string            // "" for /sys/fs/cgroup
+	CgroupsRoot         string            // "" for mesos
+	Username, Password  string            // that callers of the operator API must give, "" for none
+	Flags               map[string]string // that it says it was started with, beside what follows from the above
+	CSI                 []CSIPlugin       // of the volume/csi isolator; none is without it
+	Observe             func(Call)        // told of every call when it has ended, if set
 }
 
 func (c Config) withDefaults(h *lab.Host) Config {

@@ -1,6 +1,7 @@
 package mesos
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,7 +15,20 @@ type cgroup string
 // cgroup returns the control group of a container: a nested one's is in a
 // group mesos in its parent's.
 func (a *Agent) cgroup(key string) cgroup {
-	return cgroup(filepath.Join(a.host.Cgroups(), "freezer/mesos", strings.ReplaceAll(key, ".", "/mesos/")))
+	hierarchy, root := a.cgroups()
+	if hierarchy == defaultHierarchy {
+		hierarchy = a.host.Cgroups()
+	} else {
+		hierarchy = a.host.Path(hierarchy)
+	}
+	return cgroup(filepath.Join(hierarchy, "freezer", root, strings.ReplaceAll(key, ".", "/mesos/")))
+}
+
+const defaultHierarchy = "/sys/fs/cgroup"
+
+// cgroups returns the flags that say where the control groups are.
+func (a *Agent) cgroups() (hierarchy, root string) {
+	return cmp.Or(a.config.CgroupsHierarchy, defaultHierarchy), cmp.Or(a.config.CgroupsRoot, "mesos")
 }
 
 func (g cgroup) enter(pid int) error {

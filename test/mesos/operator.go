@@ -26,6 +26,10 @@ func (a *Agent) serve(l *life) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/v1", func(w http.ResponseWriter, r *http.Request) { a.operate(l, w, r) })
+	mux.HandleFunc("GET /flags", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"flags": a.flags()})
+	})
 	l.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	l.served = make(chan struct{})
 	go func() {
@@ -121,7 +125,7 @@ func (a *Agent) getContainers(r *http.Request, l *life, nested bool) (*agentapi.
 	a.mu.Lock()
 	known := slices.Clone(a.containers)
 	a.mu.Unlock()
-	answer := &agentapi.Response_GetContainers{Containers: []agentapi.Response_GetContainers_Container{}}
+	answer := &agentapi.Response_GetContainers{}
 	for _, c := range known {
 		if c.parent != nil && !nested {
 			continue
@@ -137,6 +141,9 @@ func (a *Agent) getContainers(r *http.Request, l *life, nested bool) (*agentapi.
 			entry.ExecutorName = &c.config.ExecutorInfo.Name
 		}
 		answer.Containers = append(answer.Containers, entry)
+	}
+	if len(answer.Containers) == 0 {
+		answer = nil // as the real one
 	}
 	return &agentapi.Response{Type: agentapi.Response_GET_CONTAINERS, GetContainers: answer}, nil
 }

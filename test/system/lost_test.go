@@ -72,6 +72,20 @@ func TestLostCleanupsAreNoticed(t *testing.T) {
 				w.must(n.Mesos.Restart())
 			},
 		},
+		"another --cgroups_root": {
+			config: mesos.Config{NoCheckpoint: true, CgroupsRoot: "mesos-blue"},
+			lose: func(w *world, n *cluster.Node, _ *mesos.Run) {
+				n.Mesos.Kill()
+				w.must(n.Mesos.Restart())
+			},
+		},
+		"another --cgroups_hierarchy": {
+			config: mesos.Config{NoCheckpoint: true, CgroupsHierarchy: "/var/lib/cgroup"},
+			lose: func(w *world, n *cluster.Node, _ *mesos.Run) {
+				n.Mesos.Kill()
+				w.must(n.Mesos.Restart())
+			},
+		},
 		"cleanup while our agent is down": {
 			lose: func(w *world, n *cluster.Node, r *mesos.Run) {
 				n.Agent.Kill()
