@@ -35,6 +35,7 @@ type Deps struct {
 	Labels  local.Labels // nil where no Mesos agent is configured
 	Roles   local.Roles  // likewise
 	Mesos   string       // its URL
+	Inspect local.Mesos  // likewise
 	// Marathon asks one about itself, nil where that is not known.
 	Marathon local.Marathon
 	Version  string
@@ -208,7 +209,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		"instance", a.stepper.instance, "zone", a.stepper.zones.here, "consumers", len(a.volumes.journal.all()), "config", a.cfg.String())
 	a.noteFacts()
 	server := &local.Server{
-		Volumes: &frontDoor{a}, Labels: a.deps.Labels, Roles: a.deps.Roles, Marathon: a.deps.Marathon, Clone: host.CloneMount,
+		Volumes: &frontDoor{a}, Labels: a.deps.Labels, Roles: a.deps.Roles, Marathon: a.deps.Marathon, Mesos: a.deps.Inspect, Clone: host.CloneMount,
 		MountRoot: a.root.Path(""), WaitLimit: a.cfg.WaitLimit, Log: a.deps.Log,
 	}
 	group.Go(func() error { return server.Serve(ctx, listeners[a.cfg.Socket]) })

@@ -48,6 +48,7 @@ type LocalRequest struct {
 	Status  *StatusRequest  `json:"status,omitempty"`
 
 	Marathon *MarathonRequest `json:"marathon,omitempty"`
+	Mesos    *MesosRequest    `json:"mesos,omitempty"`
 }
 
 // AcquireRequest records a consumer and starts bringing its volumes. It is
@@ -114,6 +115,10 @@ type MarathonRequest struct {
 	URL string `json:"url"` // such as http://marathon.example.net:8080
 }
 
+// MesosRequest asks the agent to examine its Mesos agent, for the doctor. An agent
+// that is not told of one answers CodeNotFound.
+type MesosRequest struct{}
+
 // LocalReply is one line of the answer.
 type LocalReply struct {
 	Done     bool    `json:"done"`
@@ -127,6 +132,7 @@ type LocalReply struct {
 	Status    *AgentStatus `json:"status,omitempty"`
 
 	Marathon *MarathonInfo `json:"marathon,omitempty"`
+	Mesos    *MesosInfo    `json:"mesos,omitempty"`
 	// WaitLimit, with the answer to Acquire, is how long an Await can take, in
 	// nanoseconds: a client that cannot reach the agent gives up after it too.
 	WaitLimit time.Duration `json:"wait_limit,omitempty"`

@@ -94,3 +94,24 @@ const (
 
 // MesosTroubleKinds are all kinds.
 var MesosTroubleKinds = []MesosTroubleKind{MesosUnheard, MesosDenied, MesosOdd, MesosGroups}
+
+// MesosInfo is what a flocker agent finds out about its Mesos agent.
+type MesosInfo struct {
+	URL string `json:"url"`
+	// Flags are those of the Mesos agent that the doctor judges, nil where they
+	// cannot be read.
+	Flags map[string]string `json:"flags,omitempty"`
+	// Groups are the control groups below which its containers have theirs.
+	Groups []string `json:"groups,omitempty"`
+	// Troubles are the calls that failed, by what they are for.
+	Troubles map[string]*MesosTrouble `json:"troubles,omitempty"`
+}
+
+// What the calls to a Mesos agent are for, in the Troubles of a MesosInfo.
+const (
+	MesosCallFlags      = "flags"
+	MesosCallGroups     = "control groups"
+	MesosCallContainers = "containers"
+	MesosCallTasks      = "tasks"
+	MesosCallFrameworks = "frameworks"
+)

@@ -98,6 +98,18 @@ func (c *Client) Marathon(ctx context.Context, url string) (*api.MarathonInfo, e
 	return reply.Marathon, nil
 }
 
+// Mesos has the agent examine its Mesos agent.
+func (c *Client) Mesos(ctx context.Context) (*api.MesosInfo, error) {
+	reply, err := c.call(ctx, &api.LocalRequest{Mesos: &api.MesosRequest{}}, nil)
+	if err != nil {
+		return nil, err
+	}
+	if reply.Mesos == nil {
+		return nil, &UnreachableError{c.Socket, errors.New("the answer has no Mesos agent")}
+	}
+	return reply.Mesos, nil
+}
+
 // call sends a request and reads the answer up to its last line.
 func (c *Client) call(ctx context.Context, req *api.LocalRequest, progress func(string)) (*api.LocalReply, error) {
 	return c.exchange(ctx, req, progress, func(conn *os.File) io.Reader { return conn })

@@ -36,11 +36,12 @@ type Doctor struct {
 	Proc        string // where proc is mounted
 }
 
-// statusTimeout bounds the question to the agent, marathonTimeout the one that
-// the agent passes on.
+// statusTimeout bounds the question to the agent, the others those that the agent
+// passes on.
 const (
 	statusTimeout   = 3 * time.Second
 	marathonTimeout = 5 * time.Second
+	mesosTimeout    = 5 * time.Second
 )
 
 // Examine gathers the facts of this machine.
@@ -48,7 +49,7 @@ func (d *Doctor) Examine(ctx context.Context) *Facts { return d.gather(ctx) }
 
 // Judge returns the findings about gathered facts. It is pure.
 func Judge(f *Facts) []Finding {
-	return slices.Concat(judgeAgent(f), judgeTimes(f), judgeMesos(f), judgeMarathon(f), judgeModules(f), judgeMounts(f))
+	return slices.Concat(judgeAgent(f), judgeAsked(f), judgeTimes(f), judgeMesos(f), judgeMarathon(f), judgeModules(f), judgeMounts(f))
 }
 
 // Failed reports whether one of the findings is a failure.

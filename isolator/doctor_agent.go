@@ -18,12 +18,5 @@ func judgeAgent(f *Facts) []Finding {
 		findings = append(findings, warn("control service", "%s: volumes that are not here already can't be brought",
 			f.Agent.Control))
 	}
-	if f.Agent.Mesos != "" {
-		findings = append(findings, ok("agent's Mesos", "%s", f.Agent.Mesos))
-	} else {
-		findings = append(findings, warn("agent's Mesos", "the flocker agent is not told of the Mesos agent: containers that "+
-			"Mesos forgets keep their volumes, and labels of task groups are only read from Marathon; set the Mesos agent's "+
-			"URL in agent.yml"))
-	}
 	return findings
 }

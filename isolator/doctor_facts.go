@@ -21,6 +21,9 @@ type Facts struct {
 	Agent    *api.AgentStatus // nil with AgentErr
 	AgentErr error
 
+	Asked    *api.MesosInfo // what the flocker agent hears from mesos.agent, nil where that is not set, or with AskedErr
+	AskedErr error
+
 	Marathon    *api.MarathonInfo // nil with MarathonErr, or where it was not asked
 	MarathonErr error
 
@@ -38,6 +41,9 @@ type Facts struct {
 	Mounts      []MountPoint // of this process
 	MesosMounts []MountPoint // of the Mesos agent
 	MountsErr   error
+
+	MesosDirs []MesosDir
+	CgroupsV1 bool // this machine has cgroups v1
 }
 
 // MesosProcess is a running Mesos agent.
@@ -60,6 +66,9 @@ type Executable struct {
 func (d *Doctor) gather(ctx context.Context) *Facts {
 	f := &Facts{Program: d.Program, Version: d.Version, Socket: d.Socket}
 	f.Agent, f.AgentErr = d.askAgent(ctx)
+	if f.Agent != nil && f.Agent.Mesos != "" {
+		f.Asked, f.AskedErr = d.askMesos(ctx)
+	}
 	if d.Marathon != "" {
 		f.Marathon, f.MarathonErr = d.askMarathon(ctx)
 	}
@@ -68,6 +77,10 @@ func (d *Doctor) gather(ctx context.Context) *Facts {
 	if f.ModulesFrom == "" && f.Mesos != nil {
 		f.ModulesFrom = f.Mesos.Flags["modules"]
 	}
+	if f.ModulesFrom == "" {
+		f.ModulesFrom = f.flags()["modules"]
+	}
+	f.MesosDirs, f.CgroupsV1 = mesosDirs(f.flags()), hasCgroupsV1(d.Proc)
 	if f.ModulesFrom != "" {
 		f.Modules, f.ModulesErr = readModules(f.ModulesFrom)
 	}
@@ -86,6 +99,18 @@ func (d *Doctor) askAgent(ctx context.Context) (*api.AgentStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	return (&Client{Socket: d.Socket}).Status(ctx)
+}
+
+func (d *Doctor) askMesos(ctx context.Context) (*api.MesosInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, mesosTimeout)
+	defer cancel()
+	return (&Client{Socket: d.Socket}).Mesos(ctx)
+}
+
+// hasCgroupsV1 reports whether processes have a freezer group, which cgroups v2 has not.
+func hasCgroupsV1(proc string) bool {
+	text, err := os.ReadFile(filepath.Join(proc, "self/cgroup"))
+	return err == nil && strings.Contains(string(text), ":freezer:")
 }
 
 func (d *Doctor) askMarathon(ctx context.Context) (*api.MarathonInfo, error) {
@@ -170,8 +195,12 @@ func parseMesos(pid int, args, environ []string) *MesosProcess {
 	return m
 }
 
-// readModules reads what a Mesos agent's --modules says: JSON, or a file of it.
+// readModules reads what a Mesos agent's --modules says: JSON, a file of it, or what
+// /flags shows of it.
 func readModules(from string) (*Modules, error) {
+	if strings.HasPrefix(from, "libraries {") {
+		return parseModulesText(from)
+	}
 	data := []byte(from)
 	if !strings.HasPrefix(strings.TrimSpace(from), "{") {
 		var err error

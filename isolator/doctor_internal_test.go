@@ -2,6 +2,7 @@ package isolator
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -29,6 +30,7 @@ func healthy(t *testing.T) *Facts {
 		Program: "/opt/flocker/flocker-isolator", Version: "1", Socket: "/run/flocker/agent.sock",
 		Agent: &api.AgentStatus{Version: "1", Node: "n1", MountRoot: "/flocker", WaitLimit: 45 * time.Second,
 			Control: "connected to c1", Connected: true, Mesos: "http://127.0.0.1:5051"},
+		Asked: &api.MesosInfo{URL: "http://127.0.0.1:5051", Groups: []string{"/sys/fs/cgroup/freezer/mesos"}},
 		Mesos: &MesosProcess{PID: 7, Flags: map[string]string{
 			"isolation": "filesystem/linux,docker/volume," + moduleName, "launcher": "linux", "modules": "/etc/modules.json",
 		}},
@@ -49,11 +51,11 @@ func TestDoctorFindsNothingWhereAllIsWell(t *testing.T) {
 	want := `ok    flocker agent                    node n1 answers on /run/flocker/agent.sock
 ok    versions                         agent and isolator are both 1
 ok    control service                  connected to c1
-ok    agent's Mesos                    http://127.0.0.1:5051
+ok    mesos.agent                      http://127.0.0.1:5051 answers, its containers' control groups are in /sys/fs/cgroup/freezer/mesos
 ok    Mesos agent                      process 7
 ok    --isolation                      has filesystem/linux
-ok    --executor_registration_timeout  is 1m0s, a container waits 45s at the most
 ok    dvdcli                           is /opt/flocker/flocker-isolator
+ok    --executor_registration_timeout  is 1m0s, a container waits 45s at the most
 ok    --task_launch_timeout            should be at least 1m30s, Marathon's default is 5m0s; with --marathon URL it is looked up
 ok    --modules                        module com_criteo_mesos_CommandIsolator calls flocker
 ok    isolator_prepare_command         is /opt/flocker/flocker-isolator-prepare
@@ -73,6 +75,21 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			m.Parameters = change(m.Parameters)
 		}
 	}
+	trouble := func(call string, kind api.MesosTroubleKind, cause string) func(*Facts) {
+		return func(f *Facts) {
+			f.Asked.Troubles = map[string]*api.MesosTrouble{call: {Kind: kind, Cause: cause}}
+		}
+	}
+	// asked has the Mesos agent tell its flags.
+	asked := func(name, value string, also func(*Facts)) func(*Facts) {
+		return func(f *Facts) {
+			f.Asked.Flags = maps.Clone(f.Mesos.Flags)
+			f.Asked.Flags[name] = value
+			if also != nil {
+				also(f)
+			}
+		}
+	}
 	add := func(key, value string) func(*Facts) {
 		return parameters(func(p []Parameter) []Parameter { return append(p, Parameter{key, value}) })
 	}
@@ -85,7 +102,31 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		{"agent down", func(f *Facts) { f.Agent, f.AgentErr = nil, errors.New("connection refused") }, Fail, "flocker agent connection refused"},
 		{"other version", func(f *Facts) { f.Version = "2" }, Warn, "versions the agent is 1, this isolator, /opt/flocker/flocker-isolator, is 2"},
 		{"no control service", func(f *Facts) { f.Agent.Connected = false }, Warn, "control service"},
-		{"agent without Mesos", func(f *Facts) { f.Agent.Mesos = "" }, Warn, "agent's Mesos the flocker agent is not told"},
+		{"agent without Mesos", func(f *Facts) { f.Agent.Mesos, f.Asked = "", nil }, Warn, "mesos.agent is not set in agent.yml"},
+		{"an agent that cannot ask Mesos", func(f *Facts) { f.Asked, f.AskedErr = nil, errors.New("it knows no such request") }, Warn, "mesos.agent http://127.0.0.1:5051 was not examined: it knows no such request"},
+		{"nothing listens", trouble("flags", api.MesosUnheard, "connection refused"), Fail, "mesos.agent the flags cannot be told, so volumes of containers that Mesos forgets to clean up stay on this machine: connection refused"},
+		{"wrong credentials", trouble("containers", api.MesosDenied, "answers 401"), Fail, "the containers cannot be told"},
+		{"tasks are not allowed", trouble("tasks", api.MesosDenied, "answers 403"), Fail, "labels of pods' tasks are not read"},
+		{"frameworks are not allowed", trouble("frameworks", api.MesosDenied, "answers 403"), Warn, "the owner of a container without a role"},
+		{"unknown control groups", trouble("control groups", api.MesosGroups, "--cgroups_root=blue"), Fail, "--cgroups_root=blue"},
+		{"trouble a moment ago", func(f *Facts) { f.Agent.MesosTrouble = &api.MesosTrouble{Cause: "connection refused"} }, Warn, "answers now, but since 00:00:00"},
+		{"another agent answers", asked("work_dir", "/var/lib/other", func(f *Facts) { f.Mesos.Flags["work_dir"] = "/var/lib/mesos" }), Fail,
+			"is another Mesos agent than process 7: it has --work_dir=/var/lib/other, the process has /var/lib/mesos"},
+		{"no process, but an answer", asked("launcher", "posix", func(f *Facts) { f.Mesos, f.MesosErr = nil, errors.New("no process runs") }), Fail, "--launcher is posix"},
+		{"the defaults count that only the agent tells", asked("executor_registration_timeout", "30secs", nil), Fail, "is 30s, but a container may wait 45s"},
+		{"filesystem/posix too", flag("isolation", "filesystem/posix,filesystem/linux,"+moduleName), Fail, "remove filesystem/posix"},
+		{"no cgroups isolator on v1", func(f *Facts) { f.CgroupsV1 = true }, Warn, "has no isolator cgroups/"},
+		{"a cgroups isolator on v1", func(f *Facts) {
+			f.CgroupsV1 = true
+			f.Mesos.Flags["isolation"] += ",cgroups/mem"
+		}, OK, "has filesystem/linux"},
+		{"CSI without its directory", flag("isolation", "filesystem/linux,volume/csi,"+moduleName), Fail, "--csi_plugin_config_dir is not set"},
+		{"a work directory that is not here", func(f *Facts) { f.MesosDirs = []MesosDir{{"work_dir", "/var/lib/mesos", os.ErrNotExist}} }, Warn, "--work_dir is /var/lib/mesos, which cannot be read here"},
+		{"a work directory that is cleaned up", func(f *Facts) { f.MesosDirs = []MesosDir{{"work_dir", "/tmp/mesos", nil}} }, Warn, "start the Mesos agent with --work_dir"},
+		{"a runtime directory among the volumes", func(f *Facts) { f.MesosDirs = []MesosDir{{"runtime_dir", "/flocker/x", nil}} }, Fail, "--runtime_dir is /flocker/x, below /flocker"},
+		{"no grace", flag("executor_shutdown_grace_period", "0ns"), Warn, "--executor_shutdown_grace_period is 0s"},
+		{"grace nonsense", flag("executor_shutdown_grace_period", "long"), Warn, `--executor_shutdown_grace_period "long" is not understood`},
+		{"recover cleans up", flag("recover", "cleanup"), Warn, "--recover is cleanup"},
 		{"no Mesos agent", func(f *Facts) { f.Mesos, f.MesosErr = nil, errors.New("no process") }, Warn, "its flags were not examined: no process"},
 		{"no filesystem/linux", flag("isolation", moduleName), Fail, "--isolation lacks filesystem/linux"},
 		{"module not in isolation", flag("isolation", "filesystem/linux"), Fail, "--isolation lacks com_criteo_mesos_CommandIsolator, so"},
@@ -102,7 +143,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			f.Mesos.Flags["sandbox_directory"] = "/work"
 			f.Mesos.Environment = map[string]bool{"sandbox_directory": true}
 		}, OK, ""},
-		{"no dvdcli", func(f *Facts) { f.DVDCLI = Executable{Err: errors.New("no dvdcli")} }, Warn, "dvdcli no dvdcli: volumes of docker/volume need one"},
+		{"no dvdcli", func(f *Facts) { f.DVDCLI = Executable{Err: errors.New("no dvdcli")} }, Warn, "dvdcli no dvdcli: the Mesos agent does not start again without one"},
 		{"another dvdcli", func(f *Facts) { f.DVDCLI.Path = "/usr/bin/dvdcli" }, Warn, "dvdcli the Mesos agent's is /usr/bin/dvdcli"},
 		{"another dvdcli that nobody uses", func(f *Facts) {
 			f.DVDCLI.Path = "/usr/bin/dvdcli"
@@ -237,7 +278,11 @@ func TestDoctorGathersTheFactsOfAMachine(t *testing.T) {
 		"--isolation=filesystem/linux,docker/volume," + moduleName}, "\x00")+"\x00", 0o644)
 	write("proc/12/environ", "PATH=/nowhere:"+filepath.Join(dir, "bin")+"\x00", 0o644)
 	write("proc/12/mountinfo", mounts, 0o644)
-	agent := agenttest.Start(t, func(_ api.LocalRequest, conn *agenttest.Conn) {
+	agent := agenttest.Start(t, func(req api.LocalRequest, conn *agenttest.Conn) {
+		if req.Mesos != nil {
+			conn.Send(api.LocalReply{Done: true, Mesos: &api.MesosInfo{Groups: []string{"/sys/fs/cgroup/mesos"}}})
+			return
+		}
 		conn.Send(api.LocalReply{Done: true, Status: &api.AgentStatus{
 			Version: "1", MountRoot: "/flocker", WaitLimit: 45 * time.Second, Connected: true, Mesos: "http://x"}})
 	})

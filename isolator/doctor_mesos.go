@@ -12,20 +12,23 @@ import (
 // registrationTimeout is Mesos' default of --executor_registration_timeout.
 const registrationTimeout = time.Minute
 
+// shutdownGrace is what --executor_shutdown_grace_period should be at least, Mesos'
+// default.
+const shutdownGrace = 5 * time.Second
+
 // judgeMesos looks at the flags of the Mesos agent.
 func judgeMesos(f *Facts) []Finding {
-	if f.Mesos == nil {
+	flags := f.flags()
+	var findings []Finding
+	switch {
+	case flags == nil:
 		return []Finding{warn("Mesos agent", "its flags were not examined: %v", f.MesosErr)}
+	case f.Mesos == nil:
+		findings = append(findings, warn("Mesos agent", "its flags are those that %s tells; on this machine %v", f.Asked.URL, f.MesosErr))
+	default:
+		findings = append(findings, ok("Mesos agent", "process %d", f.Mesos.PID))
 	}
-	flags := f.Mesos.Flags
-	findings := []Finding{ok("Mesos agent", "process %d", f.Mesos.PID)}
-	isolation := splitList(flags["isolation"])
-	if slices.Contains(isolation, "filesystem/linux") {
-		findings = append(findings, ok("--isolation", "has filesystem/linux"))
-	} else {
-		findings = append(findings, fail("--isolation", "lacks filesystem/linux, without which a container has no mounts of "+
-			"its own: add it to %q", flags["isolation"]))
-	}
+	findings = append(findings, judgeIsolators(f)...)
 	if launcher := flags["launcher"]; launcher != "" && launcher != "linux" {
 		findings = append(findings, fail("--launcher", "is %s: volumes need the launcher linux", launcher))
 	}
@@ -33,9 +36,7 @@ func judgeMesos(f *Facts) []Finding {
 		findings = append(findings, fail("--containerizers", "is %s: volumes need the containerizer mesos", c))
 	}
 	findings = append(findings, judgeRegistration(f), judgeSandbox(f))
-	if slices.Contains(isolation, "docker/volume") {
-		findings = append(findings, judgeDVDCLI(f))
-	}
+	findings = slices.Concat(findings, judgeGrace(f), judgeDirectories(f))
 	return slices.DeleteFunc(findings, func(f Finding) bool { return f.Level == "" })
 }
 
@@ -45,7 +46,7 @@ func judgeRegistration(f *Facts) Finding {
 	const subject = "--executor_registration_timeout"
 	timeout, valid := f.registration()
 	if !valid {
-		return warn(subject, "%q is not understood", f.Mesos.Flags["executor_registration_timeout"])
+		return warn(subject, "%q is not understood", f.flags()["executor_registration_timeout"])
 	}
 	if f.Agent == nil {
 		return Finding{}
@@ -69,7 +70,7 @@ func judgeRegistration(f *Facts) Finding {
 // registration returns how long Mesos waits for an executor, and false where its
 // flag is not understood.
 func (f *Facts) registration() (time.Duration, bool) {
-	if text := f.Mesos.Flags["executor_registration_timeout"]; text != "" {
+	if text := f.flags()["executor_registration_timeout"]; text != "" {
 		return parseMesosDuration(text)
 	}
 	return registrationTimeout, true
@@ -78,8 +79,8 @@ func (f *Facts) registration() (time.Duration, bool) {
 // judgeSandbox makes sure that prepare knows where image containers see their
 // sandbox: a flag on the Mesos agent's command line does not reach it.
 func judgeSandbox(f *Facts) Finding {
-	dir := f.Mesos.Flags["sandbox_directory"]
-	if dir == "" || dir == api.SandboxPath || f.Mesos.Environment["sandbox_directory"] {
+	dir := f.flags()["sandbox_directory"]
+	if dir == "" || dir == api.SandboxPath || f.Mesos != nil && f.Mesos.Environment["sandbox_directory"] {
 		return Finding{}
 	}
 	return fail("--sandbox_directory", "is %s on the command line, which an isolator can't see: set it by the variable %s=%s",
@@ -89,8 +90,10 @@ func judgeSandbox(f *Facts) Finding {
 func judgeDVDCLI(f *Facts) Finding {
 	const subject = "dvdcli"
 	switch {
+	case f.Mesos == nil:
+		return Finding{} // nothing is known of its PATH
 	case f.DVDCLI.Err != nil:
-		return warn(subject, "%v: volumes of docker/volume need one; link it to %s", f.DVDCLI.Err, f.Program)
+		return warn(subject, "%v: the Mesos agent does not start again without one; link %s to a directory of that PATH by the name dvdcli", f.DVDCLI.Err, f.Program)
 	case f.DVDCLI.Path != f.Program:
 		return warn(subject, "the Mesos agent's is %s: link it to %s, which runs another for other drivers when %s names it",
 			f.DVDCLI.Path, f.Program, DVDCLIVariable)

@@ -13,10 +13,10 @@ func judgeModules(f *Facts) []Finding {
 	switch {
 	case f.ModulesErr != nil:
 		return []Finding{fail(subject, "%v", f.ModulesErr)}
-	case f.Modules == nil && f.Mesos != nil && f.Mesos.Flags["modules_dir"] != "":
+	case f.Modules == nil && f.flags()["modules_dir"] != "":
 		return []Finding{warn(subject, "are in %s: name the file that is about flocker with --modules",
-			f.Mesos.Flags["modules_dir"])}
-	case f.Modules == nil && f.Mesos != nil:
+			f.flags()["modules_dir"])}
+	case f.Modules == nil && f.flags() != nil:
 		return []Finding{fail(subject, "is not set: without the command isolator Mesos never calls %s-prepare", programName)}
 	case f.Modules == nil:
 		return nil
@@ -31,9 +31,9 @@ func judgeModules(f *Facts) []Finding {
 	if e := f.Executables[library.File]; library.File != "" && e.Err != nil {
 		findings = append(findings, fail("module library", "%s: %v", library.File, e.Err))
 	}
-	if f.Mesos != nil && !slices.Contains(splitList(f.Mesos.Flags["isolation"]), module.Name) {
+	if f.flags() != nil && !slices.Contains(splitList(f.flags()["isolation"]), module.Name) {
 		findings = append(findings, fail("--isolation", "lacks %s, so the module is loaded but never called: add it to %q",
-			module.Name, f.Mesos.Flags["isolation"]))
+			module.Name, f.flags()["isolation"]))
 	}
 	return append(findings, judgeParameters(f, module.parameters())...)
 }

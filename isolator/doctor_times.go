@@ -103,7 +103,7 @@ func judgeMarathon(f *Facts) []Finding {
 	}
 	least := neededRegistration(f.Agent) + launchMargin
 	allowed := least // as long as Mesos may take to say why a task does not run
-	if f.Mesos != nil {
+	if f.flags() != nil {
 		if timeout, valid := f.registration(); valid {
 			allowed = max(allowed, timeout+launchMargin)
 		}

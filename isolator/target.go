@@ -36,6 +36,9 @@ func Place(c *Config, view string, volumes []api.VolumeRequest) ([]Target, error
 	return targets, nil
 }
 
+// outputFiles are what Mesos makes in every sandbox.
+var outputFiles = []string{"stdout", "stderr"}
+
 // checkTargets refuses paths that differ in the labels but not in the
 // container: without an image a relative and an absolute path mean the same,
 // and in an image a path may name the sandbox.
@@ -54,7 +57,17 @@ func checkTargets(c *Config, view string, volumes []api.VolumeRequest) error {
 				"give them different paths", a.Name, b.Name, a.Path, b.Path)
 		}
 	}
+	sandbox := "/"
+	if c.Rootfs != "" {
+		sandbox = view
+	}
 	for _, v := range volumes {
+		for _, file := range outputFiles {
+			if strings.HasPrefix(place(v), filepath.Join(sandbox, file)+"/") {
+				return fmt.Errorf("find path %s of volume %s: %s in the sandbox is the file to which Mesos writes the task's output, and no directory: "+
+					"name another path, such as data", v.Path, v.Name, file)
+			}
+		}
 		if c.Rootfs != "" && strings.HasPrefix(view+"/", place(v)) {
 			return fmt.Errorf("find path %s of volume %s: it would hide the sandbox, %s: name another directory", v.Path, v.Name, view)
 		}

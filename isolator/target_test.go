@@ -69,6 +69,11 @@ func TestPlaceRefuses(t *testing.T) {
 		{"one inside another in an image", true, []string{"/mnt/mesos/sandbox/data", "data/x"}, "mounted over each other"},
 		{"the sandbox", true, []string{"/mnt/mesos/sandbox"}, "it would hide the sandbox"},
 		{"above the sandbox", true, []string{"/mnt"}, "it would hide the sandbox"},
+		{"the task's output", false, []string{"stdout"}, "find path stdout of volume"},
+		{"below the task's output", false, []string{"stderr/x"}, "stderr in the sandbox is the file"},
+		{"the task's output by an absolute path", false, []string{"/stdout"}, "stdout in the sandbox is the file"},
+		{"the task's output in an image", true, []string{"stdout/x"}, "stdout in the sandbox is the file"},
+		{"the task's output by its path in an image", true, []string{"/mnt/mesos/sandbox/stderr"}, "stderr in the sandbox is the file"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -85,6 +90,15 @@ func TestPlaceRefuses(t *testing.T) {
 				t.Errorf("got %+v, %v, want %q", got, err, tt.want)
 			}
 		})
+	}
+	for path, image := range map[string]bool{"stdout.d": false, "data/stdout": false, "/stdout": true} {
+		c := &isolator.Config{Directory: "/s"}
+		if image {
+			c.Rootfs = "/r"
+		}
+		if _, err := isolator.Place(c, api.SandboxPath, []api.VolumeRequest{at(path)}); err != nil {
+			t.Errorf("%s: got %v", path, err)
+		}
 	}
 	if _, err := isolator.Place(&isolator.Config{}, api.SandboxPath, nil); err == nil {
 		t.Error("a container without a sandbox was accepted")

@@ -46,6 +46,11 @@ type Marathon interface {
 	Info(ctx context.Context, url string) (*api.MarathonInfo, error)
 }
 
+// Mesos examines the Mesos agent. What cannot be found out is in the answer.
+type Mesos interface {
+	Inspect(ctx context.Context) *api.MesosInfo
+}
+
 // Bounds of what a client can make the server do.
 const (
 	maxClients     = 1024            // at once; a Mesos agent runs some hundred containers at the most
@@ -62,6 +67,8 @@ type Server struct {
 	Roles   Roles  // likewise
 	// Marathon is nil where nobody can ask one.
 	Marathon Marathon
+	// Mesos is nil where no Mesos agent is configured.
+	Mesos Mesos
 	// Clone returns a detached clone of a mount, for an Await that asks for
 	// them. Nil refuses such an Await.
 	Clone func(path string, device uint64) (*os.File, error)
@@ -258,6 +265,10 @@ func (s *Server) handle(ctx context.Context, req api.LocalRequest, progress func
 	case req.Marathon != nil && s.Marathon != nil:
 		info, err := s.Marathon.Info(ctx, req.Marathon.URL)
 		return api.LocalReply{Marathon: info}, err
+	case req.Mesos != nil && s.Mesos == nil:
+		return api.LocalReply{}, api.Errorf(api.CodeNotFound, "this agent is not told of a Mesos agent")
+	case req.Mesos != nil:
+		return api.LocalReply{Mesos: s.Mesos.Inspect(ctx)}, nil
 	case req.Status != nil:
 		status := s.Volumes.Status()
 		return api.LocalReply{Status: &status}, nil

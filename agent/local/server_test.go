@@ -130,6 +130,10 @@ func TestRequestsReachTheVolumesAndAnswersTheClient(t *testing.T) {
 	if len(got) != 1 || got[0].Error != nil || got[0].Labels != nil {
 		t.Errorf("labels without a Mesos agent: %+v", got)
 	}
+	got = ask(t, socket, `{"mesos":{}}`+"\n")
+	if len(got) != 1 || got[0].Error == nil || got[0].Error.Code != api.CodeNotFound {
+		t.Errorf("an inspection without a Mesos agent: %+v", got)
+	}
 }
 
 func TestNonsenseIsRefusedWithoutHarm(t *testing.T) {

@@ -84,7 +84,7 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 		return err
 	}
 	if mesos != nil {
-		deps.Labels, deps.Roles = mesos, reconcile.NewRoles(mesos)
+		deps.Labels, deps.Roles, deps.Inspect = mesos, reconcile.NewRoles(mesos), mesos
 	}
 	hurry := make(chan struct{}, 1)
 	deps.Ending = func() {

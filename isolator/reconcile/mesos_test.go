@@ -30,7 +30,8 @@ type mesosAgent struct {
 	calls []*agent.Call
 	// answers are taken one after the other; the last stays.
 	answers []*agent.Response
-	flags   reconcile.Flags // that GET /flags tells
+	flags   reconcile.Flags                   // that GET /flags tells
+	each    func(*agent.Call) *agent.Response // instead of answers, if set
 }
 
 func serve(t *testing.T, answers ...*agent.Response) *mesosAgent {
@@ -65,6 +66,9 @@ func (a *mesosAgent) next(call *agent.Call) *agent.Response {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.calls = append(a.calls, call)
+	if a.each != nil {
+		return a.each(call)
+	}
 	answer := a.answers[0]
 	if len(a.answers) > 1 {
 		a.answers = a.answers[1:]
