@@ -208,6 +208,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.deps.Log.Info("agent runs", "node", a.deps.Node, "version", a.deps.Version, "backend", a.deps.Backend.Properties().Name,
 		"instance", a.stepper.instance, "zone", a.stepper.zones.here, "consumers", len(a.volumes.journal.all()), "config", a.cfg.String())
 	a.noteFacts()
+	watch := newWatcher(a.deps.Log, a.engine)
+	watch.look(ctx, a.engine.wards(), func(ward) bool { return true })
 	server := &local.Server{
 		Volumes: &frontDoor{a}, Labels: a.deps.Labels, Roles: a.deps.Roles, Marathon: a.deps.Marathon, Mesos: a.deps.Inspect, Clone: host.CloneMount,
 		MountRoot: a.root.Path(""), WaitLimit: a.cfg.WaitLimit, Log: a.deps.Log,
@@ -217,6 +219,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		group.Go(func() error { return a.csi.Serve(ctx, listeners[a.cfg.CSISocket]) })
 	}
 	group.Go(func() error { a.reports.run(ctx); return nil })
+	group.Go(func() error { watch.run(ctx); return nil })
 	group.Go(func() error { a.volumes.seek(ctx); return nil })
 	group.Go(func() error { a.volumes.watchAsides(ctx); return nil })
 	group.Go(func() error { a.engine.times.run(ctx); return nil })

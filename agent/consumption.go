@@ -81,6 +81,9 @@ func (e *engine) addConsumer(c *consumer, asked time.Time) {
 		}
 		d := e.track(v.Dataset)
 		d.consumers[c.ID] = v
+		if asked.IsZero() {
+			d.serve(c.ID) // by an earlier agent, for all that is known
+		}
 		e.endHint(d)
 		d.final = false // who comes anew deserves an attempt
 		e.ask(d, asked)
@@ -98,6 +101,7 @@ func (e *engine) removeConsumer(c *consumer) {
 		}
 		d := e.track(v.Dataset)
 		delete(d.consumers, c.ID)
+		delete(d.served, c.ID)
 		e.abandon(d)
 		e.wake(d)
 	}
@@ -124,11 +128,15 @@ type glance struct {
 	blocked string // why no volume may be made, "" where one may be
 	failure *api.Failure
 	final   bool
+	health  *api.Health     // what is wrong with the mounted file system, nil for nothing
 	changed <-chan struct{} // closed when this is no longer true
 }
 
 // serves reports whether a consumer can use the dataset now.
 func (g glance) serves(vol consumedVolume) bool {
+	if g.health != nil && !usable(g.health.Kind, vol.ReadOnly) {
+		return false
+	}
 	if view := vol.view(); view != "" {
 		return g.ready && slices.Contains(g.views, view)
 	}
@@ -139,7 +147,11 @@ func (g glance) serves(vol consumedVolume) bool {
 func (e *engine) look(id api.DatasetID) glance {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	d := e.track(id)
+	return e.glance(e.track(id))
+}
+
+// glance is look for a caller that has the mutex.
+func (e *engine) glance(d *dataset) glance {
 	views := e.stepper.views.on(d.seen.mounted)
 	blocked := ""
 	if d.record != nil {
@@ -150,6 +162,6 @@ func (e *engine) look(id api.DatasetID) glance {
 		views:   views, others: e.others(d),
 		ready: d.ready(e.node), bound: d.seen.bound, device: d.seen.mounted,
 		held:    d.record != nil && d.record.HeldBy(e.node),
-		failure: d.failure, final: d.final, changed: d.changed,
+		failure: d.failure, final: d.final, health: e.healthOf(d), changed: d.changed,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/flocker-mesos/flocker/api"
+	"github.com/flocker-mesos/flocker/host"
 )
 
 // slowStep is how long a worker may be at it before its progress is worth a
@@ -52,6 +53,12 @@ type dataset struct {
 	unwatch func()      // ends the watch of what holds the volume, nil for none
 	asked   time.Time   // when the users of a preempted volume were asked to end, zero where they were not
 	coming  *arrival    // while somebody waits for it
+
+	vigil   *host.Vigil     // over what is mounted, nil before the first look
+	health  *api.Health     // what is wrong with it, without the remedy, nil for nothing
+	mending *api.Health     // what was wrong with it before it was unmounted, until it is mounted again
+	served  map[string]bool // the consumers that may be using the mount
+	turns   uint64          // counts what changes mounts: a look from before it proves nothing
 
 	changed chan struct{} // closed, and replaced, whenever anything above changes
 }
@@ -130,6 +137,7 @@ type engine struct {
 	leases   map[api.DatasetID]*api.Lease // of this node, also of what is no concern of it yet
 	names    map[string]int               // names that a front door is claiming right now
 	roots    map[string]int               // containers for which it does
+	stacked  map[string]bool              // mount points at which the survey found several mounts, or a part of a volume
 	synced   bool                         // the control service has told what concerns this node
 	closed   bool
 	workers  sync.WaitGroup
@@ -374,6 +382,10 @@ func (e *engine) finish(d *dataset, t task, seen sight, err error) bool {
 	log := e.log.With("dataset", d.id, "action", string(t.act))
 	if seen.phase != d.seen.phase {
 		d.since = e.now()
+	}
+	d.countTurn(t.act)
+	if seen.phase != api.PhaseMounted || seen.mounted != d.seen.mounted {
+		e.endVigil(d, seen.phase == api.PhaseMounted)
 	}
 	d.seen = seen
 	d.seen.epoch = epochOf(t.record)

@@ -19,6 +19,7 @@ type metrics struct {
 	times    *times
 
 	datasets  *prometheus.Desc
+	unhealthy *prometheus.Desc
 	consumers *prometheus.Desc
 	asides    *prometheus.Desc
 	connected *prometheus.Desc
@@ -39,6 +40,9 @@ func newMetrics(l *link, j *journal, t *times) *metrics {
 		}, []string{"action"}),
 		datasets: prometheus.NewDesc("flocker_agent_datasets", "Datasets that concern this node.",
 			[]string{"phase", "failed"}, nil),
+		unhealthy: prometheus.NewDesc("flocker_agent_unhealthy_volumes",
+			"Mounted volumes whose file system is not as it should be: shut-down, aborted (read-only after an error), device-gone, "+
+				"unmounted or covered behind the agent's back, remounted read-only, io-errors, hung.", []string{"health"}, nil),
 		consumers: prometheus.NewDesc("flocker_agent_consumers", "Consumers of volumes on this node.", []string{"kind"}, nil),
 		asides: prometheus.NewDesc("flocker_agent_consumer_files_set_aside",
 			"Consumer files that cannot be read and were set aside; what they may stand for stays mounted.", nil, nil),
@@ -67,6 +71,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.times.seconds.Describe(ch)
 	m.times.gaveUp.Describe(ch)
 	ch <- m.datasets
+	ch <- m.unhealthy
 	ch <- m.consumers
 	ch <- m.asides
 	ch <- m.connected
@@ -82,6 +87,10 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.times.gaveUp.Collect(ch)
 	for k, n := range m.engine.count() {
 		ch <- prometheus.MustNewConstMetric(m.datasets, prometheus.GaugeValue, float64(n), string(k.phase), yesNo(k.failed))
+	}
+	unwell := m.engine.unwell()
+	for _, kind := range api.HealthKinds {
+		ch <- prometheus.MustNewConstMetric(m.unhealthy, prometheus.GaugeValue, float64(unwell[kind]), string(kind))
 	}
 	kinds := map[string]int{}
 	for _, c := range m.journal.all() {

@@ -28,6 +28,8 @@ const (
 	actDestroy  action = "destroy the volume"
 	actRelease  action = "release the dataset" // give up the holder token
 	actFence    action = "fence the lost node" // see to it that the lost holder can no longer write
+	actRenew    action = "mount it anew"       // take down a file system that has failed, and which nothing uses
+	actRestore  action = "mount it again"      // after it was unmounted behind the agent's back
 )
 
 // goal is what this node should bring a dataset to.
@@ -59,6 +61,7 @@ type facts struct {
 	unreported bool // the control service does not know yet that the volume has grown
 	unplaced   bool // it does not know in which zone the volume is
 	foreign    bool // the volume is another dataset's
+	care       care // what the health of the mounted file system asks for
 }
 
 // next is the whole of what decides what comes next.
@@ -165,6 +168,8 @@ func up(phase api.Phase, f facts) action {
 // mounted is the next step of what is mounted and should be.
 func mounted(f facts) action {
 	switch {
+	case f.care.act != actNone || f.care.halt:
+		return f.care.act
 	case !f.registered:
 		return actRegister
 	case f.wantBind && !f.bound:

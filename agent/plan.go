@@ -29,7 +29,7 @@ func (e *engine) plan(d *dataset) (task, bool) {
 		d.coming.see(d.record, e.node)
 	}
 	t := e.turn(d)
-	if (t.act == actUnmount || t.act == actView) && e.recall(d) {
+	if (t.act == actUnmount || t.act == actRenew || t.act == actView) && e.recall(d) {
 		t = e.turn(d)
 	}
 	if e.expected(d) || e.bereft(d) {
@@ -45,6 +45,7 @@ func (e *engine) plan(d *dataset) (task, bool) {
 		return t, false
 	}
 	d.doing = t.act
+	d.countTurn(t.act)
 	return t, true
 }
 
@@ -81,6 +82,7 @@ func (e *engine) turn(d *dataset) task {
 			unreported: d.registered() && d.seen.volume.Size > d.record.Volume.Size,
 			foreign:    d.seen.foreign != nil,
 			unplaced:   d.registered() && unplaced(d.seen.volume, d.record.Volume),
+			care:       treat(d.condition(), d.inUse() || e.leases[d.id].HeldBy(e.node), ""),
 		})
 	}
 	return t
@@ -95,6 +97,7 @@ func (e *engine) recall(d *dataset) bool {
 		if _, known := d.consumers[id]; !known {
 			e.log.Warn("recalled a consumer from the journal", "dataset", d.id, "name", nameOf(d.record), "consumer", id)
 			d.consumers[id] = vol
+			d.serve(id)
 			found = true
 		}
 	}

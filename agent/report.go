@@ -27,7 +27,7 @@ func (e *engine) state(id api.DatasetID) (api.DatasetState, bool) {
 		s.Epoch = d.record.Holder.Epoch
 	}
 	if s.Phase == api.PhaseMounted {
-		s.Path = e.stepper.path(id)
+		s.Path, s.Health = e.stepper.path(id), e.healthOf(d)
 	}
 	for _, c := range slices.SortedFunc(maps.Keys(d.consumers), strings.Compare) {
 		if full := e.stepper.consumer(c); full != nil {

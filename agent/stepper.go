@@ -92,7 +92,7 @@ func (s *stepper) do(ctx context.Context, act action, id api.DatasetID, record *
 }
 
 func (s *stepper) act(ctx context.Context, act action, id api.DatasetID, record *api.Dataset, seen sight) (sight, error) {
-	if act != actLook && act != actCreate && act != actUnmount {
+	if act != actLook && act != actCreate && act != actUnmount && act != actRenew {
 		// An unmount takes down what is at the dataset's own mount point.
 		if err := s.checkOwner(id, seen.volume); err != nil {
 			return seen, err
@@ -117,6 +117,10 @@ func (s *stepper) act(ctx context.Context, act action, id api.DatasetID, record 
 		return s.growFS(id, seen)
 	case actUnmount:
 		return s.unmount(id, seen)
+	case actRenew:
+		return s.renew(id, seen)
+	case actRestore:
+		return s.restore(ctx, id, record, seen)
 	case actDetach:
 		return s.detach(ctx, seen)
 	case actDestroy:
@@ -441,26 +445,6 @@ func (s *stepper) bind(id api.DatasetID, seen sight) (sight, error) {
 	}
 	fault.Point("agent.bound")
 	seen.bound = true
-	return seen, nil
-}
-
-// unmount takes down the read-only view and the mount. The mount points stay:
-// a container that waits for the volume has them bound already, and would
-// never see what is mounted on new ones.
-func (s *stepper) unmount(id api.DatasetID, seen sight) (sight, error) {
-	if err := s.bindViews(id, seen, nil); err != nil {
-		return seen, err
-	}
-	for _, target := range []string{s.viewPath(id), s.path(id)} {
-		if err := host.Unmount(target); err != nil {
-			return seen, err
-		}
-		fault.Point("agent.unmounted")
-	}
-	if seen.phase == api.PhaseCut {
-		return sight{phase: api.PhaseUnknown}, nil // where it is now has to be looked up
-	}
-	seen.phase, seen.mounted, seen.bound, seen.filled, seen.clean = api.PhaseAttached, 0, false, false, true
 	return seen, nil
 }
 

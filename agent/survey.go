@@ -70,11 +70,14 @@ func (a *Agent) mounts() (map[string]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
-	mounts := map[string]uint64{}
+	mounts, stacked := map[string]uint64{}, map[string]bool{}
 	for _, m := range table {
 		dir, name := filepath.Split(m.Target)
 		if filepath.Clean(dir) != a.root.Path("") {
 			continue
+		}
+		if _, twice := mounts[name]; twice || m.Root != "/" {
+			stacked[name] = true
 		}
 		if isView := strings.HasSuffix(name, viewSuffix); !isView || m.ReadOnly {
 			mounts[name] = m.Device
@@ -86,6 +89,9 @@ func (a *Agent) mounts() (map[string]uint64, error) {
 			}
 		}
 	}
+	a.engine.mu.Lock()
+	a.engine.stacked = stacked
+	a.engine.mu.Unlock()
 	return mounts, nil
 }
 

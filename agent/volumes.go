@@ -96,6 +96,7 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 		if !c.asks(req.Volumes) {
 			return nil, api.Errorf(api.CodeConflict, "consumer %s already uses other volumes", req.Consumer)
 		}
+		v.engine.inspect(c)
 		return v.mounts(c), nil
 	}
 
@@ -147,6 +148,7 @@ func (v *Volumes) Acquire(ctx context.Context, req api.AcquireRequest) ([]api.Mo
 		v.members.wake()
 	}
 	v.log.Info("consumer acquired volumes", "consumer", c.ID, "kind", c.Kind, "app", c.App, "volumes", names(c.Volumes))
+	v.engine.inspect(c)
 	return v.mounts(c), nil
 }
 
@@ -240,18 +242,20 @@ func (v *Volumes) Await(ctx context.Context, id string, progress func(string)) (
 	left := min(v.waitLimit-v.now().Sub(c.Since), v.waitLimit)
 	timer := time.NewTimer(left)
 	defer timer.Stop()
-	for i, vol := range c.Volumes {
-		if vol.pending() {
-			if c, err = v.awaitMember(ctx, id, i, timer.C, progress); err != nil {
+	for handed := false; !handed; handed = v.engine.hand(c) {
+		for i, vol := range c.Volumes {
+			if vol.pending() {
+				if c, err = v.awaitMember(ctx, id, i, timer.C, progress); err != nil {
+					return nil, err
+				}
+				vol = c.Volumes[i]
+			}
+			if err := v.awaitOne(ctx, id, vol, timer.C, progress); err != nil {
 				return nil, err
 			}
-			vol = c.Volumes[i]
-		}
-		if err := v.awaitOne(ctx, id, vol, timer.C, progress); err != nil {
-			return nil, err
-		}
-		if err := v.awaitOwner(ctx, vol, c.Owner, timer.C, progress); err != nil {
-			return nil, fmt.Errorf("volume %s (%s): %w", vol.Name, vol.Key, err)
+			if err := v.awaitOwner(ctx, vol, c.Owner, timer.C, progress); err != nil {
+				return nil, fmt.Errorf("volume %s (%s): %w", vol.Name, vol.Key, err)
+			}
 		}
 	}
 	return v.mounts(c), nil
@@ -340,6 +344,9 @@ func (v *Volumes) explain(ctx context.Context, consumer string, vol consumedVolu
 	}
 	if now.blocked != "" {
 		return now.blocked
+	}
+	if h := now.health; h != nil && now.failure == nil {
+		return fmt.Sprintf("it is mounted here, but %s (since %s). %s", h.Cause, h.Since.UTC().Format(time.RFC3339), h.Remedy)
 	}
 	if now.failure != nil {
 		return fmt.Sprintf("cannot %s since %s (%d attempts): %s", now.failure.Action,

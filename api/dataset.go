@@ -231,6 +231,35 @@ type DatasetState struct {
 	Size      int64      `json:"size,omitempty"` // of the volume
 	Consumers []Consumer `json:"consumers,omitempty"`
 	Failure   *Failure   `json:"failure,omitempty"`
+	Health    *Health    `json:"health,omitempty"` // nil while the mounted file system is healthy, or none is mounted
+}
+
+// Health is what is wrong with a mounted file system.
+type Health struct {
+	Kind   HealthKind `json:"kind"`
+	Cause  string     `json:"cause"`
+	Remedy string     `json:"remedy"` // what happens next, and what a person can do
+	Since  time.Time  `json:"since"`  // of Kind
+}
+
+// HealthKind is what can be wrong with a mounted file system.
+type HealthKind string
+
+// The kinds.
+const (
+	HealthDeviceGone HealthKind = "device-gone" // its device is no longer there
+	HealthShutDown   HealthKind = "shut-down"   // the kernel has shut it down
+	HealthAborted    HealthKind = "aborted"     // the kernel has made it read-only after an error
+	HealthUnmounted  HealthKind = "unmounted"   // it was unmounted behind the agent's back
+	HealthCovered    HealthKind = "covered"     // something else is mounted over it
+	HealthReadOnly   HealthKind = "read-only"   // it was remounted read-only
+	HealthIOErrors   HealthKind = "io-errors"   // it is usable, but an access to its device has just failed
+	HealthHung       HealthKind = "hung"        // looking at it does not come to an end
+)
+
+// HealthKinds are all kinds.
+var HealthKinds = []HealthKind{
+	HealthDeviceGone, HealthShutDown, HealthAborted, HealthUnmounted, HealthCovered, HealthReadOnly, HealthIOErrors, HealthHung,
 }
 
 // Failure is why a dataset is not as wanted.

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/flocker-mesos/flocker/host"
 )
@@ -122,4 +123,48 @@ func BenchmarkLook(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkInspect is what watching one mounted volume costs at each look.
+func BenchmarkInspect(b *testing.B) {
+	for _, fs := range []string{"ext4", "xfs"} {
+		b.Run(fs, func(b *testing.B) {
+			dir := b.TempDir()
+			image, err := os.Create(filepath.Join(dir, "image"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer image.Close()
+			if err := image.Truncate(host.MinXFSSize); err != nil {
+				b.Fatal(err)
+			}
+			loop, err := host.AttachLoop(b.Context(), image)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer host.DetachLoop(loop.Number, loop.Backing)
+			if err := host.Format(b.Context(), host.Device{Path: loop.Path(), Image: image.Name()}, fs); err != nil {
+				b.Fatal(err)
+			}
+			target := b.TempDir()
+			if err := host.Mount(loop.Path(), target, fs, host.Restricted); err != nil {
+				b.Fatal(err)
+			}
+			defer host.Unmount(target)
+			number, err := host.DeviceNumber(loop.Path())
+			if err != nil {
+				b.Fatal(err)
+			}
+			vigil := host.NewVigil(target, number)
+			for name, look := range map[string]func(time.Time) host.Diagnosis{"inspect": vigil.Inspect, "glance": vigil.Glance} {
+				b.Run(name, func(b *testing.B) {
+					for b.Loop() {
+						if got := look(time.Now()); got.Condition != host.Healthy {
+							b.Fatal(got)
+						}
+					}
+				})
+			}
+		})
+	}
 }

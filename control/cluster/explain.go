@@ -18,7 +18,7 @@ const (
 	StatusDeleting    Status = "deleting"    // deleted, the volume is still there
 	StatusFencing     Status = "fencing"     // the holder is lost, and another node sees to it that it cannot write
 	StatusUnreachable Status = "unreachable" // the holder's agent is not connected
-	StatusFailing     Status = "failing"     // the holder has tried something and failed
+	StatusFailing     Status = "failing"     // the holder has tried something and failed, or the mounted file system has
 	StatusWaiting     Status = "waiting"     // a node wants it that does not hold it
 	StatusMounted     Status = "mounted"
 	StatusPreparing   Status = "preparing" // on its way to being mounted
@@ -76,11 +76,12 @@ func (e *explanation) explain() Status {
 	e.place(holder)
 	e.uses()
 	e.doubt(holder)
+	ill := e.health()
 	e.growth(holder)
 	lost := e.liveness(holder)
 	e.leased(lost)
 	e.reclaimed()
-	failing := e.failure()
+	failing := e.failure() || ill
 	waiting := e.queue()
 	e.outlook(holder, lost, failing, waiting)
 	switch {
@@ -221,6 +222,24 @@ func (e *explanation) doubt(holder *api.Node) {
 	t := holder.MesosTrouble
 	e.say("The agent of %s cannot tell %s which containers Mesos still runs, so it keeps the volume even if they have ended without a cleanup: %s.",
 		holder.Name(), e.at(t.Since), t.Cause)
+}
+
+// health says what is wrong with the mounted file system, and reports whether anything
+// is.
+func (e *explanation) health() bool {
+	if e.st == nil || e.st.Health == nil {
+		return false
+	}
+	h := e.st.Health
+	cause := h.Cause
+	if cause == "" {
+		cause = "its file system is " + string(h.Kind)
+	}
+	e.say("%s, %s.", strings.ToUpper(cause[:1])+strings.TrimRight(cause[1:], ". \n"), e.at(h.Since))
+	if h.Remedy != "" {
+		e.say("%s.", strings.TrimRight(h.Remedy, ". \n"))
+	}
+	return true
 }
 
 // growth says that the volume is to become larger, and how far that is. Whoever

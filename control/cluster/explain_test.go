@@ -87,6 +87,20 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
 				"The agent of node-m cannot tell since 2026-03-01T09:55:00Z (5m0s) which containers Mesos still runs, so it keeps the volume even if they have ended " +
 				"without a cleanup: the Mesos agent does not answer."},
+		{"shut down while it is used", dataset(), state(api.PhaseMounted, used, func(st *api.DatasetState) {
+			st.Health = &api.Health{Kind: api.HealthShutDown, Cause: "the kernel has shut its file system down: XFS (loop3): Log I/O Error.",
+				Remedy: "It is mounted anew as soon as nothing uses it: end its containers", Since: before(2 * time.Second)}
+		}), cluster.StatusFailing,
+			"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
+				"The kernel has shut its file system down: XFS (loop3): Log I/O Error, since 2026-03-01T09:59:58Z (2s). " +
+				"It is mounted anew as soon as nothing uses it: end its containers."},
+		{"unwell in a way that only a newer agent knows", dataset(), state(api.PhaseMounted, used, func(st *api.DatasetState) {
+			st.Health = &api.Health{Kind: "melting", Since: before(2 * time.Second)}
+		}), cluster.StatusFailing,
+			"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
+				"Its file system is melting, since 2026-03-01T09:59:58Z (2s)."},
 		{"mounted for a user who put it there", dataset(movedTo("a")), state(api.PhaseMounted), cluster.StatusMounted,
 			"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s)."},
 		{"no longer used", dataset(), state(api.PhaseMounted), cluster.StatusMounted,

@@ -99,6 +99,11 @@ func legible(st api.DatasetState) api.DatasetState {
 		f.Action, f.Cause = api.Printable(f.Action), api.Printable(f.Cause)
 		st.Failure = &f
 	}
+	if st.Health != nil {
+		h := *st.Health
+		h.Kind, h.Cause, h.Remedy = api.HealthKind(api.Printable(string(h.Kind))), api.Printable(h.Cause), api.Printable(h.Remedy)
+		st.Health = &h
+	}
 	return st
 }
 
@@ -127,6 +132,9 @@ func checkState(st *api.DatasetState) error {
 	}
 	if f := st.Failure; f != nil {
 		mistakes = append(mistakes, text("failure", f.Action, maxText), text("failure", f.Cause, maxCause))
+	}
+	if h := st.Health; h != nil {
+		mistakes = append(mistakes, text("health", string(h.Kind), maxText), text("health", h.Cause, maxCause), text("health", h.Remedy, maxCause))
 	}
 	for _, err := range mistakes {
 		if err != nil {

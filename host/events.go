@@ -1,0 +1,82 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Events tells when this mount namespace changes and what the kernel logs.
+type Events struct {
+	mounts int // /proc/self/mountinfo
+	log    *KernelLog
+	wake   int // an eventfd, which ends a Wait
+}
+
+// Event is what happened since the last Wait.
+type Event struct {
+	Mounts bool      // something was mounted, unmounted or remounted
+	Lines  []LogLine // of the kernel's log
+	Missed bool      // there were more lines than could be read
+}
+
+// OpenEvents begins to listen. Without the right to read the kernel's log, which
+// logErr then tells, mounts are told alone.
+func OpenEvents() (_ *Events, logErr, err error) {
+	e := &Events{}
+	if e.mounts, err = open("/proc/self/mountinfo", unix.O_RDONLY); err != nil {
+		return nil, nil, fmt.Errorf("open mount table: %w", err)
+	}
+	if e.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		_ = unix.Close(e.mounts)
+		return nil, nil, fmt.Errorf("make eventfd: %w", err)
+	}
+	e.log, logErr = OpenKernelLog()
+	return e, logErr, nil
+}
+
+// Close ends the listening. No Wait may be under way.
+func (e *Events) Close() {
+	e.log.Close()
+	_ = unix.Close(e.mounts)
+	_ = unix.Close(e.wake)
+}
+
+// Wait returns the next event, or an error when ctx has ended. It takes a thread, and
+// no time of a processor.
+func (e *Events) Wait(ctx context.Context) (Event, error) {
+	woken := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(woken)
+		_, _ = unix.Write(e.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	})
+	defer func() {
+		if !stop() {
+			<-woken
+		}
+	}()
+	fds := []unix.PollFd{
+		{Fd: int32(e.mounts), Events: unix.POLLPRI},
+		{Fd: int32(e.wake), Events: unix.POLLIN},
+	}
+	if e.log != nil {
+		fds = append(fds, unix.PollFd{Fd: int32(e.log.fd), Events: unix.POLLIN})
+	}
+	for {
+		if ctx.Err() != nil {
+			return Event{}, ctx.Err()
+		}
+		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
+			return Event{}, fmt.Errorf("wait for mounts and the kernel's log: %w", err)
+		}
+		event := Event{Mounts: fds[0].Revents&(unix.POLLPRI|unix.POLLERR) != 0}
+		if len(fds) > 2 && fds[2].Revents != 0 {
+			event.Lines, event.Missed = e.log.Read()
+		}
+		if event.Mounts || event.Missed || len(event.Lines) > 0 {
+			return event, nil
+		}
+	}
+}
