@@ -149,6 +149,39 @@ func TestLostStampsAreFound(t *testing.T) {
 	}
 }
 
+func TestWhatMayEndAUseIsKnown(t *testing.T) {
+	alive, dead := func() bool { return true }, func() bool { return false }
+	mine := func(u *use) bool { return u.consumer == "c" }
+	other := func(u *use) bool { return u.consumer != "c" }
+	for name, c := range map[string]struct {
+		steps func(s *uses, u *use)
+		alive func() bool
+		want  string
+	}{
+		"nothing happened":         {steps: func(s *uses, u *use) { s.begin(u) }},
+		"its machine died":         {steps: func(s *uses, u *use) { s.begin(u) }, alive: dead, want: endedWithMachine},
+		"it was pre-empted":        {steps: func(s *uses, u *use) { s.begin(u); s.allow(endedPreempted, mine) }, want: endedPreempted},
+		"another was pre-empted":   {steps: func(s *uses, u *use) { s.begin(u); s.allow(endedPreempted, other) }},
+		"it began while that held": {steps: func(s *uses, u *use) { s.allow(endedForced, mine); s.begin(u) }, want: endedForced},
+		"that held, and no longer": {steps: func(s *uses, u *use) { s.begin(u); s.allow(endedForced, mine)() }, want: endedForced},
+		"it began after that held": {steps: func(s *uses, u *use) { s.allow(endedForced, mine)(); s.begin(u) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, u := newUses(), &use{consumer: "c", alive: alive}
+			if c.alive != nil {
+				u.alive = c.alive
+			}
+			c.steps(s, u)
+			if got := s.mayEnd(u); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+			if s.end(u); len(s.live) != 0 {
+				t.Error("the use has ended and is live")
+			}
+		})
+	}
+}
+
 func TestStampIsReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	for n := range 3 {

@@ -26,17 +26,11 @@ type instances struct {
 
 	mu      sync.Mutex
 	ledgers map[string]*ledger // by the names of the members
-	live    map[string]use
-}
-
-// use is an instance that has a member.
-type use struct {
-	consumer, boot string
-	node           *cluster.Node
+	live    map[string]*use
 }
 
 func newInstances(s *consumers) *instances {
-	return &instances{consumers: s, ledgers: map[string]*ledger{}, live: map[string]use{}}
+	return &instances{consumers: s, ledgers: map[string]*ledger{}, live: map[string]*use{}}
 }
 
 // run has an instance on a node, one after the other, until ctx ends.
@@ -46,7 +40,7 @@ func (s *instances) run(ctx context.Context, seed uint64, n *cluster.Node, numbe
 		if r.IntN(2) == 0 {
 			sleep(ctx, time.Duration(r.Int64N(int64(300*time.Millisecond))))
 		}
-		s.session(ctx, n, fmt.Sprintf("instance-%s-%d-%d", n.Name, number, i), time.Duration(r.Int64N(int64(2*time.Second))))
+		s.session(ctx, n, fmt.Sprintf("instance-%s-%d-%d", n.Name, number, i), time.Duration(r.Int64N(int64(s.longest))))
 	}
 }
 
@@ -61,19 +55,20 @@ func (s *instances) session(ctx context.Context, n *cluster.Node, consumer strin
 		return
 	}
 	s.count("member of a set came")
-	l, end := s.begin(m, use{consumer: consumer, boot: boot, node: n})
+	u := on(n, boot, consumer, m.DatasetID)
+	l, end := s.begin(m, u)
 	defer end() // before it is released
-	s.use(ctx, n, l, m, consumer, boot, length)
+	s.use(ctx, u, l, m, length)
 }
 
 func member() api.VolumeRequest { return api.VolumeRequest{Name: setName, Each: setMembers} }
 
-// begin notes that an instance has a member from now on, which nobody else may
-// have whose machine is alive.
-func (s *instances) begin(m api.Mount, u use) (l *ledger, end func()) {
+// begin notes that an instance has a member from now on, which no other instance may
+// have whose use may not be ended.
+func (s *instances) begin(m api.Mount, u *use) (l *ledger, end func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if other, taken := s.live[m.Name]; taken && other.node.BootID() == other.boot && !off(other.node) {
+	if other, taken := s.live[m.Name]; taken && s.uses.mayEnd(other) == "" {
 		s.report("%s is used by %s on %s, and was given to %s on %s", m.Name, other.consumer, other.node.Name, u.consumer, u.node.Name)
 	}
 	s.live[m.Name] = u
@@ -111,7 +106,7 @@ func (s *instances) lastLook(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l, end := s.begin(m, use{consumer: consumer, boot: boot, node: n})
+		l, end := s.begin(m, on(n, boot, consumer, m.DatasetID))
 		ends = append(ends, end, func() { s.release(ctx, n, consumer, boot) })
 		if err := l.check(n, m); err != nil {
 			return err

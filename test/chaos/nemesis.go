@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -11,13 +12,16 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/test/cluster"
 	"github.com/flocker-mesos/flocker/test/lab"
+	"github.com/flocker-mesos/flocker/test/watch"
 )
 
 // clockFile is where the hosts have how wrong their clocks are.
 const clockFile = "/run/clock"
+
+// lateEffect is how long after it was made a call that got no answer may take effect.
+const lateEffect = 20 * time.Second
 
 // nemesis carries out a plan.
 type nemesis struct {
@@ -26,6 +30,8 @@ type nemesis struct {
 	hosts   map[string]*lab.Host
 	names   map[class][]string
 	http    *http.Client // of an operator
+	uses    *uses
+	work    sync.WaitGroup // what goes on behind mended faults
 	logf    func(format string, args ...any)
 
 	mu     sync.Mutex
@@ -196,14 +202,32 @@ func (n *nemesis) strikeHost(ctx context.Context, e event) (mending, error) {
 	case nodeDeclared:
 		return func(ctx context.Context) error {
 			// It is wrong about that: the machine is as alive as before.
-			_ = n.operate(ctx, h.Name, http.MethodPost, "lost")
+			_, _ = n.operate(ctx, h.Name, http.MethodPost, "lost")
 			sleep(ctx, time.Second)
 			return h.Plug(ctx, true)
 		}, h.Plug(ctx, false)
-	case nodeDrained:
-		_ = n.operate(ctx, h.Name, http.MethodPost, "drain")
+	case nodeForced:
+		node := n.node(h.Name)
 		return func(ctx context.Context) error {
-			return until(ctx, "draining of "+h.Name+" ends", func() error { return n.operate(ctx, h.Name, http.MethodDelete, "drain") })
+			revoke := n.uses.allow(endedForced, func(u *use) bool { return u.node == node })
+			open, _ := n.operate(ctx, h.Name, http.MethodPost, "lost?force=true")
+			sleep(ctx, time.Second)
+			err := h.Plug(ctx, true)
+			n.work.Go(func() {
+				if open {
+					sleep(ctx, lateEffect)
+				}
+				n.awaitTenure(ctx, node, revoke)
+			})
+			return err
+		}, h.Plug(ctx, false)
+	case nodeDrained:
+		_, _ = n.operate(ctx, h.Name, http.MethodPost, "drain")
+		return func(ctx context.Context) error {
+			return until(ctx, "draining of "+h.Name+" ends", func() error {
+				_, err := n.operate(ctx, h.Name, http.MethodDelete, "drain")
+				return err
+			})
 		}, nil
 	case cableOut:
 		return func(ctx context.Context) error { return h.Plug(ctx, true) }, h.Plug(ctx, false)
@@ -221,25 +245,52 @@ func (n *nemesis) strikeHost(ctx context.Context, e event) (mending, error) {
 	}
 }
 
-// operate does something to a node through the first replica that can.
-func (n *nemesis) operate(ctx context.Context, node, method, what string) error {
-	var id api.NodeID
-	for _, c := range n.cluster.Nodes {
-		if c.Name == node {
-			id = c.ID
+// node returns the node of a name.
+func (n *nemesis) node(name string) *cluster.Node {
+	return n.cluster.Nodes[slices.IndexFunc(n.cluster.Nodes, func(c *cluster.Node) bool { return c.Name == name })]
+}
+
+// awaitTenure calls back once a node that was given up by force is connected again
+// and has no tenure that was ended: what it is given from then on is its own.
+func (n *nemesis) awaitTenure(ctx context.Context, node *cluster.Node, callback func()) {
+	err := until(ctx, node.Name+" has no tenure that was ended", func() error {
+		status, err := node.Status(ctx)
+		if err != nil {
+			return err
 		}
+		if !status.Connected {
+			return errors.New(status.Control)
+		}
+		all, err := watch.Datasets(ctx, n.cluster)
+		for _, d := range all {
+			if d.Revoked() && d.HeldBy(node.ID) {
+				err = fmt.Errorf("%s was taken from it", d.ID)
+			}
+		}
+		return err
+	})
+	if err == nil {
+		callback()
 	}
+}
+
+// operate does something to a node through the first replica that can. It reports
+// whether a call is open: it got no answer, and may take effect later.
+func (n *nemesis) operate(ctx context.Context, node, method, what string) (open bool, err error) {
+	id := n.node(node).ID
 	var errs []error
 	for _, r := range n.cluster.Controls {
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		a, err := call(ctx, n.http, r, method, "/v1/nodes/"+string(id)+"/"+what, "", nil)
 		cancel()
 		if err == nil && (a.status < http.StatusMultipleChoices || method == http.MethodDelete && a.status == http.StatusNotFound) {
-			return nil // a node that never connected has nothing to be ended
+			return open, nil // a node that never connected has nothing to be ended
 		}
+		dial, ok := errors.AsType[*net.OpError](err)
+		open = open || err != nil && !(ok && dial.Op == "dial") || a.status == http.StatusServiceUnavailable
 		errs = append(errs, err, fmt.Errorf("%s answers %d %s", r.Name, a.status, a.body))
 	}
-	return errors.Join(errs...)
+	return open, errors.Join(errs...)
 }
 
 // kill kills programs at once, and lets them be started again together.

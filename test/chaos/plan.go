@@ -30,6 +30,7 @@ const (
 	nodeFrozen    kind = "node frozen"
 	nodeOff       kind = "node without power"
 	nodeDeclared  kind = "living node cut off and declared lost"
+	nodeForced    kind = "living node cut off and declared lost by force"
 	nodeDrained   kind = "node drained"
 	cableOut      kind = "cable out"
 	parted        kind = "two hosts cut from each other"
@@ -77,6 +78,7 @@ var faults = []fault{
 	{kind: nodeFrozen, weight: 5, shortest: 500 * time.Millisecond, longest: 6 * time.Second, hosts: []class{nodes}},
 	{kind: nodeOff, weight: 5, shortest: time.Second, longest: 6 * time.Second, hosts: []class{nodes}},
 	{kind: nodeDeclared, weight: 3, shortest: 2 * time.Second, longest: 5 * time.Second, hosts: []class{nodes}},
+	{kind: nodeForced, weight: 2, shortest: 2 * time.Second, longest: 5 * time.Second, hosts: []class{nodes}},
 	{kind: nodeDrained, weight: 2, shortest: time.Second, longest: 5 * time.Second, hosts: []class{nodes}},
 	{kind: cableOut, weight: 3, shortest: 500 * time.Millisecond, longest: 6 * time.Second, hosts: []class{nodes}},
 	{kind: cableOut, weight: 2, shortest: 500 * time.Millisecond, longest: 6 * time.Second, hosts: []class{controls}},

@@ -49,6 +49,7 @@ func (r *run) result(took time.Duration, looks watch.Looks) *result {
 	for _, what := range slices.Sorted(maps.Keys(r.consumers.counts)) {
 		say("  %s %d", what, r.consumers.counts[what])
 	}
+	say("uses that were watched from outside: %d", looks.Uses)
 	say("watched: %d moves of images (%d attachments), %d looks at devices and mounts, %d at the log",
 		looks.Moves, looks.Attaches, looks.Devices, looks.Records)
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,12 @@ type options struct {
 	root     string // of the module's sources
 	dir      string // for what shows anomalies
 	logf     func(format string, args ...any)
+
+	// The rest is for runs that are steered towards something.
+	plan    []event       // nil for the seed's
+	longest time.Duration // that a consumer uses a volume, 0 for longestUse
+	volumes int           // that consumers share, 0 for volumes
+	first   bool          // whether the first anomaly ends the run
 }
 
 const (
@@ -48,7 +55,7 @@ type run struct {
 	instances *instances
 	http      *http.Client
 	real      map[api.NodeID]bool
-	plan      []event
+	found     chan struct{} // closed with the first anomaly
 
 	mu        sync.Mutex
 	anomalies []string
@@ -58,6 +65,9 @@ type run struct {
 func (r *run) report(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.anomalies) == 0 {
+		close(r.found)
+	}
 	if len(r.anomalies) < 200 {
 		r.anomalies = append(r.anomalies, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 	}
@@ -82,7 +92,7 @@ func play(ctx context.Context, o options) (result *result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{options: o, cluster: c, http: client, nemesis: newNemesis(c, client, o.logf), real: map[api.NodeID]bool{}}
+	r := &run{options: o, cluster: c, http: client, nemesis: newNemesis(c, client, o.logf), real: map[api.NodeID]bool{}, found: make(chan struct{})}
 	if err := r.prepare(); err != nil {
 		r.nemesis.stop()
 		return nil, err
@@ -92,13 +102,14 @@ func play(ctx context.Context, o options) (result *result, err error) {
 		r.nemesis.stop()
 		return nil, err
 	}
+	r.consumers.watch = watched
 	begun := time.Now()
 	err = r.nemesis.start(ctx)
 	if err == nil {
 		err = r.trouble(ctx)
 	}
 	r.nemesis.stop()
-	if err == nil {
+	if err == nil && !r.ended() {
 		o.logf("all faults are over, everything must come to rest")
 		if failure := r.converge(ctx); failure != nil {
 			r.report("%v", failure)
@@ -120,6 +131,18 @@ func play(ctx context.Context, o options) (result *result, err error) {
 	return result, nil
 }
 
+// ended reports whether the run has ended before its time, with what it was to find.
+func (r *run) ended() bool {
+	select {
+	case <-r.found:
+		return r.first
+	case <-r.consumers.watch.Found():
+		return r.first
+	default:
+		return false
+	}
+}
+
 func (r *run) prepare() (err error) {
 	s := shape{hosts: r.nemesis.names, points: map[class][]string{}}
 	if s.points[controls], err = faultPoints(r.root, "control", "control/store/consul"); err != nil {
@@ -128,7 +151,9 @@ func (r *run) prepare() (err error) {
 	if s.points[nodes], err = faultPoints(r.root, "agent", "backend/loopback", "host"); err != nil {
 		return err
 	}
-	r.plan = makePlan(r.seed, r.length, s)
+	if r.plan == nil {
+		r.plan = makePlan(r.seed, r.length, s)
+	}
 	// Half of what users put somewhere becomes a volume; the rest is on nodes
 	// that never come, which costs nothing but the record.
 	var ids []api.NodeID
@@ -141,8 +166,9 @@ func (r *run) prepare() (err error) {
 		cluster: r.cluster, http: r.http, history: newHistory(), nodes: ids, report: r.report,
 		pause: time.Duration(clients / perSecond * float64(time.Second)),
 	}
-	r.consumers = newConsumers(r.cluster, r.report)
+	r.consumers = newConsumers(r.cluster, cmp.Or(r.volumes, volumes), cmp.Or(r.longest, longestUse), r.report)
 	r.instances = newInstances(r.consumers)
+	r.nemesis.uses = r.consumers.uses
 	return nil
 }
 
@@ -151,6 +177,17 @@ func (r *run) trouble(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.length)
 	defer cancel()
 	var work sync.WaitGroup
+	if r.first {
+		work.Go(func() {
+			select {
+			case <-r.found:
+				cancel()
+			case <-r.consumers.watch.Found():
+				cancel()
+			case <-ctx.Done():
+			}
+		})
+	}
 	for i := range clients {
 		work.Go(func() { r.users.run(ctx, r.seed, i) })
 	}
@@ -173,5 +210,7 @@ func (r *run) trouble(ctx context.Context) error {
 	err := r.nemesis.run(ctx, r.plan)
 	<-ctx.Done()
 	work.Wait()
+	r.consumers.work.Wait()
+	r.nemesis.work.Wait()
 	return err
 }

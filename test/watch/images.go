@@ -30,8 +30,9 @@ type place struct {
 // in which they happen, since the directories are locked meanwhile.
 type images struct {
 	inotify *os.File
-	dirs    map[int32]string // by watch: an instance, unattached, or barrierDir
-	barrier string           // a directory of our own; see sync
+	dirs    map[int32]string              // by watch: an instance, unattached, or barrierDir
+	barrier string                        // a directory of our own; see sync
+	left    func(instance, volume string) // is told of every image that leaves a machine
 	report  func(format string, args ...any)
 	done    chan struct{}
 	err     error // valid once done is closed
@@ -52,7 +53,7 @@ const (
 
 // watchImages follows the images of a loopback storage, of which no agent runs
 // yet, from now on.
-func watchImages(san string, instances []string, report func(string, ...any)) (*images, error) {
+func watchImages(san string, instances []string, left func(instance, volume string), report func(string, ...any)) (*images, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("open inotify: %w", err)
@@ -62,7 +63,7 @@ func watchImages(san string, instances []string, report func(string, ...any)) (*
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	w := &images{
-		inotify: os.NewFile(uintptr(fd), "inotify"), dirs: map[int32]string{}, barrier: barrier, report: report,
+		inotify: os.NewFile(uintptr(fd), "inotify"), dirs: map[int32]string{}, barrier: barrier, left: left, report: report,
 		done: make(chan struct{}), at: map[string]map[string]bool{}, moves: map[string]uint64{}, barriers: map[string]chan struct{}{},
 	}
 	places := map[string]string{filepath.Join(san, "unattached"): unattached, filepath.Join(san, "attached"): attachedIn, barrier: barrierDir}
@@ -193,6 +194,9 @@ func (w *images) drop(dir, name string) {
 	}
 	delete(w.at[name], dir)
 	w.moves[name]++
+	if dir != unattached {
+		w.left(dir, name)
+	}
 }
 
 // places returns where every image is, as far as events have been taken. One

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -8,6 +9,18 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/test/cluster"
 )
+
+// datasetsFolder is where the log has the records of datasets.
+const datasetsFolder = "records/datasets/"
+
+// Datasets returns the records of datasets as the log has them now.
+func Datasets(ctx context.Context, c *cluster.Cluster) (map[api.DatasetID]*api.Dataset, error) {
+	pairs, err := c.Log(ctx, datasetsFolder)
+	if err != nil {
+		return nil, err
+	}
+	return decode(pairs)
+}
 
 // decode reads the records of datasets as the log has them.
 func decode(pairs []cluster.Pair) (map[api.DatasetID]*api.Dataset, error) {

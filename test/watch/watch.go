@@ -26,6 +26,8 @@ type Watch struct {
 	mu        sync.Mutex
 	anomalies []string
 	looks     Looks
+	uses      map[*Use]bool
+	found     chan struct{}
 }
 
 // Looks counts what was looked at.
@@ -34,17 +36,18 @@ type Looks struct {
 	Records  int // at the log together with the places of all images
 	Moves    int // of images, each of which was seen
 	Attaches int // the moves to a machine
+	Uses     int // of volumes, each watched from its begin to its end
 }
 
 // Start watches a cluster of which no agent runs yet.
 func Start(c *cluster.Cluster) (*Watch, error) {
-	w := &Watch{cluster: c, records: newRecords()}
+	w := &Watch{cluster: c, records: newRecords(), uses: map[*Use]bool{}, found: make(chan struct{})}
 	var instances []string
 	for _, n := range c.Nodes {
 		instances = append(instances, n.Instance)
 	}
 	var err error
-	if w.images, err = watchImages(c.Lab.SAN, instances, w.report); err != nil {
+	if w.images, err = watchImages(c.Lab.SAN, instances, w.left, w.report); err != nil {
 		return nil, fmt.Errorf("watch images: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -55,6 +58,9 @@ func Start(c *cluster.Cluster) (*Watch, error) {
 	}
 	return w, nil
 }
+
+// Found is closed with the first thing that is found.
+func (w *Watch) Found() <-chan struct{} { return w.found }
 
 // Stop ends the watch and returns what was found, each in a sentence, and what
 // was looked at. An error means that the watch was not complete.
@@ -74,6 +80,9 @@ func (w *Watch) Stop() (anomalies []string, looks Looks, err error) {
 func (w *Watch) report(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.anomalies) == 0 {
+		close(w.found)
+	}
 	if len(w.anomalies) < 100 {
 		w.anomalies = append(w.anomalies, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 	}
@@ -115,13 +124,14 @@ func (w *Watch) lookAtDevices(context.Context) {
 			w.report("%s", a)
 		}
 	}
+	w.lookAtUses()
 	w.count(func(l *Looks) { l.Devices++ })
 }
 
 // lookAtRecords compares the log with where the images are.
 func (w *Watch) lookAtRecords(ctx context.Context) {
 	before := w.images.places()
-	pairs, err := w.cluster.Log(ctx, "records/datasets/")
+	pairs, err := w.cluster.Log(ctx, datasetsFolder)
 	if err != nil {
 		return // Consul has no majority just now
 	}

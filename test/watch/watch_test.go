@@ -94,7 +94,7 @@ func TestImagesInTwoPlacesAreFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			san, f := t.TempDir(), &found{}
-			w, err := watchImages(san, []string{"one", "two"}, f.report)
+			w, err := watchImages(san, []string{"one", "two"}, func(string, string) {}, f.report)
 			if err != nil {
 				t.Fatal(err)
 			}
