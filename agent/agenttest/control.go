@@ -237,8 +237,11 @@ func (c *Control) Unhint(id api.DatasetID) {
 }
 
 // Await returns when cond holds of the cluster, which cond may look at through
-// the given functions, or with ctx's error.
+// the given functions, or with ctx's error. Cond may also look at what an agent
+// reports to no control service, such as its mounts: it is asked now and then.
 func (c *Control) Await(ctx context.Context, cond func(c *Control) bool) error {
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
 	for {
 		c.mu.Lock()
 		changed := c.changed
@@ -248,6 +251,7 @@ func (c *Control) Await(ctx context.Context, cond func(c *Control) bool) error {
 		}
 		select {
 		case <-changed:
+		case <-again.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
