@@ -257,6 +257,7 @@ func (e *engine) wake(d *dataset) {
 		return
 	}
 	d.dirty = true
+	e.arrived(d)
 	d.announce()
 	if d.working || e.closed {
 		return

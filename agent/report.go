@@ -82,6 +82,7 @@ func (e *engine) settle(id api.DatasetID, eff effects) {
 		r.Waiting = slices.DeleteFunc(r.Waiting, func(w api.Waiter) bool { return w.Node == e.node })
 	}
 	d.record = r
+	e.arrived(d) // before its waiters hear of it, and another one asks
 	d.announce()
 }
 
