@@ -44,6 +44,9 @@ func (e *engine) plan(d *dataset) (task, bool) {
 		d.announce()
 		return t, false
 	}
+	if d.failure != nil && t.act != actLook && d.failure.Action != string(t.act) {
+		d.failure, d.final = nil, false // what failed is not wanted any more
+	}
 	d.doing = t.act
 	d.countTurn(t.act)
 	return t, true

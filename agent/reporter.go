@@ -182,7 +182,8 @@ func (r *reporter) part(id api.DatasetID, p *pendingReport) (api.DatasetReport, 
 		state.Epoch = p.effects.epoch
 	}
 	if p.effects.volume != nil || p.effects.release {
-		state.Action = "" // this report is the action: with it, it is done
+		// This report is the action: with it, it is done, and what failed is over.
+		state.Action, state.Failure = "", nil
 	}
 	return api.DatasetReport{
 		State: state, Volume: p.effects.volume, Release: p.effects.release,

@@ -110,7 +110,7 @@ func tagOf(full *api.DatasetDetail) string {
 
 // detail returns a dataset in full, with the evidence of Mesos.
 func detail(s *cluster.State, d *api.Dataset, mesos evidence, now time.Time) *api.DatasetDetail {
-	full := &api.DatasetDetail{Dataset: d, State: s.DatasetState(d.ID), Lease: s.Lease(d.ID)}
+	full := &api.DatasetDetail{Dataset: d, State: s.ShownState(d), Lease: s.Lease(d.ID)}
 	if d.Holder != nil {
 		full.Holder = withoutAgent(s.Node(d.Holder.Node))
 	}

@@ -35,7 +35,7 @@ func Explain(d *api.Dataset, st *api.DatasetState, lease *api.Lease, node func(a
 	mesos func(api.NodeID) *api.MesosAgent, now time.Time,
 ) (Status, string) {
 	e := explanation{d: d, lease: lease, node: node, mesos: mesos, now: now}
-	if d.Holder == nil || st != nil && st.Node == d.Holder.Node && st.Epoch == d.Holder.Epoch {
+	if d.Holder == nil || st != nil && ofTenure(d, st) {
 		e.st = st
 	}
 	status := e.explain()
@@ -81,7 +81,7 @@ func (e *explanation) explain() Status {
 	lost := e.liveness(holder)
 	e.leased(lost)
 	e.reclaimed()
-	failing := e.failure() || ill
+	failing := e.failure(lost) || ill
 	waiting := e.queue()
 	e.outlook(holder, lost, failing, waiting)
 	switch {
@@ -121,7 +121,6 @@ func (e *explanation) unheld() Status {
 		e.say("%s is not in use: its volume %s is attached nowhere.", e.name(), e.volume())
 	}
 	e.growth(nil)
-	e.failure()
 	e.leased(false)
 	e.reclaimed()
 	e.say("The first node%s that asks for it gets it.", e.inZone())
@@ -332,8 +331,9 @@ func (e *explanation) kept() bool {
 }
 
 // failure says what has failed last, and when it is tried again. It reports
-// whether something is wrong.
-func (e *explanation) failure() bool {
+// whether something is wrong. With the agent of the holder away, lost is true: when it
+// tries again is not known.
+func (e *explanation) failure(lost bool) bool {
 	if e.st == nil {
 		return false
 	}
@@ -346,7 +346,10 @@ func (e *explanation) failure() bool {
 		times = fmt.Sprintf("%d times", f.Attempts)
 	}
 	next := "It is not tried again before something changes."
-	if !f.NextTry.IsZero() {
+	switch {
+	case lost:
+		next = "It is tried again when that agent is back, if it is still needed."
+	case !f.NextTry.IsZero():
 		next = fmt.Sprintf("The next try is at %s%s.", stamp(f.NextTry), in(f.NextTry.Sub(e.now)))
 	}
 	action := f.Action

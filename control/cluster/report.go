@@ -205,6 +205,9 @@ func (c Report) accept(s *State, d *api.Dataset, r api.DatasetReport) []Change {
 	var changes []Change
 	st := r.State
 	st.Node = c.Node
+	if r.Release {
+		st.Action, st.Failure = "", nil // the tenure is over, and so is what failed in it
+	}
 	registered := register(d.Volume, r.Volume)
 	if registered != nil || r.Release || r.Destroyed {
 		d = s.draft(d)
