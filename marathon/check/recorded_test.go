@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -36,7 +37,7 @@ func TestCheckAgreesWithARealMarathonOnWhatItRefuses(t *testing.T) {
 				skip = why
 			}
 		}
-		if l.Request.Method == "POST" && l.Request.Path == "/v2/apps" {
+		if l.Request.Method == http.MethodPost && l.Request.Path == "/v2/apps" {
 			skip = "a pod that was sent to the apps"
 		}
 		if skip != "" || l.Response.Status == 400 { // 400: Parse refuses what is no JSON

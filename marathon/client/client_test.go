@@ -52,7 +52,7 @@ func TestCallsGoToAMarathonThatAnswers(t *testing.T) {
 func TestRefusalsCanBeToldApart(t *testing.T) {
 	d := double.Start(t, double.Options{})
 	c := newClient(t, client.Config{URLs: d.URLs()})
-	app := map[string]any{"id": "/db", "instances": 1}
+	app := map[string]any{"id": "/db", "cmd": "run", "instances": 1}
 	if err := c.CreateApp(t.Context(), app); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestRefusalsCanBeToldApart(t *testing.T) {
 	if refused, ok := errors.AsType[*client.Error](err); !errors.Is(err, client.ErrLocked) || !ok || len(refused.Deployments) != 1 {
 		t.Errorf("a locked app: got %v, want ErrLocked with the deployment", err)
 	}
-	err = c.CreateApp(t.Context(), map[string]any{"id": "/two", "instances": 2, "container": map[string]any{
+	err = c.CreateApp(t.Context(), map[string]any{"id": "/two", "cmd": "run", "instances": 2, "container": map[string]any{
 		"volumes": []any{map[string]any{"external": map[string]any{"provider": "dvdi"}}}}})
 	if !errors.Is(err, client.ErrInvalid) || !strings.Contains(err.Error(), "limited to 1") {
 		t.Errorf("two instances: got %v, want ErrInvalid with Marathon's reason", err)

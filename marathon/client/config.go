@@ -44,8 +44,9 @@ type Config struct {
 // The defaults.
 const (
 	DefaultTimeout = 30 * time.Second
-	// DefaultSilence is three of the blank lines that Marathon sends every 10 s.
-	DefaultSilence = 30 * time.Second
+	// DefaultSilence is six of the blank lines that Marathon sends every 10 s. While
+	// Marathon cuts off another reader that is too slow, none may come for half a minute.
+	DefaultSilence = time.Minute
 )
 
 // Validate reports every mistake in c, each as an *api.Error whose field is one of

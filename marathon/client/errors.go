@@ -1,10 +1,13 @@
 package client
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"net/http"
+	"regexp"
 	"strings"
 )
 
@@ -75,20 +78,26 @@ const (
 func refusal(status int, url string, body []byte) *Error {
 	e := &Error{Status: status, URL: url}
 	var said struct {
-		Message     any               `json:"message"`
-		Details     []json.RawMessage `json:"details"`
+		Message     any             `json:"message"`
+		Details     json.RawMessage `json:"details"` // a list, or a text where the body was no JSON
 		Deployments []struct {
 			ID string `json:"id"`
 		} `json:"deployments"`
 	}
 	if err := json.Unmarshal(body, &said); err != nil {
-		e.Message = plain(http.StatusText(status))
+		e.Message = plain(cmp.Or(pageTitle(body), http.StatusText(status)))
 		return e
 	}
 	if text, ok := said.Message.(string); ok {
 		e.Message = plain(text)
 	}
-	for _, raw := range said.Details {
+	var text string
+	if json.Unmarshal(said.Details, &text) == nil && text != "" {
+		e.Details = append(e.Details, plain(text))
+	}
+	var details []json.RawMessage
+	_ = json.Unmarshal(said.Details, &details)
+	for _, raw := range details {
 		var d struct {
 			Path   string   `json:"path"`
 			Errors []string `json:"errors"`
@@ -103,6 +112,17 @@ func refusal(status int, url string, body []byte) *Error {
 		}
 	}
 	return e
+}
+
+// titleOf finds the title of an error page of the web server's, without its status.
+var titleOf = regexp.MustCompile(`(?is)<title>\s*(?:Error \d+ )?(.*?)\s*</title>`)
+
+// pageTitle returns what an answer in HTML says, "" for nothing.
+func pageTitle(body []byte) string {
+	if m := titleOf.FindSubmatch(body); m != nil {
+		return html.UnescapeString(string(m[1]))
+	}
+	return ""
 }
 
 // plain shortens a text from outside and takes control characters out.

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -208,8 +209,15 @@ func ReadEvent(kind string, data []byte) Event {
 			if a.Pod != "" {
 				ev.Pods = append(ev.Pods, a.Pod)
 			}
-			if id, ok := a.Stops(); ok {
+			if kind == "deployment_failed" { // one that was refused or cancelled stops nothing
+				continue
+			}
+			id, stops := a.Stops()
+			switch {
+			case stops:
 				ev.Stops = append(ev.Stops, id)
+			case kind == "deployment_info" && a.Starts(): // as a group does, of which no other event names the apps
+				ev.Puts = append(ev.Puts, id)
 			}
 		}
 	}
@@ -221,16 +229,16 @@ type plan struct {
 	Steps []Step `json:"steps"`
 }
 
-// Stops returns which app or pod an action destroys, if it does. Suspending one
-// scales it.
+// Stops returns which app or pod an action is about, and whether it destroys it.
+// Suspending one scales it.
 func (a Action) Stops() (id string, ok bool) {
-	id = a.App
-	if id == "" {
-		id = a.Pod
-	}
-	what := a.Action
-	if what == "" {
-		what = a.Type
-	}
+	id = cmp.Or(a.App, a.Pod)
+	what := cmp.Or(a.Action, a.Type)
 	return id, id != "" && (what == "StopApplication" || what == "StopPod")
+}
+
+// Starts reports whether an action makes an app or pod.
+func (a Action) Starts() bool {
+	what := cmp.Or(a.Action, a.Type)
+	return what == "StartApplication" || what == "StartPod"
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -164,10 +163,38 @@ func TestAStagedInstanceIsHintedAndAHintMovesNoToken(t *testing.T) {
 	if d := w.state().DatasetByName("db"); d.Holder != nil || d.Epoch != 0 || len(d.Waiting) > 0 {
 		t.Errorf("Marathon's word alone has moved the token: %+v", d)
 	}
+	w.Update(task, "TASK_UNREACHABLE") // which has Marathon forget the task at once
+	w.await(t, "another instance is known in its place", func(s *cluster.State) bool {
+		a := s.App("/db")
+		return len(a.Instances) == 1 && a.Instances[0].ID != task
+	})
+	w.Update(task, "TASK_RUNNING")
+	w.Update(task, "TASK_KILLED")
+	w.snapshots(1)
+	if a := w.state().App("/db"); len(a.Instances) != 1 || a.Instances[0].ID == task {
+		t.Errorf("the task that came back is among %+v", a.Instances)
+	}
+}
+
+func TestAnInstanceThatMarathonKeepsWhileItIsUnreachableIsSuspected(t *testing.T) {
+	w := newWorld(t, double.Options{})
+	w.follow(quick(), w.memory)
+	definition := map[string]any{
+		"id": "/db", "cmd": "run", "instances": 1, "unreachableStrategy": "disabled", "labels": map[string]string{"flocker.volume.data": "/data"},
+		"upgradeStrategy": map[string]any{"minimumHealthCapacity": 0, "maximumOverCapacity": 0},
+	}
+	if _, err := w.client.PutApp(t.Context(), "/db", definition, true); err != nil {
+		t.Fatal(err)
+	}
+	w.await(t, "it is known", func(s *cluster.State) bool { a := s.App("/db"); return a != nil && len(a.Instances) == 1 })
+	task := w.Tasks("/db")[0].ID
+	w.Update(task, "TASK_RUNNING")
 	w.Update(task, "TASK_UNREACHABLE")
 	w.await(t, "the suspicion is told", func(s *cluster.State) bool {
-		return cluster.ExplainApp(s.App("/db"), w.Now()) != "" && len(s.App("/db").Instances) == 2
+		return strings.Contains(cluster.ExplainApp(s.App("/db"), w.Now()), "cannot reach")
 	})
+	w.Update(task, "TASK_RUNNING")
+	w.await(t, "it is back", func(s *cluster.State) bool { return s.App("/db").Instances[0].State == api.TaskRunning })
 }
 
 func TestAHostOfTwoNamesakesGetsNoHint(t *testing.T) {
@@ -245,7 +272,7 @@ func (w *world) putExternal(id, name, provider string, options map[string]any) {
 func TestExternalVolumesAreDeletedWithTheirAppsWhereTheseSaySo(t *testing.T) {
 	w := newWorld(t, double.Options{Auto: true})
 	w.follow(quick(), w.memory)
-	mount := map[string]any{"accessMode": "SINGLE_NODE_WRITER", "accessType": "mount"}
+	mount := map[string]any{"accessMode": "SINGLE_NODE_WRITER", "accessType": "mount", "fsType": "ext4"}
 	w.putExternal("/dvdi", "by-dvdi", "dvdi", map[string]any{"dvdi/driver": "flocker", "dvdi/reclaim": "delete", "dvdi/grace": "2h"})
 	w.putExternal("/csi", "by-csi", "csi", map[string]any{
 		"pluginName": "csi.flocker.mesos", "capability": mount, "volumeContext": map[string]any{"reclaim": "delete", "grace": "2h"},
@@ -347,82 +374,6 @@ func TestNothingIsDeletedWithoutProof(t *testing.T) {
 				t.Error("the app is forgotten, and with it what its labels say")
 			}
 		})
-	}
-}
-
-// framework is Mesos' id of the Marathon that had an app.
-func framework(s *cluster.State, app string) string {
-	if a := s.App(app); a != nil {
-		return a.Framework
-	}
-	return ""
-}
-
-func TestAppsOfAMarathonThatLostItsRecordsAreGoneAndCanBeForgotten(t *testing.T) {
-	w := newWorld(t, double.Options{Auto: true})
-	w.follow(quick(), w.memory)
-	w.put("/db", "db", deleteLabel, "delete", "flocker.volume.data.grace", "1s")
-	w.put("/web", "web")
-	w.await(t, "both are known", func(s *cluster.State) bool { return s.CountApps() == 2 })
-	if _, err := w.do(cluster.DropApp{At: w.Now(), ID: "/db"}); api.CodeOf(err) != api.CodeConflict {
-		t.Errorf("forgetting an app that Marathon has: got %v, want a conflict", err)
-	}
-	before := w.Framework()
-	w.Lose(true)
-	w.await(t, "both are gone", func(s *cluster.State) bool {
-		return !s.App("/db").Missing.IsZero() && !s.App("/web").Missing.IsZero() && len(s.App("/db").Instances) == 0
-	})
-	w.await(t, "the new framework is known", func(s *cluster.State) bool { return status(s).Framework == w.Framework() })
-	why := w.state().ExplainFramework(w.state().App("/db"))
-	if !strings.Contains(why, before) || !strings.Contains(why, w.Framework()) || !strings.Contains(why, "flocker marathon forget") {
-		t.Errorf("got %q, want both framework ids and what to do", why)
-	}
-	if all := w.state().MarathonWarnings(); len(all) != 1 || !strings.Contains(all[0], "2 apps") {
-		t.Errorf("got %q, want one warning about both apps", all)
-	}
-	if _, err := w.do(cluster.DropApp{At: w.Now(), ID: "/db"}); err != nil {
-		t.Errorf("forget: %v", err)
-	}
-	w.put("/web", "web")
-	w.await(t, "the app that is put again is the new Marathon's", func(s *cluster.State) bool {
-		return framework(s, "/web") == w.Framework() && s.App("/web").Missing.IsZero()
-	})
-	w.leap(time.Hour)
-	w.snapshots(3)
-	if d := w.state().DatasetByName("db"); d == nil || d.Deleted || d.Reclaim != nil {
-		t.Errorf("got %+v, want that the volume is kept", d)
-	}
-	if all := w.state().MarathonWarnings(); len(all) > 0 {
-		t.Errorf("got %q, want no warning any more", all)
-	}
-}
-
-func TestAppsComeBackWithTheirMarathon(t *testing.T) {
-	right, wrong := newWorld(t, double.Options{Auto: true}), double.Start(t, double.Options{Auto: true})
-	at := make(chan *double.Double, 1)
-	at <- right.Double
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d := <-at
-		at <- d
-		d.ServeHTTP(w, r)
-	}))
-	t.Cleanup(front.Close)
-	turn := func(to *double.Double) { <-at; at <- to; right.CutStreams(); wrong.CutStreams() }
-	right.urls = []string{front.URL}
-	right.follow(quick(), right.memory)
-	right.put("/db", "db", deleteLabel, "delete", "flocker.volume.data.grace", "1s")
-	right.await(t, "it runs", func(s *cluster.State) bool { a := s.App("/db"); return a != nil && len(a.Instances) == 1 })
-	turn(wrong)
-	right.await(t, "it is gone", func(s *cluster.State) bool { return !s.App("/db").Missing.IsZero() })
-	wrong.Tell("app_terminated_event", map[string]any{"appId": "/db"}) // of the other cluster's own
-	right.snapshots(2)
-	turn(right.Double)
-	right.await(t, "it is back", func(s *cluster.State) bool {
-		a := s.App("/db")
-		return a != nil && a.Missing.IsZero() && a.Stopped.IsZero() && len(a.Instances) == 1
-	})
-	if d := right.state().DatasetByName("db"); d.Reclaim != nil || d.Deleted {
-		t.Errorf("got %+v, want that the volume is kept", d)
 	}
 }
 

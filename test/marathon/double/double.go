@@ -37,10 +37,16 @@ type Options struct {
 	// Auto has tasks run as soon as they are launched, and end as soon as they
 	// are killed.
 	Auto bool
+	// Offers leaves it to the test which instance is launched where (Double.Offer),
+	// and what becomes of its tasks (Double.Update).
+	Offers bool
+	// Linger is for how long the connection of a reader that was too slow stays open
+	// and silent; the real one's does for some 28 s.
+	Linger time.Duration
 }
 
 // Launcher starts and kills tasks. Its methods return at once; what becomes of the
-// tasks it tells by Update.
+// tasks it tells by Update. A pod's instance has one id for all of its tasks.
 type Launcher interface {
 	Launch(t Launch)
 	Kill(task string)
@@ -60,9 +66,15 @@ type Double struct {
 
 	mu          sync.Mutex
 	framework   string
-	leader      int // of servers, -1 for none
+	leader      int  // of servers, -1 for none
+	dead        bool // the leader is, and none is elected yet
 	apps        map[string]*app
-	byInstance  map[string]*app // by the instances' ids, those of the past too
+	dying       map[string]*app // destroyed, and not without tasks yet
+	groups      map[string]*group
+	byInstance  map[string]*instance // those of the past too
+	owners      map[string]*app      // of instances
+	waiting     map[string]bool      // instances that wait for an offer
+	port        int
 	deployments []*deployment
 	streams     map[*stream]bool
 	next        int // of the hosts
@@ -72,6 +84,8 @@ type Double struct {
 	requests    map[string]int
 	changed     chan struct{} // closed, and replaced, at every change
 	hidden      bool          // apps are not shown
+	// rootVersions are the definitions of all apps at the versions of the root group.
+	rootVersions map[string]map[string]map[string]any
 }
 
 // Start starts a double, which ends with the test.
@@ -88,8 +102,10 @@ func Start(tb testing.TB, opts Options) *Double {
 // New starts a double. Close it.
 func New(opts Options) (*Double, error) {
 	d := &Double{
-		opts: opts, framework: uuid.NewString() + "-0000", apps: map[string]*app{}, byInstance: map[string]*app{}, streams: map[*stream]bool{},
-		requests: map[string]int{}, changed: make(chan struct{}),
+		opts: opts, framework: uuid.NewString() + "-0000", apps: map[string]*app{}, dying: map[string]*app{},
+		groups: map[string]*group{}, byInstance: map[string]*instance{}, owners: map[string]*app{}, waiting: map[string]bool{}, streams: map[*stream]bool{},
+		rootVersions: map[string]map[string]map[string]any{},
+		requests:     map[string]int{}, changed: make(chan struct{}),
 	}
 	if len(opts.Hosts) == 0 {
 		d.opts.Hosts = []string{"host1", "host2"}
@@ -163,8 +179,19 @@ func (d *Double) Server(i int) *httptest.Server { return d.servers[i] }
 func (d *Double) SetLeader(i int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.leader = i
+	d.leader, d.dead = i, false
 	d.closeStreams()
+}
+
+// KillLeader has the leader die. Until SetLeader names another one, the others go on
+// naming it: they answer 502 in HTML, and 302 to it for events.
+func (d *Double) KillLeader() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dead = true
+	d.closeStreams()
+	d.servers[d.leader].CloseClientConnections()
+	_ = d.servers[d.leader].Listener.Close()
 }
 
 // CutStreams ends all streams of events.
@@ -194,7 +221,7 @@ func (d *Double) Filter(times func(kind string) int) {
 func (d *Double) Lose(framework bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.apps = map[string]*app{}
+	d.apps, d.dying, d.groups, d.waiting = map[string]*app{}, map[string]*app{}, map[string]*group{}, map[string]bool{}
 	d.deployments = nil
 	if framework {
 		d.framework = uuid.NewString() + "-0000"
@@ -236,18 +263,24 @@ type Task struct {
 	ID, App, Host, State, Version string
 }
 
-// Tasks returns the tasks of an app or pod that have not ended, oldest first.
+// Tasks returns the tasks of an app or pod that have not ended, oldest first; also of one
+// that was destroyed.
 func (d *Double) Tasks(id string) []Task {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	a := d.apps[normal(id)]
 	if a == nil {
+		a = d.dying[normal(id)]
+	}
+	if a == nil {
 		return nil
 	}
 	var out []Task
 	for _, in := range a.instances {
-		if !in.scheduled() {
-			out = append(out, Task{in.taskID(a), a.id, in.host, in.state, in.version})
+		if in.live() {
+			for _, t := range in.tasks {
+				out = append(out, Task{in.taskID(t), a.id, in.host, stateOf(in.condition), in.version})
+			}
 		}
 	}
 	return out
@@ -273,24 +306,21 @@ func (d *Double) Await(tb testing.TB, what string, cond func() bool) {
 	}
 }
 
-// Update says what has become of a task. One that is not known is ignored, as by
-// Marathon.
-func (d *Double) Update(task, state string) {
+// Instances returns the ids of an app's instances, also of those that wait for an offer,
+// oldest first.
+func (d *Double) Instances(id string) []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	instance, _, _ := strings.Cut(task, "._app.")
-	of := d.byInstance[instance]
-	if of == nil || d.apps[of.id] == nil {
-		return
-	}
-	a := d.apps[of.id] // its record may be another one since
-	for _, in := range a.instances {
-		if in.taskID(a) == task {
-			d.become(a, in, state)
-			d.advance(a)
-			return
+	var ids []string
+	for _, a := range []*app{d.apps[normal(id)], d.dying[normal(id)]} {
+		if a == nil {
+			continue
+		}
+		for _, in := range a.instances {
+			ids = append(ids, in.id)
 		}
 	}
+	return ids
 }
 
 // announce wakes who awaits something. The caller has the mutex.
@@ -303,9 +333,6 @@ func (d *Double) version() string {
 	d.clock++
 	return time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC).Add(time.Duration(d.clock) * time.Second).Format("2006-01-02T15:04:05.000Z")
 }
-
-// normal writes an id as Marathon does.
-func normal(id string) string { return "/" + strings.Trim(id, "/") }
 
 func sortedApps(apps map[string]*app) []*app {
 	return slices.SortedFunc(maps.Values(apps), func(a, b *app) int { return strings.Compare(a.id, b.id) })
