@@ -76,6 +76,7 @@ type Agent struct {
 	roles      []string // of the framework, none for *
 	life       *life
 	containers []*container // that the agent knows, oldest first
+	ended      []*container // executors' that it has forgotten
 	runs       []*Run
 	calls      []Call
 	csiCalls   []CSICall
@@ -300,6 +301,9 @@ func (a *Agent) forget(c *container) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.containers = slices.DeleteFunc(a.containers, func(other *container) bool { return other == c })
+	if c.parent == nil {
+		a.ended = append(a.ended, c)
+	}
 }
 
 func (a *Agent) newRun(t *Task, executor string) *Run {

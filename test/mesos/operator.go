@@ -1,36 +1,33 @@
 package mesos
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
-	mesosapi "github.com/mesos/mesos-go/api/v1/lib"
 	agentapi "github.com/mesos/mesos-go/api/v1/lib/agent"
-	"github.com/mesos/mesos-go/api/v1/lib/encoding"
-	"github.com/mesos/mesos-go/api/v1/lib/encoding/codecs"
+
+	"github.com/flocker-mesos/flocker/test/mesos/v1"
 )
 
-// serve answers the agent's v1 operator API for the length of a life.
+// serve answers the agent's operator API for the length of a life.
 func (a *Agent) serve(l *life) error {
 	listener, err := a.host.Listen(context.Background(), "tcp", a.config.Address)
 	if err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /api/v1", func(w http.ResponseWriter, r *http.Request) { a.operate(l, w, r) })
-	mux.HandleFunc("GET /flags", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"flags": a.flags()})
-	})
-	l.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	types := map[string]int32{}
+	for name, number := range agentapi.Call_Type_value {
+		if name != "UNKNOWN" {
+			types[name] = number
+		}
+	}
+	o := &operator{agent: a, life: l, door: v1.Door{Kind: "agent", Types: types, Username: a.config.Username, Password: a.config.Password}}
+	l.server = &http.Server{Handler: o, ReadHeaderTimeout: 10 * time.Second}
 	l.served = make(chan struct{})
 	go func() {
 		defer close(l.served)
@@ -39,255 +36,134 @@ func (a *Agent) serve(l *life) error {
 	return nil
 }
 
-func (a *Agent) operate(l *life, w http.ResponseWriter, r *http.Request) {
-	contentType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	codec, ok := codecs.ByMediaType[encoding.MediaType(contentType)]
-	if !ok {
-		http.Error(w, "Expecting 'Content-Type' of application/json or application/x-protobuf", http.StatusUnsupportedMediaType)
-		return
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	var call agentapi.Call
-	if contentType == string(codecs.MediaTypeProtobuf) {
-		err = call.Unmarshal(body)
-	} else {
-		err = json.Unmarshal(body, &call)
-	}
-	if err != nil {
-		http.Error(w, "Failed to parse body into Call: "+err.Error(), http.StatusBadRequest)
-		return
-	}
-	response, err := a.answer(r, l, &call)
-	switch {
-	case errors.Is(err, errors.ErrUnsupported):
-		http.Error(w, err.Error(), http.StatusNotImplemented)
-		return
-	case err != nil:
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	accept := r.Header.Get("Accept")
-	if strings.Contains(accept, string(codecs.MediaTypeProtobuf)) {
-		codec = codecs.ByMediaType[codecs.MediaTypeProtobuf]
-	} else if accept != "" {
-		codec = codecs.ByMediaType[codecs.MediaTypeJSON]
-	}
-	var out []byte
-	if codec.Type == codecs.MediaTypeProtobuf {
-		out, err = response.Marshal()
-	} else {
-		out, err = asMesosJSON(response)
-	}
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", string(codec.Type))
-	_, _ = w.Write(out)
+// operator answers callers of an agent.
+type operator struct {
+	agent *Agent
+	life  *life
+	door  v1.Door
 }
 
-func (a *Agent) answer(r *http.Request, l *life, call *agentapi.Call) (*agentapi.Response, error) {
+// ServeHTTP implements http.Handler.
+func (o *operator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := strings.TrimPrefix(r.URL.Path, "/slave(1)")
+	switch path {
+	case "/api/v1":
+		if !o.door.Allowed(w, r, "readwrite") {
+			return
+		}
+		if call := o.door.Read(w, r); call != nil {
+			o.call(w, r, call)
+		}
+	case "/health":
+	case "/version":
+		inJSON(w, versionInfo)
+	case "/flags", "/containers":
+		if !o.door.Allowed(w, r, "readonly") {
+			return
+		}
+		if path == "/flags" {
+			inJSON(w, map[string]any{"flags": o.agent.flags()})
+			return
+		}
+		if list, err := o.agent.oldContainers(r.Context(), o.life); err == nil {
+			inJSON(w, list)
+		}
+	default:
+		v1.NotFound(w)
+	}
+}
+
+func inJSON(w http.ResponseWriter, v any) {
+	data, err := encode(v)
+	if err != nil {
+		panic(err) // it is ours
+	}
+	w.Header().Set("Content-Type", v1.JSON)
+	_, _ = w.Write(data)
+}
+
+var versionInfo = map[string]any{
+	"version": "1.12.0", "build_date": "now", "build_time": 1.0, "build_user": "root",
+	"git_sha": "c1b42f79d157aa900be5cbb0c1023f1479962aa7", "git_branch": "refs/heads/master",
+}
+
+func (o *operator) call(w http.ResponseWriter, r *http.Request, c *v1.Call) {
+	call := new(agentapi.Call)
+	var err error
+	if c.Form == v1.Protobuf {
+		err = call.Unmarshal(c.Body)
+	} else {
+		err = json.Unmarshal(c.Body, call)
+	}
+	if err != nil {
+		v1.Refuse(w, http.StatusBadRequest, "Failed to parse body into a protobuf object")
+		return
+	}
+	response, extend, err := o.answer(r, call)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported) && call.WaitContainer != nil:
+		v1.Refuse(w, http.StatusNotFound, "Container "+call.WaitContainer.ContainerID.Value+" cannot be found")
+	case errors.Is(err, errors.ErrUnsupported):
+		v1.Refuse(w, http.StatusNotImplemented, "501 Not Implemented.")
+	case err != nil:
+		v1.Refuse(w, http.StatusInternalServerError, err.Error())
+	default:
+		_ = c.Answer(w, response, extend) // the caller may have gone
+	}
+}
+
+func (o *operator) answer(r *http.Request, call *agentapi.Call) (*agentapi.Response, func(map[string]any), error) {
+	a := o.agent
+	answer := &agentapi.Response{Type: agentapi.Response_Type(agentapi.Response_Type_value[call.Type.String()])}
 	switch call.Type {
 	case agentapi.Call_GET_HEALTH:
-		return &agentapi.Response{
-			Type: agentapi.Response_GET_HEALTH, GetHealth: &agentapi.Response_GetHealth{Healthy: true},
-		}, nil
+		answer.GetHealth = &agentapi.Response_GetHealth{Healthy: true}
+	case agentapi.Call_GET_VERSION:
+		answer.GetVersion = wireVersion()
+	case agentapi.Call_GET_FLAGS:
+		answer.GetFlags = a.wireFlags()
+	case agentapi.Call_GET_LOGGING_LEVEL:
+		answer.GetLoggingLevel = &agentapi.Response_GetLoggingLevel{}
+	case agentapi.Call_GET_OPERATIONS:
+		answer.GetOperations = &agentapi.Response_GetOperations{}
+	case agentapi.Call_GET_RESOURCE_PROVIDERS:
+		answer.GetResourceProviders = &agentapi.Response_GetResourceProviders{}
 	case agentapi.Call_GET_CONTAINERS:
-		nested := call.GetContainers != nil && call.GetContainers.GetShowNested()
-		return a.getContainers(r, l, nested)
+		return a.getContainers(r.Context(), o.life, call.GetGetContainers().GetShowNested())
 	case agentapi.Call_GET_TASKS:
-		return a.getTasks(), nil
+		answer.GetTasks = a.getTasks()
+	case agentapi.Call_GET_EXECUTORS:
+		answer.GetExecutors = a.getExecutors()
 	case agentapi.Call_GET_FRAMEWORKS:
-		return a.getFrameworks(), nil
+		answer.GetFrameworks = a.getFrameworks()
+	case agentapi.Call_GET_STATE:
+		answer.GetState = &agentapi.Response_GetState{GetTasks: a.getTasks(), GetExecutors: a.getExecutors(), GetFrameworks: a.getFrameworks()}
 	case agentapi.Call_GET_AGENT:
-		return a.getAgent(), nil
+		answer.GetAgent = a.getAgent()
 	default:
-		return nil, errors.ErrUnsupported
+		return nil, nil, errors.ErrUnsupported
 	}
+	return answer, withoutUnknown, nil
 }
 
-// getContainers waits in the line of the module's actor first: Mesos asks it
-// for the usage of every container, and it blocks while a command runs.
-func (a *Agent) getContainers(r *http.Request, l *life, nested bool) (*agentapi.Response, error) {
+// turn waits in the line of the module's actor: Mesos asks it for the usage of every
+// container, and it blocks while a command runs.
+func (l *life) turn(ctx context.Context) error {
 	turn := make(chan struct{})
 	l.actor.send(func() { close(turn) })
 	select {
 	case <-turn:
+		return nil
 	case <-l.killed:
-		return nil, errKilled
-	case <-r.Context().Done():
-		return nil, r.Context().Err()
+		return errKilled
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	a.mu.Lock()
-	known := slices.Clone(a.containers)
-	a.mu.Unlock()
-	answer := &agentapi.Response_GetContainers{}
-	for _, c := range known {
-		if c.parent != nil && !nested {
-			continue
-		}
-		id := wireID(c.id.container)
-		entry := agentapi.Response_GetContainers_Container{
-			ContainerID:     mesosapi.ContainerID{Value: id.Value}, // without its parent
-			ContainerStatus: c.status(),
-		}
-		if c.parent == nil {
-			entry.FrameworkID = &mesosapi.FrameworkID{Value: a.Framework}
-			entry.ExecutorID = &mesosapi.ExecutorID{Value: c.config.ExecutorInfo.ExecutorID.Value}
-			entry.ExecutorName = &c.config.ExecutorInfo.Name
-		}
-		answer.Containers = append(answer.Containers, entry)
-	}
-	if len(answer.Containers) == 0 {
-		answer = nil // as the real one
-	}
-	return &agentapi.Response{Type: agentapi.Response_GET_CONTAINERS, GetContainers: answer}, nil
 }
 
-func wireID(id containerID) mesosapi.ContainerID {
-	wire := mesosapi.ContainerID{Value: id.Value}
-	if id.Parent != nil {
-		parent := wireID(*id.Parent)
-		wire.Parent = &parent
-	}
-	return wire
-}
-
-func (c *container) status() *mesosapi.ContainerStatus {
-	id := wireID(c.id.container)
-	s := &mesosapi.ContainerStatus{ContainerID: &id}
-	if p := c.proc(); p != nil {
-		pid := uint32(p.innerPid()) //nolint:gosec // a pid is small
-		s.ExecutorPID = &pid
-	}
-	return s
-}
-
-// getFrameworks answers with the one framework of the agent.
-func (a *Agent) getFrameworks() *agentapi.Response {
+// known returns the containers that the agent knows, oldest first.
+func (a *Agent) known() []*container {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	info := mesosapi.FrameworkInfo{User: "root", Name: "framework", ID: &mesosapi.FrameworkID{Value: a.Framework}, Roles: a.roles}
-	return &agentapi.Response{
-		Type: agentapi.Response_GET_FRAMEWORKS,
-		GetFrameworks: &agentapi.Response_GetFrameworks{
-			Frameworks:          []agentapi.Response_GetFrameworks_Framework{{FrameworkInfo: info}},
-			CompletedFrameworks: []agentapi.Response_GetFrameworks_Framework{},
-		},
-	}
-}
-
-func (a *Agent) getAgent() *agentapi.Response {
-	port := int32(5051)
-	return &agentapi.Response{
-		Type: agentapi.Response_GET_AGENT,
-		GetAgent: &agentapi.Response_GetAgent{AgentInfo: &mesosapi.AgentInfo{
-			Hostname: a.host.Name, Port: &port, ID: &mesosapi.AgentID{Value: a.ID},
-		}},
-	}
-}
-
-func (a *Agent) getTasks() *agentapi.Response {
-	a.mu.Lock()
-	runs := slices.Clone(a.runs)
-	a.mu.Unlock()
-	tasks := &agentapi.Response_GetTasks{
-		PendingTasks: []mesosapi.Task{}, QueuedTasks: []mesosapi.Task{}, LaunchedTasks: []mesosapi.Task{},
-		TerminatedTasks: []mesosapi.Task{}, CompletedTasks: []mesosapi.Task{},
-	}
-	for _, r := range runs {
-		t := r.wire()
-		switch last := r.Last(); {
-		case last.State == StateStaging: // its executor has not registered
-			tasks.QueuedTasks = append(tasks.QueuedTasks, t)
-		case last.terminal():
-			tasks.CompletedTasks = append(tasks.CompletedTasks, t)
-		default:
-			tasks.LaunchedTasks = append(tasks.LaunchedTasks, t)
-		}
-	}
-	return &agentapi.Response{Type: agentapi.Response_GET_TASKS, GetTasks: tasks}
-}
-
-func (r *Run) wire() mesosapi.Task {
-	t := mesosapi.Task{
-		Name:        r.Task.name(),
-		TaskID:      mesosapi.TaskID{Value: r.Task.ID},
-		FrameworkID: mesosapi.FrameworkID{Value: r.agent.Framework},
-		AgentID:     mesosapi.AgentID{Value: r.agent.ID},
-		State:       wireState(r.Last().State),
-	}
-	c := r.at()
-	if r.executor != r.Task.ID {
-		t.ExecutorID = &mesosapi.ExecutorID{Value: r.executor}
-	}
-	for _, u := range r.Updates()[1:] {
-		at := float64(u.Time.UnixMicro()) / 1e6
-		source := mesosapi.TaskStatus_Source(mesosapi.TaskStatus_Source_value[u.Source])
-		s := mesosapi.TaskStatus{
-			TaskID: t.TaskID, State: wireState(u.State), Source: &source,
-			AgentID: &t.AgentID, ExecutorID: &mesosapi.ExecutorID{Value: r.executor}, Timestamp: &at,
-		}
-		if u.Message != "" {
-			s.Message = &u.Message
-		}
-		if u.Reason != "" {
-			reason := mesosapi.TaskStatus_Reason(mesosapi.TaskStatus_Reason_value[u.Reason])
-			s.Reason = &reason
-		}
-		if c != nil {
-			s.ContainerStatus = c.status()
-		}
-		t.Statuses = append(t.Statuses, s)
-	}
-	if len(r.Task.Labels) > 0 {
-		t.Labels = new(mesosapi.Labels)
-		for _, l := range r.Task.Labels {
-			t.Labels.Labels = append(t.Labels.Labels, mesosapi.Label{Key: l.Key, Value: &l.Value})
-		}
-	}
-	return t
-}
-
-func wireState(name string) *mesosapi.TaskState {
-	s := mesosapi.TaskState(mesosapi.TaskState_value[name])
-	return &s
-}
-
-// asMesosJSON writes a message as Mesos does: what is not set is absent,
-// where mesos-go writes null.
-func asMesosJSON(v any) ([]byte, error) {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	var tree any
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	if err := d.Decode(&tree); err != nil {
-		return nil, err
-	}
-	return json.Marshal(withoutNulls(tree))
-}
-
-func withoutNulls(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for key, field := range v {
-			if field == nil {
-				delete(v, key)
-				continue
-			}
-			v[key] = withoutNulls(field)
-		}
-	case []any:
-		for i := range v {
-			v[i] = withoutNulls(v[i])
-		}
-	}
-	return v
+	return slices.Clone(a.containers)
 }
