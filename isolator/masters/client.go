@@ -151,8 +151,10 @@ func decode(m interface{ Unmarshal(data []byte) error }, data []byte) (err error
 // of the masters names. The answer is a success, and the caller closes it.
 func (c *Client) send(ctx context.Context, call []byte) (*http.Response, error) {
 	var failures []error
+	// Followers name a dead leader for some seconds: it is called once.
+	dead := map[url.URL]bool{}
 	for _, base := range c.candidates() {
-		resp, leader, err := c.follow(ctx, base, call)
+		resp, leader, err := c.follow(ctx, base, call, dead)
 		if err == nil {
 			c.setLeader(leader)
 			return resp, nil
@@ -192,10 +194,15 @@ func (c *Client) setLeader(base *url.URL) {
 }
 
 // follow sends a call to a master, and on to whom that one takes for the leader.
-func (c *Client) follow(ctx context.Context, base *url.URL, call []byte) (*http.Response, *url.URL, error) {
+func (c *Client) follow(ctx context.Context, base *url.URL, call []byte, dead map[url.URL]bool) (*http.Response, *url.URL, error) {
+	from := base
 	for range maxHops {
+		if dead[*base] {
+			return nil, nil, fmt.Errorf("%s names the leader %s, which does not answer", from, base)
+		}
 		resp, err := c.once(ctx, base, http.MethodPost, "/api/v1", protobuf, call)
 		if err != nil {
+			dead[*base] = true
 			return nil, nil, err
 		}
 		switch resp.StatusCode {

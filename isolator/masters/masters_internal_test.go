@@ -155,8 +155,11 @@ func TestRegistryIsRead(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(r, want) {
 		t.Errorf("got %+v, %v, want %+v", r, err, want)
 	}
-	if r, err := parseRegistry([]byte("{}")); err != nil || len(r.Gone)+len(r.Unreachable) != 0 {
+	if r, err := parseRegistry([]byte(`{"master": {}}`)); err != nil || len(r.Gone)+len(r.Unreachable) != 0 {
 		t.Errorf("an empty one: got %+v, %v", r, err)
+	}
+	if _, err := parseRegistry([]byte("{}")); err == nil {
+		t.Error("that of a master that does not lead: got no error")
 	}
 	if _, err := parseRegistry([]byte("<html>")); err == nil {
 		t.Error("another page: got no error")

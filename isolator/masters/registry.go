@@ -57,11 +57,16 @@ type absentees struct {
 
 func parseRegistry(data []byte) (Registry, error) {
 	var text struct {
+		Master      *struct{} `json:"master"`
 		Unreachable absentees `json:"unreachable"`
 		Gone        absentees `json:"gone"`
 	}
 	if err := json.Unmarshal(data, &text); err != nil {
 		return Registry{}, fmt.Errorf("read the registry of Mesos: %w", err)
+	}
+	if text.Master == nil {
+		// It is {} of one that has just lost the lead: nothing follows from that.
+		return Registry{}, errors.New("read the registry of Mesos: the master that answers does not lead")
 	}
 	return Registry{Unreachable: text.Unreachable.times(), Gone: text.Gone.times()}, nil
 }

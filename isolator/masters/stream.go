@@ -15,9 +15,13 @@ import (
 type Event struct {
 	Snapshot *Snapshot // the first one
 	Task     *Task     // it is new, or has another state
+	Listed   bool      // with Task: the master tells of it anew
 	// Agents says that an agent has come or gone. Not all that go are told of, so
 	// they are to be listed anew.
 	Agents bool
+	// Added is the id of an agent that has come, with Agents. All tasks that it still
+	// has were told before that.
+	Added string
 	// Removed is the id of an agent that has taken leave, with Agents.
 	Removed string
 }
@@ -108,7 +112,7 @@ func eventOf(m *master.Event) (Event, bool) {
 		return Event{Snapshot: snapshot}, true
 	case m.TaskAdded != nil:
 		t := taskOf(&m.TaskAdded.Task)
-		return Event{Task: &t}, true
+		return Event{Task: &t, Listed: true}, true
 	case m.TaskUpdated != nil:
 		u := m.TaskUpdated
 		t := Task{
@@ -118,7 +122,7 @@ func eventOf(m *master.Event) (Event, bool) {
 		t.learn(&u.Status)
 		return Event{Task: &t}, true
 	case m.AgentAdded != nil:
-		return Event{Agents: true}, true
+		return Event{Agents: true, Added: m.AgentAdded.Agent.AgentInfo.GetID().GetValue()}, true
 	case m.AgentRemoved != nil:
 		return Event{Agents: true, Removed: m.AgentRemoved.AgentID.Value}, true
 	default:

@@ -36,6 +36,8 @@ type agentView struct {
 	unreachableSince, goneSince time.Time
 
 	tasks map[string]Task
+	// again are the tasks of which the master has told anew since it was listed last.
+	again map[string]bool
 }
 
 func newView() *view { return &view{agents: map[string]*agentView{}} }
@@ -125,6 +127,31 @@ func (v *view) task(t Task) {
 		return
 	}
 	a.tasks[t.ID] = t
+}
+
+// returned notes that the master tells anew of a task.
+func (v *view) returned(t Task) {
+	if a, ok := v.agents[t.Agent]; ok && !a.present {
+		if a.again == nil {
+			a.again = map[string]bool{}
+		}
+		a.again[t.ID] = true
+	}
+}
+
+// back notes that an agent has come back: the tasks that it still has were told
+// before, and the others ended without a word.
+func (v *view) back(id string) {
+	a, ok := v.agents[id]
+	if !ok || a.present && a.again == nil {
+		return
+	}
+	for task := range a.tasks {
+		if !a.again[task] {
+			delete(a.tasks, task)
+		}
+	}
+	a.again = nil
 }
 
 // forget drops agents that have been absent for long, and the longest absent of

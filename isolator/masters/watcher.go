@@ -225,12 +225,18 @@ func (w *Watcher) take(ev Event) {
 		w.again()
 	case ev.Task != nil:
 		w.view.task(*ev.Task)
+		if ev.Listed {
+			w.view.returned(*ev.Task)
+		}
 		if ev.Task.Lost {
 			w.again() // its agent is not registered any more
 		}
 	case ev.Agents:
 		if ev.Removed != "" {
 			w.view.remove(ev.Removed)
+		}
+		if ev.Added != "" {
+			w.view.back(ev.Added)
 		}
 		w.again()
 	}

@@ -25,8 +25,9 @@ type Agent struct {
 type agent struct {
 	Agent
 
-	registered  time.Time
-	recovered   bool // and not heard of since
+	registered  time.Time // for the first time
+	back        time.Time // the last time that it has come back, zero for never
+	recovered   bool      // and not heard of since
 	inactive    bool
 	deactivated bool
 	drain       mesos.DrainState
@@ -42,6 +43,7 @@ func (a *agent) present() bool {
 // task is a task of an agent.
 type task struct {
 	id, agent string
+	hidden    bool // its agent has not come back to the master that leads now
 	state     mesos.TaskState
 	status    mesos.TaskStatus
 }
@@ -55,11 +57,13 @@ type Cluster struct {
 	mu          sync.Mutex
 	masters     []*Master
 	leader      *Master
+	named       *Master // that followers name: the leader, or the last one
 	agents      []*agent
 	tasks       []*task
 	subscribers map[*subscriber]bool
 	subscribed  int // how often somebody has
 	noStream    bool
+	lost        bool // an agent has been unreachable
 	mute        bool
 	noRegistry  bool
 	padding     int
@@ -70,7 +74,8 @@ type Cluster struct {
 // New returns a cluster without masters and agents.
 func New() *Cluster { return &Cluster{subscribers: map[*subscriber]bool{}} }
 
-// Register has an agent register, or come back.
+// Register has an agent register, or come back: then the master tells of every task
+// that it still has, and of the agent after that.
 func (c *Cluster) Register(a Agent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,11 +84,22 @@ func (c *Cluster) Register(a Agent) {
 		c.agents = append(c.agents, nil)
 		i = len(c.agents) - 1
 	}
-	c.agents[i] = &agent{Agent: a, registered: time.Now()}
+	first := time.Now()
+	back := c.agents[i] != nil
+	if back {
+		first = c.agents[i].registered
+	}
+	c.agents[i] = &agent{Agent: a, registered: first}
+	if back {
+		c.agents[i].back = time.Now()
+	}
 	for _, t := range c.tasks {
-		if t.agent == a.ID && t.state == mesos.TASK_UNREACHABLE {
-			c.update(t, mesos.TASK_RUNNING, mesos.REASON_AGENT_REREGISTERED, time.Time{})
+		if t.agent != a.ID || !t.hidden && t.state != mesos.TASK_UNREACHABLE {
+			continue
 		}
+		t.hidden, t.state = false, mesos.TASK_RUNNING
+		t.status = c.runs(t)
+		c.tell(&master.Event{Type: master.Event_TASK_ADDED, TaskAdded: &master.Event_TaskAdded{Task: c.wireTask(t)}})
 	}
 	wire := c.agents[i].wire()
 	c.tell(&master.Event{Type: master.Event_AGENT_ADDED, AgentAdded: &master.Event_AgentAdded{Agent: wire}})
@@ -93,10 +109,31 @@ func (c *Cluster) Register(a Agent) {
 func (c *Cluster) Run(id, agentID string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &task{id: id, agent: agentID, state: mesos.TASK_RUNNING}
-	t.status = c.runs(t)
+	t := &task{id: id, agent: agentID, state: mesos.TASK_STAGING}
 	c.tasks = append(c.tasks, t)
 	c.tell(&master.Event{Type: master.Event_TASK_ADDED, TaskAdded: &master.Event_TaskAdded{Task: c.wireTask(t)}})
+	c.executes(t, mesos.TASK_STARTING, mesos.TASK_RUNNING)
+}
+
+// Kill has a framework kill a task.
+func (c *Cluster) Kill(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.tasks {
+		if t.id == id {
+			c.executes(t, mesos.TASK_KILLING, mesos.TASK_KILLED)
+		}
+	}
+}
+
+// executes has a task's executor tell of its states. The caller has the mutex.
+func (c *Cluster) executes(t *task, states ...mesos.TaskState) {
+	for _, state := range states {
+		t.state = state
+		t.status = c.runs(t)
+		t.status.State, t.status.Source = &state, mesos.SOURCE_EXECUTOR.Enum()
+		c.tellUpdate(t)
+	}
 }
 
 // Finish ends a task.
@@ -117,7 +154,7 @@ func (c *Cluster) Unreachable(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a := c.agent(id)
-	a.unreachable = time.Now()
+	a.unreachable, c.lost = time.Now(), true
 	c.lose(id, mesos.TASK_UNREACHABLE, mesos.REASON_AGENT_REMOVED, a.unreachable)
 }
 
@@ -166,7 +203,8 @@ func (c *Cluster) Drain(id string, done bool) {
 
 // Lead makes a master the leader, nil nobody. The new one knows of the agents
 // what is in the registry: those that were registered are recovered, until they
-// register anew. Of the tasks of unreachable agents it knows nothing.
+// register anew. It knows of no task before that, and of those of unreachable agents
+// never again. While nobody leads the others go on naming the one that did.
 func (c *Cluster) Lead(m *Master) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,13 +212,22 @@ func (c *Cluster) Lead(m *Master) {
 		return
 	}
 	c.leader = m
+	if m != nil {
+		c.named = m
+	}
 	for s := range c.subscribers {
 		s.end()
 	}
 	for _, a := range c.agents {
 		a.recovered = a.present() || a.recovered
 	}
+	if m == nil {
+		return
+	}
 	c.tasks = slices.DeleteFunc(c.tasks, func(t *task) bool { return t.state != mesos.TASK_RUNNING })
+	for _, t := range c.tasks {
+		t.hidden = true
+	}
 }
 
 // NoStream refuses those who subscribe, and ends the streams that there are.
@@ -259,6 +306,8 @@ func (c *Cluster) update(t *task, state mesos.TaskState, reason mesos.TaskStatus
 	}
 	t.status.Reason = &reason
 	if !unreachable.IsZero() {
+		message := "health check timed out"
+		t.status.Message = &message
 		t.status.UnreachableTime = &mesos.TimeInfo{Nanoseconds: unreachable.UnixNano()}
 	}
 	c.tellUpdate(t)

@@ -2,18 +2,19 @@ package master
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/mesos/mesos-go/api/v1/lib/master"
-)
 
-const protobuf = "application/x-protobuf"
+	"github.com/flocker-mesos/flocker/test/mesos/v1"
+)
 
 // Master is one master of a cluster.
 type Master struct {
@@ -32,13 +33,10 @@ type Master struct {
 // Serve adds a master that serves a listener. The first one leads.
 func (c *Cluster) Serve(l net.Listener) *Master {
 	m := &Master{URL: "http://" + l.Addr().String(), cluster: c, address: l.Addr().String()}
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /api/v1", m.operate)
-	mux.HandleFunc("GET /registrar(1)/registry", m.registry)
 	var ctx context.Context
 	ctx, m.end = context.WithCancel(context.Background())
 	m.server = &http.Server{
-		Handler: m.guarded(mux), ReadHeaderTimeout: 10 * time.Second,
+		Handler: m, ReadHeaderTimeout: 10 * time.Second,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	m.serving.Go(func() { _ = m.server.Serve(l) })
@@ -46,7 +44,7 @@ func (c *Cluster) Serve(l net.Listener) *Master {
 	defer c.mu.Unlock()
 	c.masters = append(c.masters, m)
 	if c.leader == nil && len(c.masters) == 1 {
-		c.leader = m
+		c.leader, c.named = m, m
 	}
 	return m
 }
@@ -75,89 +73,161 @@ func (m *Master) Refuse(status int) {
 	m.status = status
 }
 
-// guarded refuses who is to be refused, before anything else.
-func (m *Master) guarded(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m.mu.Lock()
-		status := m.status
-		m.mu.Unlock()
-		if status != 0 {
-			http.Error(w, "played", status)
-			return
-		}
-		m.cluster.mu.Lock()
-		wanted, password := m.cluster.user, m.cluster.password
-		m.cluster.mu.Unlock()
-		if user, given, _ := r.BasicAuth(); wanted != "" && (user != wanted || given != password) {
-			w.Header().Set("WWW-Authenticate", `Basic realm="mesos-master-readonly"`)
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// operate answers the operator API: the one who leads does, the others send
-// their callers on.
-func (m *Master) operate(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
-	if err != nil {
-		return // the caller has gone
+// ServeHTTP implements http.Handler. Credentials come before anything but health,
+// version and where the leader is, and a master that does not lead sends its callers
+// on before it looks at what they want.
+func (m *Master) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m.mu.Lock()
+	status := m.status
+	m.mu.Unlock()
+	if status != 0 {
+		v1.Refuse(w, status, "played")
+		return
 	}
-	m.cluster.mu.Lock()
-	leader := m.cluster.leader
-	m.cluster.mu.Unlock()
+	path := strings.TrimPrefix(r.URL.Path, "/master")
+	door := m.door()
+	realm := "readonly"
+	switch path {
+	case "/health":
+		return
+	case "/version":
+		inJSON(w, versionInfo)
+		return
+	case "/redirect":
+		m.redirect(w, "")
+		return
+	case "/api/v1":
+		realm = "readwrite"
+	case "/flags", "/slaves", "/state", "/tasks", "/registrar(1)/registry":
+	default:
+		v1.NotFound(w)
+		return
+	}
+	if !door.Allowed(w, r, realm) {
+		return
+	}
 	switch {
-	case leader == nil:
-		http.Error(w, "No leader elected", http.StatusServiceUnavailable)
-		return
-	case leader != m:
-		w.Header().Set("Location", "//"+leader.address+r.URL.Path)
-		w.WriteHeader(http.StatusTemporaryRedirect)
-		return
-	case r.Header.Get("Content-Type") != protobuf || r.Header.Get("Accept") != protobuf:
-		http.Error(w, "this master speaks protobuf alone", http.StatusUnsupportedMediaType)
-		return
+	case path == "/flags":
+		inJSON(w, map[string]any{"flags": flags})
+	case path == "/registrar(1)/registry":
+		m.registry(w)
+	case !m.leads():
+		m.redirect(w, "/master"+path+query(r))
+	case path == "/api/v1":
+		if call := door.Read(w, r); call != nil {
+			m.operate(w, r, call)
+		}
+	default:
+		m.cluster.mu.Lock()
+		defer m.cluster.mu.Unlock()
+		inJSON(w, m.cluster.old(path))
 	}
-	call := new(master.Call)
-	if err := call.Unmarshal(body); err != nil {
-		http.Error(w, "Failed to parse body into Call: "+err.Error(), http.StatusBadRequest)
-		return
-	}
-	if call.Type == master.Call_SUBSCRIBE {
-		m.subscribe(w, r)
-		return
-	}
-	answer, ok := m.answer(call)
-	if !ok {
-		http.Error(w, "Not implemented", http.StatusNotImplemented)
-		return
-	}
-	data, err := answer.Marshal()
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", protobuf)
-	_, _ = w.Write(data)
 }
 
-func (m *Master) answer(call *master.Call) (*master.Response, bool) {
+func query(r *http.Request) string {
+	if r.URL.RawQuery == "" {
+		return ""
+	}
+	return "?" + r.URL.RawQuery
+}
+
+func (m *Master) leads() bool {
+	m.cluster.mu.Lock()
+	defer m.cluster.mu.Unlock()
+	return m.cluster.leader == m
+}
+
+// redirect names the leader: for some seconds after its death the one that is dead.
+func (m *Master) redirect(w http.ResponseWriter, path string) {
+	m.cluster.mu.Lock()
+	leader := m.cluster.named
+	m.cluster.mu.Unlock()
+	if leader == nil {
+		v1.Refuse(w, http.StatusServiceUnavailable, "No leader elected")
+		return
+	}
+	w.Header().Set("Location", "//"+leader.address+path)
+	w.WriteHeader(http.StatusTemporaryRedirect)
+}
+
+func (m *Master) door() *v1.Door {
+	m.cluster.mu.Lock()
+	defer m.cluster.mu.Unlock()
+	types := map[string]int32{}
+	for name, number := range master.Call_Type_value {
+		if name != "UNKNOWN" {
+			types[name] = number
+		}
+	}
+	return &v1.Door{Kind: "master", Types: types, Username: m.cluster.user, Password: m.cluster.password}
+}
+
+// operate answers the operator API.
+func (m *Master) operate(w http.ResponseWriter, r *http.Request, c *v1.Call) {
+	call := new(master.Call)
+	var err error
+	if c.Form == v1.Protobuf {
+		err = call.Unmarshal(c.Body)
+	} else {
+		err = json.Unmarshal(c.Body, call)
+	}
+	if err != nil {
+		v1.Refuse(w, http.StatusBadRequest, "Failed to parse body into a protobuf object")
+		return
+	}
+	switch {
+	case call.Type == master.Call_SUBSCRIBE:
+		m.subscribe(w, r, c.Accept)
+		return
+	case call.MarkAgentGone != nil:
+		v1.Refuse(w, http.StatusNotFound, fmt.Sprintf("Agent '%s' not found", call.MarkAgentGone.AgentID.Value))
+		return
+	case call.DrainAgent != nil:
+		v1.Refuse(w, http.StatusBadRequest, "Unknown agent")
+		return
+	}
+	answer, extend := m.answer(call)
+	if answer == nil {
+		v1.Refuse(w, http.StatusNotImplemented, "501 Not Implemented.")
+		return
+	}
+	_ = c.Answer(w, answer, extend) // the caller may have gone
+}
+
+func (m *Master) answer(call *master.Call) (*master.Response, func(map[string]any)) {
 	c := m.cluster
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	r := &master.Response{Type: master.Response_Type(master.Response_Type_value[call.Type.String()])}
 	switch call.Type {
 	case master.Call_GET_HEALTH:
-		return &master.Response{Type: master.Response_GET_HEALTH, GetHealth: &master.Response_GetHealth{Healthy: true}}, true
+		r.GetHealth = &master.Response_GetHealth{Healthy: true}
+	case master.Call_GET_VERSION:
+		return r, part("get_version", map[string]any{"version_info": versionInfo})
+	case master.Call_GET_FLAGS:
+		r.GetFlags = wireFlags()
+	case master.Call_GET_MASTER:
+		return r, part("get_master", m.info())
 	case master.Call_GET_AGENTS:
-		return &master.Response{Type: master.Response_GET_AGENTS, GetAgents: c.getAgents()}, true
+		r.GetAgents = c.getAgents()
+		return r, completeAgents
 	case master.Call_GET_TASKS:
-		return &master.Response{Type: master.Response_GET_TASKS, GetTasks: c.getTasks()}, true
+		r.GetTasks = c.getTasks()
+	case master.Call_GET_EXECUTORS:
+		return r, part("get_executors", map[string]any{"executors": []any{}})
+	case master.Call_GET_FRAMEWORKS:
+		return r, part("get_frameworks", frameworks())
+	case master.Call_GET_ROLES:
+		return r, part("get_roles", map[string]any{"roles": []any{map[string]any{"name": "*", "weight": 1.0, "frameworks": []any{map[string]any{"value": Framework}}}}})
+	case master.Call_GET_MAINTENANCE_STATUS:
+		return r, part("get_maintenance_status", map[string]any{"status": map[string]any{}})
 	case master.Call_GET_STATE:
-		return &master.Response{Type: master.Response_GET_STATE, GetState: c.getState()}, true
+		r.GetState = c.getState()
+		return r, func(tree map[string]any) { completeState(tree["get_state"].(map[string]any)) }
 	default:
-		return nil, false
+		return nil, nil
 	}
+	return r, nil
 }
 
 func (c *Cluster) getState() *master.Response_GetState {
@@ -167,28 +237,23 @@ func (c *Cluster) getState() *master.Response_GetState {
 	}
 }
 
-func (m *Master) registry(w http.ResponseWriter, _ *http.Request) {
+func (m *Master) registry(w http.ResponseWriter) {
 	c := m.cluster
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.noRegistry {
-		http.Error(w, "", http.StatusForbidden)
-		return
+	switch {
+	case c.noRegistry:
+		v1.Refuse(w, http.StatusForbidden, "")
+	case c.leader == m:
+		inJSON(w, c.registry(m))
+	default:
+		inJSON(w, map[string]any{}) // it has not read the registry
 	}
-	data := []byte("{}") // a master that does not lead has not read it
-	if c.leader == m {
-		var err error
-		if data, err = c.registry(); err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(data)
 }
 
 // subscriber is a stream of events.
 type subscriber struct {
+	form  string // of its events
 	ended chan struct{}
 	once  sync.Once
 	wake  chan struct{} // holds one token while something is pending
@@ -200,7 +265,13 @@ type subscriber struct {
 func (s *subscriber) end() { s.once.Do(func() { close(s.ended) }) }
 
 func (s *subscriber) send(ev *master.Event) {
-	data, err := ev.Marshal()
+	var data []byte
+	var err error
+	if s.form == v1.JSON {
+		data, err = v1.InJSON(ev, completeEvent)
+	} else {
+		data, err = ev.Marshal()
+	}
 	if err != nil {
 		panic(fmt.Sprintf("encode event: %v", err))
 	}
@@ -222,13 +293,13 @@ func (s *subscriber) take() [][]byte {
 }
 
 // subscribe streams events, in RecordIO, from a snapshot on.
-func (m *Master) subscribe(w http.ResponseWriter, r *http.Request) {
+func (m *Master) subscribe(w http.ResponseWriter, r *http.Request, form string) {
 	c := m.cluster
-	s := &subscriber{ended: make(chan struct{}), wake: make(chan struct{}, 1)}
+	s := &subscriber{form: form, ended: make(chan struct{}), wake: make(chan struct{}, 1)}
 	c.mu.Lock()
 	if c.noStream {
 		c.mu.Unlock()
-		http.Error(w, "played", http.StatusNotImplemented)
+		v1.Refuse(w, http.StatusNotImplemented, "played")
 		return
 	}
 	beat := c.beat()
@@ -236,6 +307,9 @@ func (m *Master) subscribe(w http.ResponseWriter, r *http.Request) {
 	s.send(&master.Event{Type: master.Event_SUBSCRIBED, Subscribed: &master.Event_Subscribed{
 		GetState: c.getState(), HeartbeatIntervalSeconds: &seconds,
 	}})
+	if !c.mute {
+		s.send(&master.Event{Type: master.Event_HEARTBEAT})
+	}
 	c.subscribers[s] = true
 	c.subscribed++
 	c.mu.Unlock()
@@ -244,7 +318,7 @@ func (m *Master) subscribe(w http.ResponseWriter, r *http.Request) {
 		defer c.mu.Unlock()
 		delete(c.subscribers, s)
 	}()
-	w.Header().Set("Content-Type", protobuf)
+	w.Header().Set("Content-Type", form)
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	rc := http.NewResponseController(w)

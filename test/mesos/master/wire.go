@@ -1,7 +1,6 @@
 package master
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -9,10 +8,9 @@ import (
 	"github.com/mesos/mesos-go/api/v1/lib/master"
 )
 
-// getAgents lists what leads to somebody: who is unreachable, gone or has left is
-// missing.
+// getAgents lists the agents: one that is unreachable, gone or has left is missing.
 func (c *Cluster) getAgents() *master.Response_GetAgents {
-	list := new(master.Response_GetAgents)
+	list := &master.Response_GetAgents{Agents: []master.Response_GetAgents_Agent{}, RecoveredAgents: []mesos.AgentInfo{}}
 	for _, a := range c.agents {
 		switch {
 		case a.present():
@@ -25,14 +23,34 @@ func (c *Cluster) getAgents() *master.Response_GetAgents {
 }
 
 func (a *agent) info() mesos.AgentInfo {
-	return mesos.AgentInfo{Hostname: a.Hostname, ID: &mesos.AgentID{Value: a.ID}}
+	port := int32(5051)
+	return mesos.AgentInfo{Hostname: a.Hostname, Port: &port, ID: &mesos.AgentID{Value: a.ID}, Resources: resources(nil)}
+}
+
+// resources are what every agent has, for a role or none.
+func resources(role *string) []mesos.Resource {
+	scalar, ranges := mesos.SCALAR, mesos.RANGES
+	var all []mesos.Resource
+	for _, r := range []struct {
+		name  string
+		value float64
+	}{{"cpus", 16}, {"mem", 16000}, {"disk", 20000}} {
+		all = append(all, mesos.Resource{Name: r.name, Type: &scalar, Scalar: &mesos.Value_Scalar{Value: r.value}, Role: role})
+	}
+	return append(all, mesos.Resource{Name: "ports", Type: &ranges, Role: role, Ranges: &mesos.Value_Ranges{
+		Range: []mesos.Value_Range{{Begin: 31000, End: 32000}},
+	}})
 }
 
 func (a *agent) wire() master.Response_GetAgents_Agent {
-	pid, deactivated := "slave(1)@"+a.Address+":5051", a.deactivated // what is answered may be written later than what is known changes
+	pid, deactivated, role := "slave(1)@"+a.Address+":5051", a.deactivated, "*" // what is answered may be written later than what is known changes
 	m := master.Response_GetAgents_Agent{
-		AgentInfo: a.info(), Active: !a.inactive, Deactivated: &deactivated, Version: "1.11.0", PID: &pid,
-		RegisteredTime: &mesos.TimeInfo{Nanoseconds: a.registered.UnixNano()},
+		AgentInfo: a.info(), Active: !a.inactive, Deactivated: &deactivated, Version: "1.12.0", PID: &pid,
+		RegisteredTime: &mesos.TimeInfo{Nanoseconds: a.registered.UnixNano()}, TotalResources: resources(&role),
+		Capabilities: []mesos.AgentInfo_Capability{{Type: mesos.AgentInfo_Capability_MULTI_ROLE}},
+	}
+	if !a.back.IsZero() {
+		m.ReregisteredTime = &mesos.TimeInfo{Nanoseconds: a.back.UnixNano()}
 	}
 	if a.drain != mesos.DrainState_UNKNOWN {
 		m.DrainInfo = &mesos.DrainInfo{State: a.drain}
@@ -41,12 +59,13 @@ func (a *agent) wire() master.Response_GetAgents_Agent {
 }
 
 func (c *Cluster) getTasks() *master.Response_GetTasks {
-	list := new(master.Response_GetTasks)
+	list := &master.Response_GetTasks{Tasks: []mesos.Task{}, UnreachableTasks: []mesos.Task{}, CompletedTasks: []mesos.Task{}}
 	for _, t := range c.tasks {
-		switch t.state {
-		case mesos.TASK_RUNNING:
+		switch {
+		case t.hidden:
+		case t.state == mesos.TASK_RUNNING:
 			list.Tasks = append(list.Tasks, c.wireTask(t))
-		case mesos.TASK_UNREACHABLE:
+		case t.state == mesos.TASK_UNREACHABLE:
 			list.UnreachableTasks = append(list.UnreachableTasks, c.wireTask(t))
 		default:
 			list.CompletedTasks = append(list.CompletedTasks, c.wireTask(t))
@@ -62,10 +81,13 @@ func (c *Cluster) wireTask(t *task) mesos.Task {
 		Name: t.id, TaskID: mesos.TaskID{Value: t.id}, FrameworkID: mesos.FrameworkID{Value: Framework},
 		AgentID: mesos.AgentID{Value: t.agent}, State: t.state.Enum(),
 	}
-	if t.state != mesos.TASK_RUNNING {
-		m.Statuses = append(m.Statuses, c.runs(t))
+	switch t.state {
+	case mesos.TASK_STAGING:
+	case mesos.TASK_RUNNING:
+		m.Statuses = append(m.Statuses, t.status)
+	default:
+		m.Statuses = append(m.Statuses, c.runs(t), t.status)
 	}
-	m.Statuses = append(m.Statuses, t.status)
 	if c.padding > 0 {
 		filling := strings.Repeat("x", c.padding)
 		m.Labels = &mesos.Labels{Labels: []mesos.Label{{Key: "filling", Value: &filling}}}
@@ -73,20 +95,35 @@ func (c *Cluster) wireTask(t *task) mesos.Task {
 	return m
 }
 
-// registry is what the registrar tells.
-func (c *Cluster) registry() ([]byte, error) {
+// registry is what the registrar tells. The lists of agents that are not there are
+// missing while they are empty, and that of the unreachable stays once there was one.
+func (c *Cluster) registry(m *Master) map[string]any {
 	type entry = map[string]any
-	list := func(since func(*agent) time.Time) entry {
+	registry := entry{"master": entry{"info": m.info()["master_info"]}}
+	present := []entry{}
+	for _, a := range c.agents {
+		if a.present() || a.recovered {
+			present = append(present, entry{"deactivated": a.deactivated, "info": entry{
+				"checkpoint": true, "hostname": a.Hostname, "id": entry{"value": a.ID}, "port": 5051, "resources": registryResources(),
+			}})
+		}
+	}
+	registry["slaves"] = entry{"slaves": present}
+	for name, since := range map[string]func(*agent) time.Time{
+		"unreachable": func(a *agent) time.Time { return a.unreachable }, "gone": func(a *agent) time.Time { return a.gone },
+	} {
 		slaves := []entry{}
 		for _, a := range c.agents {
 			if at := since(a); !at.IsZero() {
 				slaves = append(slaves, entry{"id": entry{"value": a.ID}, "timestamp": entry{"nanoseconds": at.UnixNano()}})
 			}
 		}
-		return entry{"slaves": slaves}
+		switch {
+		case len(slaves) > 0:
+			registry[name] = entry{"slaves": slaves}
+		case name == "unreachable" && c.lost:
+			registry[name] = entry{}
+		}
 	}
-	return json.Marshal(entry{
-		"unreachable": list(func(a *agent) time.Time { return a.unreachable }),
-		"gone":        list(func(a *agent) time.Time { return a.gone }),
-	})
+	return registry
 }
