@@ -241,6 +241,42 @@ func TestNodesAndAgentsAreMatchedOrLeftAlone(t *testing.T) {
 	}
 }
 
+// TestAWordCountsFromWhenItWasNoticed: Mesos tells when an agent registered, and of no
+// other word since when it holds.
+func TestAWordCountsFromWhenItWasNoticed(t *testing.T) {
+	registered := time.Date(2026, 3, 14, 15, 0, 0, 0, time.UTC)
+	at := func(seconds int) time.Time { return registered.Add(time.Duration(seconds) * time.Second) }
+	agent := Agent{ID: "S0", Hostname: "node1", Active: true, Registered: registered}
+	broken, drained := agent, agent
+	broken.Active = false
+	drained.Deactivated, drained.Drained = true, true
+	v := newView()
+	for _, step := range []struct {
+		agents []Agent
+		now    time.Time
+		state  api.MesosState
+		since  time.Time
+	}{
+		{[]Agent{agent}, at(30), api.MesosRegistered, registered},
+		{[]Agent{broken}, at(48), api.MesosDisconnected, at(48)},
+		{[]Agent{broken}, at(56), api.MesosDisconnected, at(48)},
+		{[]Agent{agent}, at(60), api.MesosRegistered, registered},
+		{[]Agent{drained}, at(90), api.MesosDrained, at(90)},
+		{nil, at(120), api.MesosAbsent, at(120)},
+		{[]Agent{broken}, at(150), api.MesosDisconnected, time.Time{}}, // it may have been so for long
+	} {
+		v.list(Listing{Registered: step.agents}, step.now)
+		if state, since := v.agents["S0"].state(); state != step.state || !since.Equal(step.since) {
+			t.Errorf("at %s: got %s since %s, want %s since %s", step.now, state, since, step.state, step.since)
+		}
+	}
+	late := newView()
+	late.list(Listing{Registered: []Agent{broken}}, at(48))
+	if state, since := late.agents["S0"].state(); state != api.MesosDisconnected || !since.IsZero() {
+		t.Errorf("a watcher that begins late: got %s since %s", state, since)
+	}
+}
+
 func TestViewIsBounded(t *testing.T) {
 	now := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	v := newView()

@@ -26,11 +26,13 @@ type view struct {
 type agentView struct {
 	Agent
 
-	present   bool      // registered, when they were last listed
-	recovered bool      // known of old, when they were last listed
-	listed    time.Time // when it was in a listing last, zero for never
-	absent    time.Time // since when it is in none, zero while it is
-	removed   bool      // it has taken leave
+	present   bool           // registered, when they were last listed
+	was       api.MesosState // its word in the listing before, "" where it was not registered then
+	changed   time.Time      // since when it has another word, zero where that is not known
+	recovered bool           // known of old, when they were last listed
+	listed    time.Time      // when it was in a listing last, zero for never
+	absent    time.Time      // since when it is in none, zero while it is
+	removed   bool           // it has taken leave
 
 	unreachable, gone           bool // as the registry says
 	unreachableSince, goneSince time.Time
@@ -54,11 +56,22 @@ func (v *view) agent(id string) *agentView {
 // list takes over a listing.
 func (v *view) list(l Listing, now time.Time) {
 	for _, a := range v.agents {
+		a.was = ""
+		if a.present {
+			a.was = a.presence()
+		}
 		a.present, a.recovered = false, false
 	}
 	for _, listed := range l.Registered {
 		a := v.agent(listed.ID)
 		a.Agent = listed
+		switch a.was {
+		case a.presence():
+		case "":
+			a.changed = time.Time{} // it may have been so for long
+		default:
+			a.changed = now
+		}
 		a.present, a.listed = true, now
 		a.removed, a.unreachable, a.gone = false, false, false
 	}
@@ -199,7 +212,12 @@ func (a *agentView) evidence() *api.MesosAgent {
 // state returns the strongest word that Mesos has for the agent.
 func (a *agentView) state() (api.MesosState, time.Time) {
 	if a.present {
-		return a.presence(), a.Registered
+		word := a.presence()
+		if word == api.MesosRegistered {
+			return word, a.Registered
+		}
+		// Mesos does not say when it disconnected an agent, or was told to drain it.
+		return word, a.changed
 	}
 	var lost, gone time.Time
 	isLost, isGone := false, false
