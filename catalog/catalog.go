@@ -96,6 +96,9 @@ func (s Settings) config(address string) (*api.Config, error) {
 	if s.TLS {
 		cfg.Scheme = "https"
 	}
+	if err := consulaccess.CheckFiles(cfg.TokenFile, cfg.TLSConfig.CAFile, cfg.TLSConfig.CertFile, cfg.TLSConfig.KeyFile); err != nil {
+		return nil, err
+	}
 	if cfg.TokenFile == "" {
 		return cfg, nil
 	}

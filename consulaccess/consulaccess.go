@@ -5,6 +5,7 @@ package consulaccess
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -109,4 +110,18 @@ func Warning(what string, plain []string) string {
 	}
 	return fmt.Sprintf("%s is reached over plain HTTP on another machine (%s): everyone on that network can read and change the records, "+
 		"and read the token. Use the Consul agent of this machine (127.0.0.1:8500), or TLS (tls=true&ca-file=FILE)", what, strings.Join(plain, ", "))
+}
+
+// CheckFiles returns an error for the first of the files that is not there. Consul's library
+// keeps only the text of such an error.
+func CheckFiles(files ...string) error {
+	for _, file := range files {
+		if file == "" {
+			continue
+		}
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("read settings for Consul: %w", err)
+		}
+	}
+	return nil
 }

@@ -174,6 +174,15 @@ func (c Config) settings() (api.Settings, error) {
 	}, err
 }
 
+// Directory returns the directory of a store in a file, "" for another store.
+func (c Config) Directory() string {
+	dir, err := c.storeDirectory()
+	if err != nil {
+		return ""
+	}
+	return dir
+}
+
 // storeDirectory returns the directory of a store of the scheme file.
 func (c Config) storeDirectory() (string, error) {
 	scheme, dir, _ := strings.Cut(c.Store, ":")

@@ -41,6 +41,9 @@ type Deps struct {
 	// Store is used instead of what the configuration names, if not nil. The
 	// service closes it.
 	Store store.Log
+	// Listening is called when all that the service needs is there, before it listens;
+	// nil for no call.
+	Listening func()
 }
 
 // Service is a control service: one replica with its listeners.
@@ -83,7 +86,10 @@ const (
 
 // New opens the store and the listeners of a service; Run serves them, or Close
 // gives them up. Errors are for the person who started it.
-func New(cfg Config, deps Deps) (*Service, error) {
+func New(cfg Config, deps Deps) (*Service, error) { return Open(context.Background(), cfg, deps) }
+
+// Open is New that ctx ends early.
+func Open(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
@@ -103,14 +109,14 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{cfg: cfg, deps: deps, log: deps.Log, store: log, stopping: make(chan struct{})}
-	if err := s.open(); err != nil {
+	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Service) open() error {
-	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+func (s *Service) open(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	m := newMetrics(s.deps.Registry)
 	s.refusals = newRefusals(s.log, m.refused)
@@ -160,6 +166,9 @@ func (s *Service) open() error {
 	handler, err := users.serve(s.log, m)
 	if err != nil {
 		return err
+	}
+	if s.deps.Listening != nil {
+		s.deps.Listening()
 	}
 	if err := s.listen("users", s.cfg.Listen, s.deps.UserTLS, handler, s.track("users", m, pki.APIRoles()...)); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -96,6 +97,15 @@ func readCertsPEM(file string) (certs []*x509.Certificate, text []byte, err erro
 	return certs, text, nil
 }
 
+// ErrNotYetValid is that a certificate will be valid later, or the clock is slow.
+var ErrNotYetValid = errors.New("not yet valid")
+
+// earlyError is an ErrNotYetValid in words of its own.
+type earlyError string
+
+func (e earlyError) Error() string        { return string(e) }
+func (e earlyError) Is(target error) bool { return target == ErrNotYetValid }
+
 // checkDates says, with the dates, why a certificate is not valid at a time.
 func checkDates(file string, cert *x509.Certificate, now time.Time) error {
 	switch {
@@ -103,8 +113,8 @@ func checkDates(file string, cert *x509.Certificate, now time.Time) error {
 		return fmt.Errorf("certificate %s of %q expired on %s (it was valid from %s); `flocker ca renew` makes a new one",
 			file, cert.Subject.CommonName, day(cert.NotAfter), day(cert.NotBefore))
 	case now.Before(cert.NotBefore):
-		return fmt.Errorf("certificate %s of %q is valid only from %s on (to %s) and it is %s here; is the clock right?",
-			file, cert.Subject.CommonName, day(cert.NotBefore), day(cert.NotAfter), day(now))
+		return earlyError(fmt.Sprintf("certificate %s of %q is valid only from %s on (to %s) and it is %s here; is the clock right?",
+			file, cert.Subject.CommonName, day(cert.NotBefore), day(cert.NotAfter), day(now)))
 	}
 	return nil
 }

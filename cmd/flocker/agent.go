@@ -36,37 +36,42 @@ func newAgent() *cobra.Command {
 			return err
 		}
 		log := settings.Log.logger(cmd.ErrOrStderr())
-		return runAgent(cmd.Context(), settings, settings.certificates(file), log)
+		s := &startup{log: log, metrics: settings.Metrics}
+		run, ok, err := awaitStart(cmd.Context(), s, func(ctx context.Context) (func(context.Context) error, error) {
+			if err := checkMounts(settings.Agent.StateDir, settings.Dataset.directory()); err != nil {
+				return nil, err
+			}
+			return openAgent(ctx, settings, settings.certificates(file), log)
+		})
+		if err != nil || !ok {
+			return err
+		}
+		return run(cmd.Context())
 	}
 	cmd.AddCommand(newAgentAcceptLog())
 	return cmd
 }
 
-// runAgent runs an agent until ctx ends.
-func runAgent(ctx context.Context, settings *agentSettings, certs string, log *slog.Logger) error {
+// openAgent makes an agent that is ready to run. Run runs it until its context ends.
+func openAgent(ctx context.Context, settings *agentSettings, certs string, log *slog.Logger) (run func(context.Context) error, err error) {
 	creds, err := pki.Load(certs, "node", pki.RoleNode, log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, name, _ := creds.Identity()
 	node := api.NodeID(name)
 	cfg, err := settings.Control.Hostname.config(catalog.Agents, settings.Control.Port)
 	if err != nil {
-		return err
-	}
-	if where, _ := settings.Control.Hostname.catalogue(); where != nil {
-		if text := where.Warning(); text != "" {
-			log.Warn(text)
-		}
+		return nil, err
 	}
 	cfg.TLS = creds.Client()
 	control, err := client.NewAgent(cfg)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	volumes, err := settings.Dataset.open(node, settings.Agent.StateDir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(creds)
@@ -76,12 +81,12 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 	}
 	if settings.Stop != "" {
 		if deps.Stopper, err = stopcommand.New(settings.Stop); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	mesos, err := settings.Mesos.client()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if mesos != nil {
 		deps.Labels, deps.Roles, deps.Inspect = mesos, reconcile.NewRoles(mesos), mesos
@@ -95,22 +100,29 @@ func runAgent(ctx context.Context, settings *agentSettings, certs string, log *s
 	}
 	a, err := agent.New(ctx, settings.Agent, deps)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return a.Run(ctx) })
-	group.Go(func() error { creds.Watch(ctx); return nil })
-	if mesos != nil {
-		r := &reconcile.Reconciler{
-			Volumes: a.Volumes(), Containers: mesos, Log: log, Told: a.TellMesosTrouble,
-			Hurry: hurry, Interval: settings.Mesos.Interval, Now: fault.Now,
+	return func(ctx context.Context) error {
+		if where, _ := settings.Control.Hostname.catalogue(); where != nil {
+			if text := where.Warning(); text != "" {
+				log.Warn(text)
+			}
 		}
-		group.Go(func() error { return r.Run(ctx) })
-	}
-	if settings.Metrics != "" {
-		group.Go(func() error { return serveMetrics(ctx, settings.Metrics, registry) })
-	}
-	return group.Wait()
+		group, ctx := errgroup.WithContext(ctx)
+		group.Go(func() error { return a.Run(ctx) })
+		group.Go(func() error { creds.Watch(ctx); return nil })
+		if mesos != nil {
+			r := &reconcile.Reconciler{
+				Volumes: a.Volumes(), Containers: mesos, Log: log, Told: a.TellMesosTrouble,
+				Hurry: hurry, Interval: settings.Mesos.Interval, Now: fault.Now,
+			}
+			group.Go(func() error { return r.Run(ctx) })
+		}
+		if settings.Metrics != "" {
+			group.Go(func() error { return serveMetrics(ctx, settings.Metrics, registry) })
+		}
+		return group.Wait()
+	}, nil
 }
 
 // dialer makes the client's sessions the agent's.

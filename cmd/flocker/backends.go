@@ -36,6 +36,14 @@ func (s backendSettings) validate() error {
 	return api.CheckZone("dataset.zone", s.Zone)
 }
 
+// directory returns the directory that the volumes are in, "" for a backend without one.
+func (s backendSettings) directory() string {
+	if s.Backend == loopback.Name {
+		return s.RootPath
+	}
+	return ""
+}
+
 // open opens the chosen backend. What it has to remember goes into stateDir.
 func (s backendSettings) open(node api.NodeID, stateDir string) (backend.Backend, error) {
 	return backends[s.Backend](s, node, stateDir)

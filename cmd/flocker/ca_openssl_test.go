@@ -37,7 +37,7 @@ func startControl(t *testing.T, certs string) (users, agents string) {
 	settings := defaultControlSettings()
 	settings.Control.Listen, settings.Control.AgentListen = "127.0.0.1:0", "127.0.0.1:0"
 	settings.Control.Certificates, settings.Control.Store = certs, "file:"+t.TempDir()
-	service, err := openControl(settings, slog.New(slog.DiscardHandler))
+	service, err := openControl(t.Context(), settings, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

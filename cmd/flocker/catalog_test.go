@@ -23,14 +23,18 @@ func startReplica(t *testing.T, d *devDir, store string) (stop func()) {
 	settings := defaultControlSettings()
 	settings.Control.Listen, settings.Control.AgentListen = "127.0.0.1:0", "127.0.0.1:0"
 	settings.Control.Certificates, settings.Control.Store = d.certs(), store
-	service, err := openControl(settings, log)
+	service, err := openControl(t.Context(), settings, nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := runControl(ctx, service, settings, log); err != nil {
+		run, err := assembleControl(service, settings, log)
+		if err == nil {
+			err = run(ctx)
+		}
+		if err != nil {
 			t.Errorf("replica: %v", err)
 		}
 	})

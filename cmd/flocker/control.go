@@ -32,34 +32,47 @@ func newControl() *cobra.Command {
 			return err
 		}
 		log := settings.Log.logger(cmd.ErrOrStderr())
-		service, err := openControl(settings, log)
-		if err != nil {
+		s := &startup{log: log, metrics: settings.Control.MetricsListen}
+		run, ok, err := awaitStart(cmd.Context(), s, func(ctx context.Context) (func(context.Context) error, error) {
+			if err := errors.Join(checkMounts(settings.Control.StateDir, settings.Control.Directory()), checkFiles(settings.files())); err != nil {
+				return nil, err
+			}
+			service, err := openControl(ctx, settings, s.silence, log)
+			if err != nil {
+				return nil, err
+			}
+			return assembleControl(service, settings, log)
+		})
+		if err != nil || !ok {
 			return err
 		}
-		return runControl(cmd.Context(), service, settings, log)
+		return run(cmd.Context())
 	}
 	cmd.AddCommand(newControlBackup(), newControlRestore(), newControlImport(), newControlAcceptLog(), newControlRepair())
 	return cmd
 }
 
-// runControl runs a control service until ctx ends. Where its log is in Consul it
-// keeps it in Consul's catalogue, and where there is a Marathon it follows that.
-func runControl(ctx context.Context, service *control.Service, settings *controlSettings, log *slog.Logger) error {
+// assembleControl returns what runs a control service until its context ends. Where its
+// log is in Consul it keeps it in Consul's catalogue, and where there is a Marathon it
+// follows that. With an error the service is closed.
+func assembleControl(service *control.Service, settings *controlSettings, log *slog.Logger) (func(context.Context) error, error) {
 	register, err := registration(service, settings, log)
 	if err != nil {
-		return errors.Join(err, service.Close())
+		return nil, errors.Join(err, service.Close())
 	}
 	followMarathon, err := settings.Marathon.following(service, log)
 	if err != nil {
-		return errors.Join(err, service.Close())
+		return nil, errors.Join(err, service.Close())
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	for _, run := range []func(context.Context) error{register, followMarathon, service.Run} {
-		if run != nil {
-			group.Go(func() error { return run(ctx) })
+	return func(ctx context.Context) error {
+		group, ctx := errgroup.WithContext(ctx)
+		for _, run := range []func(context.Context) error{register, followMarathon, service.Run} {
+			if run != nil {
+				group.Go(func() error { return run(ctx) })
+			}
 		}
-	}
-	return group.Wait()
+		return group.Wait()
+	}, nil
 }
 
 // registration returns what keeps a control service in Consul's catalogue, nil
@@ -96,8 +109,9 @@ func hideFlagsBut(cmd *cobra.Command, shown ...string) {
 	})
 }
 
-// openControl makes a control service that is ready to run.
-func openControl(settings *controlSettings, log *slog.Logger) (*control.Service, error) {
+// openControl makes a control service that is ready to run. Listening is called before it
+// listens, nil for no call.
+func openControl(ctx context.Context, settings *controlSettings, listening func(), log *slog.Logger) (*control.Service, error) {
 	creds, err := pki.Load(settings.Control.Certificates, pki.ControlName, pki.RoleControl, log)
 	if err != nil {
 		return nil, err
@@ -105,7 +119,7 @@ func openControl(settings *controlSettings, log *slog.Logger) (*control.Service,
 	_, _, cluster := creds.Identity()
 	deps := control.Deps{
 		Cluster: cluster, UserTLS: creds.Server(pki.APIRoles()...), AgentTLS: creds.Server(pki.RoleNode),
-		Credentials: creds, Version: version, Log: log, Now: fault.Now,
+		Credentials: creds, Version: version, Log: log, Now: fault.Now, Listening: listening,
 	}
 	mesos, err := settings.Masters.watcher(log)
 	if err != nil {
@@ -114,5 +128,5 @@ func openControl(settings *controlSettings, log *slog.Logger) (*control.Service,
 	if mesos != nil {
 		deps.Mesos = mesos // and not a Mesos that is no nil
 	}
-	return control.New(settings.Control, deps)
+	return control.Open(ctx, settings.Control, deps)
 }

@@ -69,7 +69,7 @@ func TestFlockersDatasetsAreTakenOver(t *testing.T) {
 	settings := defaultControlSettings()
 	settings.Control.Store, settings.Control.Certificates = "file:"+dir, certs
 	settings.Control.Listen, settings.Control.AgentListen = "127.0.0.1:0", "127.0.0.1:0"
-	service, err := openControl(settings, slog.New(slog.DiscardHandler))
+	service, err := openControl(t.Context(), settings, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,7 @@ func TestRecordsMoveBetweenAFileAndConsulAndBack(t *testing.T) {
 	settings := defaultControlSettings()
 	settings.Control.Store, settings.Control.Certificates = fileStore, certs
 	settings.Control.Listen, settings.Control.AgentListen = "127.0.0.1:0", "127.0.0.1:0"
-	service, err := openControl(settings, slog.New(slog.DiscardHandler))
+	service, err := openControl(t.Context(), settings, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +257,7 @@ func TestReplicasEndWhenTheirLogIsReplaced(t *testing.T) {
 	settings := defaultControlSettings()
 	settings.Control.Store, settings.Control.Certificates = where, certs
 	settings.Control.Listen, settings.Control.AgentListen = "127.0.0.1:0", "127.0.0.1:0"
-	service, err := openControl(settings, slog.New(slog.DiscardHandler))
+	service, err := openControl(t.Context(), settings, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,11 @@ func runDev(ctx context.Context, d *devDir, o devOptions, stdout, stderr io.Writ
 	})
 	group.Go(func() error {
 		defer stopControl()
-		if err := runAgent(ctx, settings, d.certs(), log); err != nil {
+		run, err := openAgent(ctx, settings, d.certs(), log)
+		if err == nil {
+			err = run(ctx)
+		}
+		if err != nil {
 			return fmt.Errorf("agent: %w", err)
 		}
 		return nil
@@ -122,7 +126,7 @@ func (d *devDir) openControl(o devOptions, log *slog.Logger) (*control.Service, 
 	settings.Control.AgentListen = loopbackAddress(o.agentPort)
 	settings.Control.Certificates = d.certs()
 	settings.Control.Store = "file:" + d.path("control")
-	service, err := openControl(settings, log.With("part", "control"))
+	service, err := openControl(context.Background(), settings, nil, log.With("part", "control"))
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%w; --rest-port and --agent-port take others", err)
 	}

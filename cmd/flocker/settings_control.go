@@ -25,6 +25,21 @@ func defaultControlSettings() *controlSettings {
 	}
 }
 
+// files are those that the settings name, beside certificates and Consul's, by their keys.
+func (s *controlSettings) files() map[string]string {
+	files := map[string]string{}
+	if len(s.Masters.URLs) > 0 {
+		files["mesos-password-file"], files["mesos-ca-file"] = s.Masters.PasswordFile, s.Masters.CAFile
+		files["mesos-cert-file"], files["mesos-key-file"] = s.Masters.CertFile, s.Masters.KeyFile
+	}
+	if len(s.Marathon.URLs) > 0 {
+		files["marathon-password-file"], files["marathon-ca-file"] = s.Marathon.PasswordFile, s.Marathon.CAFile
+		files["marathon-cert-file"], files["marathon-key-file"] = s.Marathon.CertFile, s.Marathon.KeyFile
+		files["marathon-token-file"], files["marathon-service-account-file"] = s.Marathon.TokenFile, s.Marathon.ServiceAccount
+	}
+	return files
+}
+
 // Validate says which setting is wrong, and what would be right.
 func (s *controlSettings) Validate() error {
 	if err := s.Log.validate(); err != nil {

@@ -58,6 +58,9 @@ func newClient(s Settings) (*client, error) {
 		c.addresses, cfg.Address = []string{"/" + strings.TrimLeft(path, "/")}, "localhost"
 	}
 	s.override(cfg)
+	if err := consulaccess.CheckFiles(cfg.TokenFile, cfg.TLSConfig.CAFile, cfg.TLSConfig.CertFile, cfg.TLSConfig.KeyFile); err != nil {
+		return nil, err
+	}
 	c.transport.DialContext = c.dial
 	c.transport.MaxConnsPerHost = maxConnections
 	c.transport.MaxIdleConnsPerHost = maxConnections
@@ -158,6 +161,11 @@ type statusError struct {
 
 func (e *statusError) Error() string { return fmt.Sprintf("answer %d of Consul: %s", e.code, e.text) }
 
+// Temporary reports whether Consul may answer otherwise soon: it has no leader, or is busy.
+func (e *statusError) Temporary() bool {
+	return e.code >= http.StatusInternalServerError || e.code == http.StatusTooManyRequests
+}
+
 // refused reports whether a request was turned away before Consul decided on it.
 func (e *statusError) refused() bool {
 	switch e.code {
@@ -200,7 +208,12 @@ func (c checked) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // errSilent is that Consul does not answer in time. It is no deadline of the
 // caller's, and must not look like one.
-var errSilent = errors.New("no answer from Consul")
+var errSilent error = silence{}
+
+type silence struct{}
+
+func (silence) Error() string { return "no answer from Consul" }
+func (silence) Timeout() bool { return true }
 
 // within bounds a request. The request's error must go through silent.
 func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {

@@ -1,0 +1,80 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+)
+
+// NotMountedError says that a file system of /etc/fstab is not mounted.
+type NotMountedError struct {
+	Path       string // that was asked for
+	MountPoint string // at or above it
+}
+
+// Error implements error.
+func (e *NotMountedError) Error() string {
+	return fmt.Sprintf("%s is not there yet: /etc/fstab has a file system for %s, which is not mounted", e.Path, e.MountPoint)
+}
+
+// CheckMounted returns a *NotMountedError where a path lies in a file system of
+// /etc/fstab that is not mounted. What were written there now would be hidden by the mount.
+func CheckMounted(path string) error {
+	table, err := os.ReadFile("/etc/fstab")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read table of file systems: %w", err)
+	}
+	mounts, err := mountinfo.GetMounts(nil)
+	if err != nil {
+		return fmt.Errorf("read mount table: %w", err)
+	}
+	at := func(point string) bool {
+		return slices.ContainsFunc(mounts, func(m *mountinfo.Info) bool { return m.Mountpoint == point })
+	}
+	if point := missingMount(string(table), resolve(path), at); point != "" {
+		return &NotMountedError{Path: path, MountPoint: point}
+	}
+	return nil
+}
+
+// missingMount returns the mount point of a table of file systems that is at or above a
+// path and has nothing mounted, "" where there is none.
+func missingMount(table, path string, mounted func(string) bool) string {
+	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\134`, `\`)
+	for line := range strings.Lines(table) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 || strings.HasPrefix(fields[0], "#") || slices.Contains(strings.Split(fields[3], ","), "noauto") {
+			continue
+		}
+		point := unescape.Replace(fields[1])
+		if !filepath.IsAbs(point) || point == "/" {
+			continue // the root is always mounted, and swap has no place
+		}
+		if point = filepath.Clean(point); (path == point || strings.HasPrefix(path, point+"/")) && !mounted(point) {
+			return point
+		}
+	}
+	return ""
+}
+
+// resolve follows the symbolic links of the part of a path that exists.
+func resolve(path string) string {
+	path = filepath.Clean(path)
+	for rest, dir := "", path; ; rest, dir = filepath.Join(filepath.Base(dir), rest), filepath.Dir(dir) {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			return filepath.Join(real, rest)
+		}
+		if dir == "/" {
+			return path
+		}
+	}
+}
