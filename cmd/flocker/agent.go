@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,7 +39,9 @@ func newAgent() *cobra.Command {
 		log := settings.Log.logger(cmd.ErrOrStderr())
 		s := &startup{log: log, metrics: settings.Metrics}
 		run, ok, err := awaitStart(cmd.Context(), s, func(ctx context.Context) (func(context.Context) error, error) {
-			if err := checkMounts(settings.Agent.StateDir, settings.Dataset.directory()); err != nil {
+			err := errors.Join(checkMounts(settings.Agent.StateDir, settings.Dataset.directory()),
+				checkFiles(map[string]string{"mesos.ca-file": settings.Mesos.CAFile}))
+			if err != nil {
 				return nil, err
 			}
 			return openAgent(ctx, settings, settings.certificates(file), log)
