@@ -207,7 +207,7 @@ func describeNode(p *output.Printer, n *api.NodeDetail, all []*api.DatasetDetail
 	if m := n.Mesos; m != nil {
 		p.Field("Mesos", "%s (agent %s)", mesosText(m, now), m.ID)
 	}
-	if t := n.MesosTrouble; t != nil {
+	if t := n.MesosTrouble; t != nil && !n.Lost() {
 		p.Field("Trouble", "cannot tell which containers Mesos still runs, %s: %s", output.Since(t.Since, now), t.Cause)
 	}
 	p.Field("Era", "%s", output.Dash(n.Era))

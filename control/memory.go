@@ -174,13 +174,14 @@ func (s *strangers) remove(node api.NodeID) {
 	delete(s.nodes, node)
 }
 
-// all returns the nodes that were refused lately.
-func (s *strangers) all(now time.Time) []api.OtherLog {
+// all returns the nodes that were refused lately, and that no replica has taken since.
+func (s *strangers) all(now time.Time, node func(api.NodeID) *api.Node) []api.OtherLog {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []api.OtherLog
 	for id, o := range s.nodes {
-		if now.Sub(o.Since) > strangerLife {
+		n := node(id)
+		if now.Sub(o.Since) > strangerLife || n != nil && n.Connected && n.Since.After(o.Since) {
 			delete(s.nodes, id)
 			continue
 		}

@@ -15,7 +15,7 @@ func (a *rest) getStatus(w http.ResponseWriter, r *request) error {
 	since, cause := a.replica.outage.state()
 	status := api.ClusterStatus{
 		Cluster: s.Meta().Cluster, Replica: a.self, Version: a.version, Store: a.replica.props.Name, Revision: s.Revision(),
-		Log: shownLog(s), OtherLogs: a.replica.strangers.all(now), Warnings: slices.Concat(a.replica.warnings, s.MarathonWarnings()),
+		Log: shownLog(s), OtherLogs: a.replica.strangers.all(now, s.Node), Warnings: slices.Concat(a.replica.warnings, s.MarathonWarnings()),
 		Now: now, StaleSince: since, Settings: s.Meta().Settings,
 		Replicas: []*api.Replica{}, Nodes: []*api.NodeDetail{}, Troubles: []*api.DatasetDetail{},
 	}

@@ -206,7 +206,7 @@ func (c Report) accept(s *State, d *api.Dataset, r api.DatasetReport) []Change {
 	st := r.State
 	st.Node = c.Node
 	if r.Release {
-		st.Action, st.Failure = "", nil // the tenure is over, and so is what failed in it
+		st.Action, st.Failure, st.Health = "", nil, nil // the tenure is over, and so is what failed in it
 	}
 	registered := register(d.Volume, r.Volume)
 	if registered != nil || r.Release || r.Destroyed {

@@ -3,14 +3,15 @@ package cluster
 import "github.com/flocker-mesos/flocker/api"
 
 // ShownState returns what was last reported of a dataset as people may see it, nil if
-// nothing was. What was tried and what failed in a tenure ends with the tenure.
+// nothing was. What was tried in a tenure, what failed and how the mount was end with
+// the tenure.
 func (s *State) ShownState(d *api.Dataset) *api.DatasetState {
 	st := s.DatasetState(d.ID)
-	if st == nil || ofTenure(d, st) || st.Action == "" && st.Failure == nil {
+	if st == nil || ofTenure(d, st) || st.Action == "" && st.Failure == nil && st.Health == nil {
 		return st
 	}
 	over := *st
-	over.Action, over.Failure = "", nil
+	over.Action, over.Failure, over.Health = "", nil, nil
 	return &over
 }
 

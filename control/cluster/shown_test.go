@@ -17,7 +17,7 @@ func (st *story) failing(node api.NodeID, epoch uint64) {
 func failingState(epoch uint64, phase api.Phase) api.DatasetState {
 	return api.DatasetState{ID: "d", Epoch: epoch, Phase: phase, Action: "mount it", Failure: &api.Failure{
 		Action: "mount it", Cause: "no such device", Since: fenceTime, Attempts: 6, NextTry: fenceTime,
-	}}
+	}, Health: &api.Health{Kind: api.HealthShutDown, Cause: "the kernel has shut it down", Since: fenceTime}}
 }
 
 func (st *story) report(node api.NodeID, r api.DatasetReport) {
@@ -64,7 +64,7 @@ func TestAFailureIsShownAsLongAsItLasts(t *testing.T) {
 			st.failing("a", 1)
 			c.then(st)
 			state, why := st.shown()
-			if got := state != nil && state.Failure != nil; got != (c.shown != "") {
+			if got := state != nil && (state.Failure != nil || state.Health != nil); got != (c.shown != "") {
 				t.Errorf("got state %+v, want a failure: %t", state, c.shown != "")
 			}
 			if got := strings.Contains(why, "has failed"); got != (c.shown != "") || !strings.Contains(why, c.shown) {

@@ -89,7 +89,10 @@ type Follower struct {
 	mu    sync.Mutex // guards status, which the stream's goroutine changes too
 	state api.MarathonStatus
 	noted api.MarathonStatus
-	pods  map[string]bool // ids that were last seen to be pods
+	// Why Marathon could not be read, and why its events could not be followed, when
+	// that was tried last: the status tells of what is still so.
+	unread, noEvents string
+	pods             map[string]bool // ids that were last seen to be pods
 	// strange is the framework id of another Marathon than the one that had the
 	// apps, "" while there is none.
 	strange string
@@ -136,7 +139,7 @@ func (f *Follower) turn(ctx context.Context) {
 	var others sync.WaitGroup
 	defer others.Wait()
 	defer end(nil)
-	f.state, f.noted = api.MarathonStatus{}, api.MarathonStatus{}
+	f.state, f.noted, f.unread, f.noEvents = api.MarathonStatus{}, api.MarathonStatus{}, "", ""
 	f.dirty.everything()
 	others.Go(func() { f.listen(ctx) })
 	others.Go(func() { f.watchJob(ctx, end) })
@@ -165,7 +168,7 @@ func (f *Follower) listen(ctx context.Context) {
 		err := f.marathon.Events(ctx, func() {
 			f.log.Info("Marathon's events are followed")
 			f.metrics.connected.Set(1)
-			f.update(func(s *api.MarathonStatus) { s.Events, s.Cause = true, "" })
+			f.update(func(s *api.MarathonStatus) { s.Events, f.noEvents = true, "" })
 			f.dirty.everything()
 		}, func(ev client.Event) {
 			f.metrics.event(ev)
@@ -180,7 +183,7 @@ func (f *Follower) listen(ctx context.Context) {
 		}
 		wait := pause/2 + rand.N(pause)
 		f.log.Warn("Marathon's events cannot be followed, will try again", "cause", err, "next_try", wait.Round(time.Millisecond))
-		f.update(func(s *api.MarathonStatus) { s.Events, s.Cause = false, err.Error() })
+		f.update(func(s *api.MarathonStatus) { s.Events, f.noEvents = false, err.Error() })
 		f.dirty.everything()
 		if !sleep(ctx, wait) {
 			return
@@ -245,7 +248,8 @@ func (f *Follower) failed(ctx context.Context, err error, pause time.Duration) {
 	if first {
 		f.state.DownSince = f.cluster.Now().Round(0)
 	}
-	f.state.Cause = err.Error()
+	f.unread = err.Error()
+	f.state.Cause = f.cause()
 	f.mu.Unlock()
 	if first {
 		f.log.Warn("Marathon cannot be read; until it can, nothing changes for volumes", "cause", err, "next_try", pause)
@@ -258,6 +262,20 @@ func (f *Follower) update(change func(*api.MarathonStatus)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change(&f.state)
+	f.state.Cause = f.cause()
+}
+
+// cause returns why Marathon is not followed as it should be, "" where it is. The
+// caller has the mutex.
+func (f *Follower) cause() string {
+	switch {
+	case !f.state.DownSince.IsZero():
+		return f.unread
+	case !f.state.Events:
+		return f.noEvents
+	default:
+		return ""
+	}
 }
 
 // note makes known how well Marathon can be followed, where that has changed.
@@ -389,9 +407,6 @@ func (f *Follower) snapshot(ctx context.Context) (again time.Duration, err error
 	f.update(func(st *api.MarathonStatus) {
 		if !st.DownSince.IsZero() {
 			f.log.Info("Marathon can be read again", "leader", s.Leader)
-		}
-		if st.Events {
-			st.Cause = ""
 		}
 		st.Leader, st.Version, st.Framework, st.Role = s.Leader, s.Version, s.Framework, s.Role
 		st.Read, st.DownSince = s.Began.Round(0), time.Time{}
