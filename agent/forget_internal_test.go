@@ -14,7 +14,7 @@ import (
 )
 
 // liveEngine is an engine whose timers are armed and whose workers end at once.
-func liveEngine(t *testing.T) *engine {
+func liveEngine(t testing.TB) *engine {
 	t.Helper()
 	journal, err := openJournal(t.TempDir(), "boot")
 	if err != nil {
@@ -30,7 +30,7 @@ func liveEngine(t *testing.T) *engine {
 }
 
 // mountRootOf is a real mount root, which goes with the test.
-func mountRootOf(t *testing.T) *host.MountRoot {
+func mountRootOf(t testing.TB) *host.MountRoot {
 	t.Helper()
 	dir := t.TempDir()
 	root, err := host.OpenMountRoot(filepath.Join(dir, "mnt"), filepath.Join(dir, "flocker"))

@@ -48,7 +48,7 @@ func treat(kind api.HealthKind, used bool, path string) care {
 	case api.HealthIOErrors:
 		return care{
 			cause:  "accesses to its device have failed, and written data may be lost",
-			remedy: "It stays in use. Look at the storage below it: is it full, or a disk failing? This goes a minute after the last error",
+			remedy: "Look at the storage below it, which may be full or failing. The volume stays in use, and this goes a minute after the last error",
 		}
 	case api.HealthHung:
 		return care{
@@ -63,8 +63,8 @@ func treat(kind api.HealthKind, used bool, path string) care {
 // failed is the care for a file system that only a new mount mends.
 func failed(cause string, used bool) care {
 	if used {
-		return care{halt: true, cause: cause, remedy: "It is mounted anew as soon as nothing uses it: end its containers. " +
-			"New containers wait for that. Look at the storage below it first: is it full, or a disk failing?"}
+		return care{halt: true, cause: cause, remedy: "Look at the storage below it, which may be full or failing. " +
+			"The volume is mounted anew as soon as nothing uses it: end its containers. New containers wait for that"}
 	}
 	return care{act: actRenew, cause: cause, remedy: "Nothing uses it, so the agent unmounts it, checks it and mounts it anew"}
 }
@@ -144,6 +144,13 @@ func (e *engine) wards() []ward {
 		}
 	}
 	return all
+}
+
+// mounted returns about how many volumes are mounted.
+func (e *engine) mounted() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.datasets)
 }
 
 // ward returns what to watch of a dataset. The caller has the mutex.

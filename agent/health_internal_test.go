@@ -54,7 +54,7 @@ func TestTreat(t *testing.T) {
 }
 
 // watchedEngine has dataset d mounted, with a worker that rests.
-func watchedEngine(t *testing.T) (*engine, *dataset) {
+func watchedEngine(t testing.TB) (*engine, *dataset) {
 	t.Helper()
 	e := liveEngine(t)
 	e.closed = true // wakes start no worker

@@ -63,7 +63,7 @@ func TestLeaseKeepsWhatIsMountedAndChangesNothingElse(t *testing.T) {
 }
 
 // idleEngine is an engine whose workers go no further than a test takes them.
-func idleEngine(t *testing.T) *engine {
+func idleEngine(t testing.TB) *engine {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -21,6 +21,9 @@ type watcher struct {
 	log    *slog.Logger
 	engine *engine
 
+	limit  time.Duration // of a look at one volume
+	lookAt func(v ward, closely bool) result
+
 	hung map[api.DatasetID]*atomic.Bool // looks that have not come to an end; true when they have
 }
 
@@ -28,6 +31,8 @@ type watcher struct {
 const (
 	lookEvery     = time.Second
 	lookPerVolume = 5 * time.Millisecond
+	// mountsPerVolume keeps a burst of mounts from having all volumes looked at for each.
+	mountsPerVolume = time.Millisecond / 2
 	// closeLook is how often the files of the kernel are read as well, where its log
 	// cannot be heard and where it can.
 	closeLook      = 2 * time.Second
@@ -39,7 +44,7 @@ const (
 )
 
 func newWatcher(log *slog.Logger, e *engine) *watcher {
-	return &watcher{log: log, engine: e, hung: map[api.DatasetID]*atomic.Bool{}}
+	return &watcher{log: log, engine: e, limit: lookLimit, lookAt: lookAt, hung: map[api.DatasetID]*atomic.Bool{}}
 }
 
 // run watches until ctx ends.
@@ -64,7 +69,7 @@ func (w *watcher) run(ctx context.Context) {
 	defer func() { <-done }()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	var last, closely time.Time
+	var last, closely, mounts time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -82,6 +87,12 @@ func (w *watcher) run(ctx context.Context) {
 			}
 			w.look(ctx, wards, func(ward) bool { return deep })
 		case event := <-events:
+			if event.Mounts && time.Since(mounts) < time.Duration(w.engine.mounted())*mountsPerVolume {
+				event.Mounts, last = false, time.Time{} // the next tick looks
+			}
+			if event.Mounts {
+				mounts = time.Now()
+			}
 			w.hear(ctx, event)
 		}
 	}
@@ -112,6 +123,9 @@ func listen(ctx context.Context, source *host.Events, events chan<- host.Event) 
 
 // hear looks at the volumes that an event concerns.
 func (w *watcher) hear(ctx context.Context, event host.Event) {
+	if !event.Mounts && !event.Missed && len(event.Lines) == 0 {
+		return
+	}
 	concerned := map[api.DatasetID]bool{}
 	wards := w.engine.wards()
 	for _, v := range wards {
@@ -157,32 +171,44 @@ type result struct {
 func (w *watcher) lookUntilHung(ctx context.Context, wards []ward, closely func(ward) bool) int {
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
-	// Buffered: looks that are left behind find room for their last result.
-	results, ended := make(chan result, len(wards)), &atomic.Bool{}
+	results := make([]result, len(wards))
+	var looked atomic.Int64 // how many of the results are there
+	ended, all := &atomic.Bool{}, make(chan struct{})
 	go func() {
+		defer close(all)
 		defer ended.Store(true)
-		for _, v := range wards {
+		for i, v := range wards {
 			if ctx.Err() != nil {
 				return
 			}
-			results <- lookAt(v, closely(v))
+			results[i] = w.lookAt(v, closely(v))
+			looked.Store(int64(i + 1))
 		}
 	}()
-	limit := time.NewTimer(lookLimit)
+	limit := time.NewTicker(w.limit)
 	defer limit.Stop()
-	for i, v := range wards {
-		limit.Reset(lookLimit)
+	told := 0
+	for {
+		hangs := false
 		select {
-		case r := <-results:
-			w.engine.observe(v, r.found, r.viewGone)
+		case <-all:
 		case <-limit.C:
-			w.hung[v.id] = ended
-			return i
+			hangs = int(looked.Load()) == told
 		case <-ctx.Done():
 			return -1
 		}
+		over := ended.Load() // before the results are counted
+		for n := int(looked.Load()); told < n; told++ {
+			w.engine.observe(wards[told], results[told].found, results[told].viewGone)
+		}
+		switch {
+		case told == len(wards) || over:
+			return -1
+		case hangs:
+			w.hung[wards[told].id] = ended
+			return told
+		}
 	}
-	return -1
 }
 
 // lookAt looks at one ward.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +19,7 @@ type Events struct {
 // Event is what happened since the last Wait.
 type Event struct {
 	Mounts bool      // something was mounted, unmounted or remounted
-	Lines  []LogLine // of the kernel's log
+	Lines  []LogLine // warnings, and worse, of the kernel's log
 	Missed bool      // there were more lines than could be read
 }
 
@@ -74,6 +75,7 @@ func (e *Events) Wait(ctx context.Context) (Event, error) {
 		event := Event{Mounts: fds[0].Revents&(unix.POLLPRI|unix.POLLERR) != 0}
 		if len(fds) > 2 && fds[2].Revents != 0 {
 			event.Lines, event.Missed = e.log.Read()
+			event.Lines = slices.DeleteFunc(event.Lines, func(l LogLine) bool { return l.Level >= levelNotice })
 		}
 		if event.Mounts || event.Missed || len(event.Lines) > 0 {
 			return event, nil

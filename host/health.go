@@ -84,7 +84,7 @@ func (v *Vigil) Hear(lines []LogLine, now time.Time) bool {
 			continue
 		}
 		concerned = true
-		if !slices.Contains(v.said, l.Text) {
+		if !slices.Contains(v.said, l.Text) && !strings.Contains(l.Text, "Please unmount") { // the agent's to do
 			v.said = append(v.said, l.Text)
 			v.said = v.said[max(0, len(v.said)-maxSaid):]
 		}

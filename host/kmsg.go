@@ -98,7 +98,7 @@ func parseLogRecord(record string) (LogLine, bool) {
 		}
 		return r
 	}, text[:min(len(text), maxLogLine)])
-	return LogLine{Level: n & 7, Text: strings.TrimSpace(text)}, true
+	return LogLine{Level: n & 7, Text: strings.TrimRight(strings.TrimSpace(text), ".")}, true
 }
 
 // Concerns reports whether a line names a block device, such as loop7, sda1 or
