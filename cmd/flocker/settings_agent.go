@@ -26,6 +26,22 @@ type agentSettings struct {
 	Log     logSettings     `yaml:"log"`
 }
 
+// controlAddress is where the control service listens for agents.
+type controlAddress struct {
+	Hostname replicas `yaml:"hostname"`
+	Port     uint16   `yaml:"port"`
+}
+
+// mesosSettings say where this machine's Mesos agent is.
+type mesosSettings struct {
+	Agent        string `yaml:"agent"`
+	User         string `yaml:"user"`
+	PasswordFile string `yaml:"password-file"`
+	CAFile       string `yaml:"ca-file"`
+	// Interval is between two looks at which containers there are.
+	Interval time.Duration `yaml:"interval"`
+}
+
 // validate says which setting is wrong, and what would be right.
 func (s mesosSettings) validate() error {
 	if s.Agent != "" {
@@ -59,22 +75,6 @@ func (s mesosSettings) client() (*reconcile.Mesos, error) {
 	return reconcile.NewMesos(reconcile.Options{
 		URL: s.Agent, Username: s.User, Password: func() (string, error) { return readPassword(s.PasswordFile) }, TLS: config,
 	})
-}
-
-// controlAddress is where the control service listens for agents.
-type controlAddress struct {
-	Hostname replicas `yaml:"hostname"`
-	Port     uint16   `yaml:"port"`
-}
-
-// mesosSettings say where this machine's Mesos agent is.
-type mesosSettings struct {
-	Agent        string `yaml:"agent"`
-	User         string `yaml:"user"`
-	PasswordFile string `yaml:"password-file"`
-	CAFile       string `yaml:"ca-file"`
-	// Interval is between two looks at which containers there are.
-	Interval time.Duration `yaml:"interval"`
 }
 
 // The version of agent.yml, the only one there ever was.

@@ -145,8 +145,9 @@ func (r *Reconciler) compare(ctx context.Context, before Absences) (Absences, er
 	defer cancel()
 	// First the consumers: one that comes during the listing is not in it.
 	consumers := mesosConsumers(r.Volumes.Consumers())
-	live, err := NewLive(), error(nil)
+	live := NewLive()
 	if len(consumers) > 0 {
+		var err error
 		if live, err = r.Containers.Containers(ctx); err != nil {
 			return nil, err
 		}

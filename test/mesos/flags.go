@@ -12,13 +12,11 @@ func (a *Agent) flags() map[string]string {
 	flags := maps.Clone(defaultFlags)
 	c := a.config
 	hierarchy, root := a.cgroups()
-	for name, value := range map[string]string{
+	maps.Copy(flags, map[string]string{
 		"hostname": a.host.Name, "ip": a.host.Address, "work_dir": c.WorkDir, "cgroups_root": root, "cgroups_hierarchy": hierarchy,
 		"executor_registration_timeout": duration(c.RegistrationTimeout), "modules": c.modules(),
 		"isolation": "cgroups/cpu,cgroups/mem,filesystem/linux,docker/runtime,docker/volume,com_criteo_mesos_CommandIsolator",
-	} {
-		flags[name] = value
-	}
+	})
 	if c.CSI != nil {
 		flags["isolation"] = strings.Replace(flags["isolation"], "docker/volume", "docker/volume,volume/csi", 1)
 	}

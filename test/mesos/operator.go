@@ -11,7 +11,7 @@ import (
 
 	agentapi "github.com/mesos/mesos-go/api/v1/lib/agent"
 
-	"github.com/flocker-mesos/flocker/test/mesos/v1"
+	v1 "github.com/flocker-mesos/flocker/test/mesos/v1"
 )
 
 // serve answers the agent's operator API for the length of a life.

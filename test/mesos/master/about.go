@@ -10,7 +10,7 @@ import (
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/master"
 
-	"github.com/flocker-mesos/flocker/test/mesos/v1"
+	v1 "github.com/flocker-mesos/flocker/test/mesos/v1"
 )
 
 func inJSON(w http.ResponseWriter, v any) {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/mesos/mesos-go/api/v1/lib/master"
 
-	"github.com/flocker-mesos/flocker/test/mesos/v1"
+	v1 "github.com/flocker-mesos/flocker/test/mesos/v1"
 )
 
 // Master is one master of a cluster.
