@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/test/cluster"
 	"github.com/flocker-mesos/flocker/test/lab"
 	"github.com/flocker-mesos/flocker/test/mesos"
@@ -178,4 +179,25 @@ func TestPrepareOfADeadMesosAgentHoldsNothing(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// An agent without the credentials that its Mesos agent wants keeps what it has.
+func TestAgentThatMayNotAskMesosSaysSoAndReleasesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, cluster.Options{Nodes: 1, Mesos: mesos.Config{Username: "joe", Password: "s3cret"}})
+	n := w.Nodes[0]
+	r := w.launch(n, ledger("app"))
+	w.says(r, "ready")
+	w.until("the agent says that it is refused", func() error {
+		status, err := n.Status(w.ctx())
+		if err == nil && (status.MesosTrouble == nil || status.MesosTrouble.Kind != api.MesosDenied) {
+			err = fmt.Errorf("the trouble is %+v", status.MesosTrouble)
+		}
+		return err
+	})
+	if r.Last().State != mesos.StateRunning {
+		t.Errorf("the task is %+v", r.Last())
+	}
+	w.end(r)
+	w.idle()
 }
