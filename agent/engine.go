@@ -457,6 +457,7 @@ func (e *engine) fail(d *dataset, act action, err error) time.Duration {
 	}
 	f.NextTry = now.Add(wait)
 	d.failure, d.final = f, isFinal(err)
+	f.Lasting = isLasting(err)
 	return wait
 }
 

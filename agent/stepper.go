@@ -60,6 +60,10 @@ func isFinal(err error) bool {
 	}
 }
 
+// isLasting reports whether waiting alone does not mend an error. The agent goes on
+// trying where there is no space or quota left, since an operator can make room.
+func isLasting(err error) bool { return isFinal(err) || errors.Is(err, backend.ErrNoSpace) }
+
 // stepper carries out the steps of a dataset on this machine. It decides
 // nothing: each step brings the dataset to the next phase or fails.
 type stepper struct {

@@ -269,6 +269,8 @@ type Failure struct {
 	Since    time.Time `json:"since"`    // of the first attempt that failed this way
 	Attempts int       `json:"attempts"` // without success until now
 	NextTry  time.Time `json:"next_try"` // zero: not before something changes
+	// Lasting says that waiting alone does not mend it: an operator has to act.
+	Lasting bool `json:"lasting,omitempty"`
 }
 
 // Consumer is who uses a dataset on a node.

@@ -15,6 +15,8 @@ type ClusterStatus struct {
 	OtherLogs []OtherLog `json:"other_logs,omitempty"`
 	// Damaged are records that another program changed, at most MaxTroubles.
 	Damaged []DamagedRecord `json:"damaged,omitempty"`
+	// AllDamaged is how many such records there are.
+	AllDamaged int `json:"all_damaged,omitempty"`
 	// Warnings are what an operator should change in the replica's settings.
 	Warnings []string  `json:"warnings,omitempty"`
 	Now      time.Time `json:"now"` // at the replica

@@ -28,17 +28,19 @@ func (c *cluster) complete(t *testing.T, args ...string) string {
 func TestShellsKnowWhatThereIs(t *testing.T) {
 	c := newCluster(t)
 	for line, want := range map[string]string{
-		"volumes show ":                    "dddddddd-0004-4000-8000-000000000004\tdetached\n",
-		"volumes show prod":                "prod.orders-db.data\tmounted, node1.example.net\n",
-		"volumes show aaaa":                ordersID + "\tmounted, node1.example.net\n",
-		"volumes destroy que":              "queue\twaiting, node1.example.net\n",
-		"volumes show queue ":              "",
-		"volumes move queue --to node1":    "node1.example.net\tconnected for 3d\n",
-		"nodes drain node2":                "node2.example.net\tconnected for 3h, draining\n",
-		"volumes list --status de":         "detached\ndeleting\ndestroyed\n",
-		"volumes list -o y":                "yaml\n",
-		"volumes wait queue --for ":        "mounted\ndetached\ndestroyed\ngrown\n",
-		"leases acquire queue --node node": "node1.example.net\tconnected for 3d\nnode2.example.net\tconnected for 3h, draining\n",
+		"volumes show ":                           "dddddddd-0004-4000-8000-000000000004\tdetached\n",
+		"volumes show prod":                       "prod.orders-db.data\tmounted, node1.example.net\n",
+		"volumes show aaaa":                       ordersID + "\tmounted, node1.example.net\n",
+		"volumes destroy que":                     "queue\twaiting, node1.example.net\n",
+		"volumes show prod.orders-db.data prod":   "",
+		"volumes grow queue ":                     "",
+		"volumes destroy prod.orders-db.data que": "queue\twaiting, node1.example.net\n",
+		"volumes move queue --to node1":           "node1.example.net\tconnected for 3d\n",
+		"nodes drain node2":                       "node2.example.net\tconnected for 3h, draining\n",
+		"volumes list --status de":                "detached\ndeleting\ndestroyed\n",
+		"volumes list -o y":                       "yaml\n",
+		"volumes wait queue --for ":               "mounted\ndetached\ndestroyed\ngrown\n",
+		"leases acquire queue --node node":        "node1.example.net\tconnected for 3d\nnode2.example.net\tconnected for 3h, draining\n",
 	} {
 		words := strings.Split(line, " ")
 		if got := c.complete(t, words...); !strings.HasPrefix(got, want) || want == "" && got != "" {

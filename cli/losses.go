@@ -7,6 +7,7 @@ import (
 
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/cli/confirm"
+	"github.com/flocker-mesos/flocker/cli/output"
 )
 
 // sure asks for confirmation where the command's input and errors are.
@@ -38,7 +39,7 @@ func lossText(d *api.DatasetDetail) string {
 		text = fmt.Sprintf("%s (%s)", name, text)
 	}
 	text += ", " + api.FormatSize(volumeSize(d))
-	if users := usedBy(d); users != "" {
+	if users := usedBy(d, output.Short); users != "" {
 		text += fmt.Sprintf(", used by %s on %s", users, cmp.Or(holderName(d), "an unknown node"))
 	}
 	if d.Lease != nil {

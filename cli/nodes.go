@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,6 +61,7 @@ func newNodesShow(g *group) *cobra.Command {
 	var p output.Printer
 	cmd := &cobra.Command{
 		Use:               "show NODE",
+		Aliases:           []string{"inspect"},
 		Short:             "Show a node, and what it has",
 		Args:              usage.Takes(cobra.ExactArgs(1), "a node's name, address or id"),
 		ValidArgsFunction: first(g.completeNode),
@@ -93,29 +95,40 @@ func newNodesDrain(g *group) *cobra.Command {
 		end bool
 	)
 	cmd := &cobra.Command{
-		Use:   "drain NODE",
-		Short: "Empty a node before maintenance: it gets no further volumes and gives up what nothing uses",
-		Long: "Empties a node before maintenance: it gets no further volumes, and gives up those that nothing uses.\n" +
-			"What its containers use stays until they end: have Mesos or Marathon move them.",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a node's name, address or id"),
-		ValidArgsFunction: first(g.completeNode),
+		Use:   "drain NODE...",
+		Short: "Empty nodes before maintenance: they get no further volumes and give up what nothing uses",
+		Long: "Empties nodes before maintenance: they get no further volumes, and give up those that nothing uses.\n" +
+			"What their containers use stays until they end: have Mesos or Marathon move them.",
+		Args:              usage.Takes(cobra.MinimumNArgs(1), "a node's name, address or id"),
+		ValidArgsFunction: others(g.completeNode),
 		RunE: g.run(&p, func(s *session, args []string) error {
-			found, err := s.node(args[0])
+			all, err := named(args, s.node, nodeID)
 			if err != nil {
 				return err
 			}
-			n, err := s.DrainNode(s.ctx, found.ID, end)
-			if err != nil {
-				return err
-			}
-			return s.Show(n, n.Name(), func() {
-				if end {
-					s.Linef("%s gets volumes again.", n.Name())
-					return
+			drained := []*api.NodeDetail{}
+			_, failed := each(all, (*api.Node).Name, func(found *api.Node) error {
+				n, err := s.DrainNode(s.ctx, found.ID, end)
+				if err != nil {
+					return err
 				}
-				s.Linef("%s gets no further volumes. It has %d now; those that nothing uses are detached. "+
-					"See the rest: flocker nodes show %s", n.Name(), n.Held, n.Name())
+				drained = append(drained, n)
+				if end {
+					s.tell("%s gets volumes again.", n.Name())
+				} else {
+					s.tell("%s gets no further volumes. It has %d now; those that nothing uses are detached. "+
+						"See the rest: flocker nodes show %s", n.Name(), n.Held, n.Name())
+				}
+				return nil
 			})
+			if !s.Machine() {
+				return failed
+			}
+			if len(args) == 1 && len(drained) == 1 {
+				return s.Show(drained[0], drained[0].Name(), func() {})
+			}
+			names := texts(drained, func(n *api.NodeDetail) string { return n.Name() })
+			return errors.Join(s.ListOf(drained, names, func() {}), failed)
 		}),
 	}
 	cmd.Flags().BoolVar(&end, "end", false, "end that: the node gets volumes again")
@@ -221,13 +234,13 @@ func describeNode(p *output.Printer, n *api.NodeDetail, all []*api.DatasetDetail
 	if !n.CertificateExpires.IsZero() {
 		p.Field("Cert", "ends %s", certificateEnd(n.CertificateExpires, now))
 	}
-	p.Field("Replica", "%s", output.Dash(output.Short(string(n.Replica))))
+	p.Field("Replica", "%s", output.Dash(p.ID(string(n.Replica))))
 	held := output.NewTable(
 		output.Column{Head: "VOLUME"}, output.Column{Head: "STATUS", Whole: true, Color: statusColor}, output.Column{Head: "NODE"}, output.Column{Head: "USED BY"})
 	rows := 0
 	for _, d := range all {
 		if d.Dataset.HeldBy(n.ID) || d.Dataset.AwaitedBy(n.ID) {
-			held.Add(volumeName(d), d.Status, output.Dash(holderName(d)), output.Dash(usedBy(d)))
+			held.Add(volumeName(d), d.Status, output.Dash(holderName(d)), output.Dash(usedBy(d, p.ID)))
 			rows++
 		}
 	}

@@ -11,11 +11,28 @@ import (
 // volumesNamed returns the volumes that texts name, each once. It returns the errors of
 // all texts that name none, and then no volume: nothing is done for a mistyped list.
 func (s *session) volumesNamed(texts []string) ([]*api.DatasetDetail, error) {
-	return named(texts, s.volume, func(d *api.DatasetDetail) api.DatasetID { return d.Dataset.ID })
+	return named(texts, s.volume, datasetID)
 }
 
+// volumesFound is volumesNamed for what only reads: it returns those that it finds, too.
+func (s *session) volumesFound(texts []string) ([]*api.DatasetDetail, error) {
+	return found(texts, s.volume, datasetID)
+}
+
+func datasetID(d *api.DatasetDetail) api.DatasetID { return d.Dataset.ID }
+
+func nodeID(n *api.Node) api.NodeID { return n.ID }
+
 func named[T any, ID comparable](texts []string, find func(string) (T, error), id func(T) ID) ([]T, error) {
-	var all []T
+	all, err := found(texts, find, id)
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+func found[T any, ID comparable](texts []string, find func(string) (T, error), id func(T) ID) ([]T, error) {
+	all := []T{}
 	var failed []error
 	for _, text := range texts {
 		x, err := find(text)
@@ -26,23 +43,24 @@ func named[T any, ID comparable](texts []string, find func(string) (T, error), i
 			all = append(all, x)
 		}
 	}
-	if len(failed) > 0 {
-		return nil, errors.Join(failed...)
-	}
-	return all, nil
+	return all, errors.Join(failed...)
 }
 
 // each does something with every volume, goes on after failures, and returns the volumes
 // for which it succeeded. The error names the others.
 func (s *session) each(all []*api.DatasetDetail, do func(*api.DatasetDetail) error) ([]*api.DatasetDetail, error) {
-	var done []*api.DatasetDetail
+	return each(all, volumeName, do)
+}
+
+func each[T any](all []T, name func(T) string, do func(T) error) ([]T, error) {
+	done := []T{}
 	var failed []error
-	for _, d := range all {
-		switch err := do(d); {
+	for _, x := range all {
+		switch err := do(x); {
 		case err == nil:
-			done = append(done, d)
+			done = append(done, x)
 		case len(all) > 1:
-			failed = append(failed, fmt.Errorf("%s: %w", volumeName(d), err))
+			failed = append(failed, fmt.Errorf("%s: %w", name(x), err))
 		default:
 			failed = append(failed, err)
 		}
@@ -53,19 +71,19 @@ func (s *session) each(all []*api.DatasetDetail, do func(*api.DatasetDetail) err
 // outcomes ends a command that has asked for something for volumes: it waits until each
 // has reached the goal, if that is wanted, and prints to a program what has become of
 // them: one volume, or with several a list.
-func (s *session) outcomes(all []*api.DatasetDetail, several bool, w *waiting, g goal) error {
+func (s *session) outcomes(all []*api.DatasetDetail, several bool, w *waiting, g goal, label func(*api.DatasetDetail) string) error {
 	deadline, end := s.deadline(w)
 	defer end()
 	_, failed := s.each(all, func(d *api.DatasetDetail) error {
 		if !w.wait.on {
 			return nil
 		}
-		return s.await(deadline, d.Dataset.ID, volumeName(d), w.timeout, g)
+		return s.await(deadline, d.Dataset.ID, label(d), w.timeout, g)
 	})
 	if !s.Machine() || failed != nil && !several {
 		return failed
 	}
-	var left []*api.DatasetDetail
+	left := []*api.DatasetDetail{}
 	for _, d := range all {
 		now, err := s.Volume(s.ctx, ref(d.Dataset.ID))
 		switch {

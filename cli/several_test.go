@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -96,5 +97,56 @@ func TestProgramsReadSeveralVolumesAsAList(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &list); (err == nil) != several {
 			t.Errorf("%s: got %v for %s, want a list: %v", args, err, out, several)
 		}
+	}
+}
+
+func TestStatusGroupsTheVolumesOfALostNode(t *testing.T) {
+	c := newCluster(t)
+	s := status()
+	s.Troubles = nil
+	for i := range 25 {
+		d := stage("unreachable", func(d *api.DatasetDetail) {
+			d.Dataset.Metadata["name"] = "db-" + strconv.Itoa(i)
+			d.Holder = node(node3)
+			d.Dataset.Holder = &api.Holder{Node: node3}
+		})
+		if i == 24 {
+			d.Dataset.Waiting = []api.Waiter{{Node: node1}}
+			d.Why = "It is waited for:\nby node1"
+		} else {
+			d.Dataset.Waiting = nil
+		}
+		s.Troubles = append(s.Troubles, d)
+	}
+	s.AllTroubles, s.AllDamaged = 30, 7
+	c.Answer("GET /v1/status", http.StatusOK, s)
+	out, _, err := c.run(t, "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, times := range map[string]int{
+		"example.net: 25 volumes unreachable\n": 1, "and 5 more.": 1, "is unreachable": 0, "For example: It is waited for: by node1\n": 1,
+		`\n`: 0, "... and 5 more": 1, "Records   7 set aside": 1,
+	} {
+		if got := strings.Count(out, want); got != times {
+			t.Errorf("got %d times %q, want %d, in\n%s", got, want, times, out)
+		}
+	}
+}
+
+func TestWideListNamesUsersInFull(t *testing.T) {
+	c := newCluster(t)
+	for format, want := range map[string]string{"wide": "mesos 9f8e7d6c-container", "table": "mesos 9f8e7d6c\n"} {
+		if out, _, err := c.run(t, "volumes", "list", "-o", format); err != nil || !strings.Contains(out, want) {
+			t.Errorf("%s: got %v and\n%s\nwant %q in it", format, err, out, want)
+		}
+	}
+}
+
+func TestSeveralVolumesAreShown(t *testing.T) {
+	c := newCluster(t)
+	out, _, err := c.run(t, "volumes", "inspect", "queue", "nosuch", "prod.orders-db.data", "-o", "name")
+	if out != "queue\nprod.orders-db.data\n" || err == nil || !strings.Contains(err.Error(), `"nosuch"`) {
+		t.Errorf("got %q, %v", out, err)
 	}
 }

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/cli/output"
 	"github.com/flocker-mesos/flocker/cli/usage"
+	"github.com/flocker-mesos/flocker/control/cluster"
 	"github.com/flocker-mesos/flocker/pki"
 )
 
@@ -34,6 +37,9 @@ func newStatus(env *Env) *cobra.Command {
 	return cmd
 }
 
+// setAside counts the records that are set aside. An older control service does not count.
+func setAside(s *api.ClusterStatus) int { return max(s.AllDamaged, len(s.Damaged)) }
+
 func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 	p.Field("Cluster", "%s", s.Cluster)
 	p.Field("Store", "%s, revision %d", s.Store, s.Revision)
@@ -41,6 +47,9 @@ func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 		p.Field("Log", "%s", s.Log.ID)
 	}
 	p.Field("Datasets", "%d, %d not as wanted", s.Datasets, s.AllTroubles)
+	if n := setAside(s); n > 0 {
+		p.Field("Records", "%d set aside, because another program changed or removed them", n)
+	}
 	p.Field("Policy", "on-lost-node: %s", s.Settings.OnLostNode)
 	if s.Marathon != nil {
 		p.Field("Marathon", "%s", marathonText(s.Marathon, s.Now))
@@ -70,10 +79,14 @@ func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 		describeMesosTroubles(p, s.Nodes, s.Now)
 	}
 	describeExpiry(p, s)
-	for _, d := range s.Troubles {
+	for _, t := range grouped(s.Troubles) {
 		p.Space()
-		p.Linef("%s: %s", volumeName(d), d.Status)
-		p.Prose(d.Why)
+		if len(t) > 1 {
+			describeGroup(p, t)
+			continue
+		}
+		p.Linef("%s: %s", volumeName(t[0]), t[0].Status)
+		p.Prose(t[0].Why)
 	}
 	if more := s.AllTroubles - len(s.Troubles); more > 0 {
 		p.Space()
@@ -81,11 +94,61 @@ func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 	}
 }
 
+// lostNode is a node that troubles volumes by its silence, with their status.
+type lostNode struct {
+	node   api.NodeID
+	status string
+}
+
+// grouped puts the volumes of a lost node with the same status together, where the first
+// of them is.
+func grouped(all []*api.DatasetDetail) [][]*api.DatasetDetail {
+	var groups [][]*api.DatasetDetail
+	at := map[lostNode]int{}
+	for _, d := range all {
+		silent := d.Status == string(cluster.StatusUnreachable) || d.Status == string(cluster.StatusFencing)
+		if !silent || d.Dataset.Holder == nil {
+			groups = append(groups, []*api.DatasetDetail{d})
+			continue
+		}
+		key := lostNode{d.Dataset.Holder.Node, d.Status}
+		i, ok := at[key]
+		if !ok {
+			i = len(groups)
+			at[key] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], d)
+	}
+	return groups
+}
+
+// describeGroup shows volumes of one lost node in one entry, and the explanation of one of
+// them: of one that another node waits for, if there is one.
+func describeGroup(p *output.Printer, all []*api.DatasetDetail) {
+	node := cmp.Or(holderName(all[0]), "an unknown node")
+	p.Linef("%s: %s %s", node, count(len(all), "volume"), all[0].Status)
+	names := texts(all[:min(len(all), namesShown)], volumeName)
+	if more := len(all) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	p.Prose(strings.Join(names, ", ") + ".")
+	example := all[0]
+	if i := slices.IndexFunc(all, func(d *api.DatasetDetail) bool { return len(d.Dataset.Waiting) > 0 }); i >= 0 {
+		example = all[i]
+	}
+	p.Prose("For example: " + example.Why)
+}
+
 // describeLog says what is wrong with the log, and with how it is reached.
 func describeLog(p *output.Printer, s *api.ClusterStatus) {
 	for _, o := range s.OtherLogs {
 		p.Space()
 		p.Prose(fmt.Sprintf("Node %s has been refused %s, because it knows another log: %s.", o.Node, output.Since(o.Since, s.Now), o.Why))
+	}
+	if more := s.AllDamaged - len(s.Damaged); more > 0 {
+		p.Space()
+		p.Linef("%d further records are set aside: flocker control repair --dry-run lists them.", more)
 	}
 	for _, d := range s.Damaged {
 		p.Space()

@@ -132,7 +132,7 @@ func volumesTable(p *output.Printer, all []*api.DatasetDetail) *output.Table {
 			lease = string(d.Lease.Node)
 		}
 		t.Add(output.Dash(d.Dataset.Name()), p.ID(string(d.Dataset.ID)), api.FormatSize(volumeSize(d)), d.Status,
-			output.Dash(holderName(d)), output.Dash(usedBy(d)),
+			output.Dash(holderName(d)), output.Dash(usedBy(d, p.ID)),
 			output.Dash(string(d.Dataset.Primary)), output.Dash(volume.ID), output.Dash(volume.Backend), output.Dash(volume.Zone), output.Dash(d.Dataset.FS),
 			output.Dash(lease), output.Dash(memberOf(d)), output.Time(d.Dataset.Created),
 			d.Dataset.Owner.String(), output.Dash(sharedList(d.Dataset)), output.Dash(metadataText(d)))
@@ -193,14 +193,15 @@ func holderName(d *api.DatasetDetail) string {
 	return ""
 }
 
-// usedBy names the apps that use a dataset, and counts the users without one.
-func usedBy(d *api.DatasetDetail) string {
+// usedBy names the apps that use a dataset, and containers without one by their ids, as
+// far as these are to be shown.
+func usedBy(d *api.DatasetDetail, id func(string) string) string {
 	if d.State == nil || d.Dataset.Holder == nil || d.State.Node != d.Dataset.Holder.Node {
 		return ""
 	}
 	var users []string
 	for _, c := range d.State.Consumers {
-		if user := cmp.Or(c.App, fmt.Sprintf("%s %s", c.Kind, output.Short(c.ID))); !slices.Contains(users, user) {
+		if user := cmp.Or(c.App, fmt.Sprintf("%s %s", c.Kind, id(c.ID))); !slices.Contains(users, user) {
 			users = append(users, user)
 		}
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -118,13 +119,13 @@ func newVolumesMove(g *group) *cobra.Command {
 		wait waiting
 	)
 	cmd := &cobra.Command{
-		Use:               "move VOLUME --to NODE",
-		Short:             "Move a volume to another node, when nothing uses it any more where it is",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a volume's name or id"),
-		ValidArgsFunction: first(g.completeVolume),
+		Use:               "move VOLUME... --to NODE",
+		Short:             "Move volumes to another node, as soon as nothing uses them where they are",
+		Args:              usage.Takes(cobra.MinimumNArgs(1), "a volume's name or id"),
+		ValidArgsFunction: others(g.completeVolume),
 		PreRunE:           wait.check,
 		RunE: g.run(&p, func(s *session, args []string) error {
-			d, err := s.volume(args[0])
+			all, err := s.volumesNamed(args)
 			if err != nil {
 				return err
 			}
@@ -132,11 +133,14 @@ func newVolumesMove(g *group) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := s.Move(s.ctx, d.Dataset.ID, n.ID, ""); err != nil {
-				return err
-			}
-			s.tell("Moving %s to %s.", volumeName(d), n.Name())
-			return s.outcome(d.Dataset.ID, volumeName(d), &wait, mountedOn(n))
+			moving, failed := s.each(all, func(d *api.DatasetDetail) error {
+				if _, err := s.Move(s.ctx, d.Dataset.ID, n.ID, ""); err != nil {
+					return err
+				}
+				s.tell("Moving %s to %s.", volumeName(d), n.Name())
+				return nil
+			})
+			return errors.Join(failed, s.outcomes(moving, len(args) > 1, &wait, mountedOn(n), volumeName))
 		}),
 	}
 	flags := cmd.Flags()
@@ -153,8 +157,10 @@ func newVolumesGrow(g *group) *cobra.Command {
 		wait waiting
 	)
 	cmd := &cobra.Command{
-		Use:   "grow VOLUME SIZE",
-		Short: "Make a volume larger, while it is in use",
+		Use:        "grow VOLUME SIZE",
+		Aliases:    []string{"resize"},
+		SuggestFor: []string{"extend", "expand"},
+		Short:      "Make a volume larger, while it is in use",
 		Long: "Makes a volume larger, up to the size that is given, such as 40GiB. It is done while the volume is in use,\n" +
 			"or else when it is mounted the next time. A volume never becomes smaller.",
 		Example:           "  flocker volumes grow orders-db 40GiB --wait",
@@ -193,8 +199,9 @@ func newVolumesChange(g *group) *cobra.Command {
 		metadata, remove []string
 	)
 	cmd := &cobra.Command{
-		Use:   "change VOLUME",
-		Short: "Change a volume's name, and what is noted with it",
+		Use:        "change VOLUME",
+		SuggestFor: []string{"rename", "update", "set", "edit"},
+		Short:      "Change a volume's name, and what is noted with it",
 		Example: "  flocker volumes change orders-db --metadata team=shop,tier=1 --remove owner\n" +
 			"  flocker volumes change orders-db --name orders-db-old",
 		Args:              usage.Takes(cobra.ExactArgs(1), "a volume's name or id"),

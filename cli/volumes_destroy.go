@@ -47,7 +47,7 @@ func newVolumesDestroy(g *group) *cobra.Command {
 				s.tell("Destroying %s.", volumeName(d))
 				return nil
 			})
-			return errors.Join(failed, s.outcomes(doomed, len(args) > 1, &wait, destroyed()))
+			return errors.Join(failed, s.outcomes(doomed, len(args) > 1, &wait, destroyed(), volumeName))
 		}),
 	}
 	ask.AddFlag(cmd.Flags())
@@ -59,31 +59,36 @@ func newVolumesDestroy(g *group) *cobra.Command {
 func newVolumesUndelete(g *group) *cobra.Command {
 	var p output.Printer
 	cmd := &cobra.Command{
-		Use:   "undelete VOLUME",
-		Short: "Keep a volume that is to be deleted since its app was destroyed",
-		Long: "Keeps a volume that is to be deleted since its app was destroyed and asked for that by its label\n" +
-			"flocker.volume.KEY.reclaim = delete. That can be taken back until the time of grace is over. What was destroyed\n" +
-			"by flocker volumes destroy cannot be had back.",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a volume's name or id"),
-		ValidArgsFunction: first(g.completeVolume),
+		Use:   "undelete VOLUME...",
+		Short: "Keep volumes that Flocker is going to delete because their app was destroyed",
+		Long: "Keeps volumes that Flocker is going to delete because their app was destroyed, as its label\n" +
+			"flocker.volume.KEY.reclaim = delete asks for. This is possible until the grace period ends; flocker volumes show\n" +
+			"says when that is. What flocker volumes destroy has destroyed cannot be brought back.",
+		Args:              usage.Takes(cobra.MinimumNArgs(1), "a volume's name or id"),
+		ValidArgsFunction: others(g.completeVolume),
 		RunE: g.run(&p, func(s *session, args []string) error {
-			d, err := s.volume(args[0])
+			all, err := s.volumesNamed(args)
 			if err != nil {
 				return err
 			}
-			kept, err := s.Undelete(s.ctx, ref(d.Dataset.ID))
-			if err != nil {
-				return err
+			kept := []*api.DatasetDetail{}
+			_, failed := s.each(all, func(d *api.DatasetDetail) error {
+				now, err := s.Undelete(s.ctx, ref(d.Dataset.ID))
+				if err != nil {
+					return err
+				}
+				kept = append(kept, now)
+				if d.Dataset.Reclaim == nil {
+					s.tell("%s is not going to be deleted; nothing was changed.", volumeName(now))
+				} else {
+					s.tell("%s is kept.", volumeName(now))
+				}
+				return nil
+			})
+			if !s.Machine() {
+				return failed
 			}
-			if s.Machine() {
-				return s.showVolume(kept)
-			}
-			if d.Dataset.Reclaim == nil {
-				s.Linef("%s is not to be deleted; nothing was changed.", volumeName(kept))
-			} else {
-				s.Linef("%s stays.", volumeName(kept))
-			}
-			return nil
+			return errors.Join(s.showVolumes(kept, len(args) > 1), failed)
 		}),
 	}
 	addOutput(cmd, p.AddFlags)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,16 +18,15 @@ import (
 func newVolumesShow(g *group) *cobra.Command {
 	var p output.Printer
 	cmd := &cobra.Command{
-		Use:               "show VOLUME",
-		Short:             "Show a volume, and explain why it is as it is and what comes next",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a volume's name or id"),
-		ValidArgsFunction: first(g.completeVolume),
+		Use:               "show VOLUME...",
+		Aliases:           []string{"inspect"},
+		SuggestFor:        []string{"describe", "get"},
+		Short:             "Show volumes, with the reason for their status and what comes next",
+		Args:              usage.Takes(cobra.MinimumNArgs(1), "a volume's name or id"),
+		ValidArgsFunction: others(g.completeVolume),
 		RunE: g.run(&p, func(s *session, args []string) error {
-			d, err := s.volume(args[0])
-			if err != nil {
-				return err
-			}
-			return s.showVolume(d)
+			found, missing := s.volumesFound(args)
+			return errors.Join(s.showVolumes(found, len(args) > 1), missing)
 		}),
 	}
 	addOutput(cmd, p.AddFlags)

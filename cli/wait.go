@@ -163,6 +163,7 @@ func (s *session) deadline(w *waiting) (context.Context, context.CancelFunc) {
 
 // await waits until a dataset is as wanted, and tells how it goes on.
 func (s *session) await(ctx context.Context, id api.DatasetID, name string, limit time.Duration, g goal) error {
+	fmt.Fprintln(s.errs, output.Clean(fmt.Sprintf("Waiting until %s is %s, for %s at most.", name, g.what, limit)))
 	seen := make(chan *api.DatasetDetail)
 	ended := make(chan error, 1)
 	go func() {
@@ -171,7 +172,7 @@ func (s *session) await(ctx context.Context, id api.DatasetID, name string, limi
 			case seen <- d:
 			case <-ctx.Done():
 			}
-			return g.reached(d) || d.Dataset.Deleted && !g.gone
+			return g.reached(d) || hopeless(d, g)
 		})
 		ended <- err
 	}()
@@ -194,11 +195,31 @@ func (s *session) await(ctx context.Context, id api.DatasetID, name string, limi
 	}
 }
 
+// hopeless reports whether waiting alone does not bring a dataset to the goal: it was
+// deleted, or an operator has to act first.
+func hopeless(d *api.DatasetDetail, g goal) bool {
+	if d.Dataset.Deleted {
+		return !g.gone
+	}
+	st := d.State
+	switch {
+	case d.Dataset.Blocked != "" && !g.gone:
+		return true
+	case st == nil || d.Dataset.Holder == nil || st.Node != d.Dataset.Holder.Node:
+		return false
+	case st.Failure != nil && st.Failure.Lasting:
+		return true
+	}
+	return (st.Phase == api.PhaseForeign || st.Phase == api.PhaseVanished) && !g.gone
+}
+
 // verdict says what a wait has come to.
 func (s *session) verdict(ctx context.Context, err error, name string, last *api.DatasetDetail, limit time.Duration, g goal) error {
 	switch {
-	case err == nil && last != nil && !g.reached(last):
+	case err == nil && last != nil && !g.reached(last) && last.Dataset.Deleted:
 		return fmt.Errorf("%s was deleted, so it will not be %s. %s", name, g.what, last.Why)
+	case err == nil && last != nil && !g.reached(last):
+		return fmt.Errorf("waiting alone does not make %s %s: %s", name, g.what, last.Why)
 	case err == nil:
 		s.tell("%s is %s.", name, g.what)
 		return nil
@@ -254,12 +275,12 @@ func newVolumesWait(g *group) *cobra.Command {
 		wait waiting
 	)
 	cmd := &cobra.Command{
-		Use:   "wait VOLUME",
-		Short: "Wait until a volume is mounted, detached, destroyed or grown",
+		Use:   "wait VOLUME...",
+		Short: "Wait until volumes are mounted, detached, destroyed or grown",
 		Example: "  flocker volumes wait orders-db --for mounted\n" +
 			"  flocker volumes wait orders-db --for detached --timeout 1m && systemctl poweroff",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a volume's name or id"),
-		ValidArgsFunction: first(g.completeVolume),
+		Args:              usage.Takes(cobra.MinimumNArgs(1), "a volume's name or id"),
+		ValidArgsFunction: others(g.completeVolume),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			if err := wait.checkTimeout(); err != nil {
 				return err
@@ -272,12 +293,16 @@ func newVolumesWait(g *group) *cobra.Command {
 			if want.gone {
 				find = s.dying
 			}
-			d, err := find(args[0])
+			all, err := named(args, find, datasetID)
 			if err != nil {
 				return err
 			}
 			wait.wait.on = true
-			return s.outcome(d.Dataset.ID, args[0], &wait, want)
+			label := volumeName
+			if len(args) == 1 {
+				label = func(*api.DatasetDetail) string { return args[0] } // it may have lost its name
+			}
+			return s.outcomes(all, len(args) > 1, &wait, want, label)
 		}),
 	}
 	flags := cmd.Flags()

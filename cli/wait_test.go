@@ -67,7 +67,7 @@ func TestWaitingTellsHowItGoesOn(t *testing.T) {
 			if err != nil || out != "queue is mounted.\n" {
 				t.Errorf("got %q, %v", out, err)
 			}
-			if errs != tt.want {
+			if errs != "Waiting until queue is mounted, for 5m0s at most.\n"+tt.want {
 				t.Errorf("got %q\nwant %q", errs, tt.want)
 			}
 		})
@@ -84,30 +84,42 @@ func TestWaitingEndsWhenItShould(t *testing.T) {
 		larger(20 << 30)(d)
 		d.State = &api.DatasetState{Node: node1, Action: api.ActionGrowFS}
 	}
+	lasting := func(d *api.DatasetDetail) { failing(d); d.State.Failure.Lasting = true }
+	blocked := func(d *api.DatasetDetail) { d.Dataset.Blocked = "the storage system has a volume of this name" }
+	in := func(phase api.Phase) func(*api.DatasetDetail) {
+		return func(d *api.DatasetDetail) { preparing(d); d.State.Phase = phase }
+	}
 	for name, tt := range map[string]struct {
 		args   string
 		stages []*api.DatasetDetail
 		says   string
 		fails  string
 	}{
-		"mounted":             {"wait queue", []*api.DatasetDetail{stage("preparing", nil), stage("mounted", nil)}, "queue is mounted.\n", ""},
-		"detached":            {"wait queue --for detached", []*api.DatasetDetail{stage("releasing", nil), stage("detached", nil)}, "queue is detached.\n", ""},
-		"destroyed":           {"wait queue --for destroyed", []*api.DatasetDetail{stage("deleting", deleted), stage("destroyed", destroyed)}, "queue is destroyed.\n", ""},
-		"grown":               {"wait queue --for grown", []*api.DatasetDetail{stage("mounted", larger(1<<30)), stage("mounted", growing), stage("mounted", larger(20<<30))}, "queue is as large as it should be.\n", ""},
-		"deleted meanwhile":   {"wait queue", []*api.DatasetDetail{stage("preparing", nil), stage("deleting", deleted)}, "", "queue was deleted, so it will not be mounted. Dataset queue is deleting."},
-		"the time is over":    {"wait queue --timeout 50ms", []*api.DatasetDetail{stage("preparing", nil)}, "", "gave up after 50ms: Dataset queue is preparing."},
-		"as it used to be":    {"move queue --to 4b2f --wait 50ms", []*api.DatasetDetail{stage("preparing", nil)}, "Moving queue to node1.example.net.\n", "gave up after 50ms: Dataset queue"},
-		"a timeout":           {"move queue --to 4b2f --wait --timeout 50ms", []*api.DatasetDetail{stage("preparing", nil)}, "", "gave up after 50ms"},
-		"with a value":        {"move queue --to 4b2f --wait=50ms", []*api.DatasetDetail{stage("preparing", nil)}, "", "gave up after 50ms"},
-		"without a value":     {"move queue --to 4b2f --wait", []*api.DatasetDetail{stage("mounted", nil)}, "queue is mounted on node1.example.net.\n", ""},
-		"on another node yet": {"move queue --to 9c1d2 --wait --timeout 50ms", []*api.DatasetDetail{stage("mounted", nil)}, "", "gave up after 50ms"},
-		"for a program":       {"move queue --to 4b2f --wait -o name", []*api.DatasetDetail{stage("mounted", nil)}, "queue\n", ""},
-		"destroy":             {"destroy -y queue --wait", []*api.DatasetDetail{stage("mounted", nil), stage("destroyed", destroyed)}, "queue is destroyed.\n", ""},
+		"mounted":                   {"wait queue", []*api.DatasetDetail{stage("preparing", nil), stage("mounted", nil)}, "queue is mounted.\n", ""},
+		"detached":                  {"wait queue --for detached", []*api.DatasetDetail{stage("releasing", nil), stage("detached", nil)}, "queue is detached.\n", ""},
+		"destroyed":                 {"wait queue --for destroyed", []*api.DatasetDetail{stage("deleting", deleted), stage("destroyed", destroyed)}, "queue is destroyed.\n", ""},
+		"grown":                     {"wait queue --for grown", []*api.DatasetDetail{stage("mounted", larger(1<<30)), stage("mounted", growing), stage("mounted", larger(20<<30))}, "queue is as large as it should be.\n", ""},
+		"deleted meanwhile":         {"wait queue", []*api.DatasetDetail{stage("preparing", nil), stage("deleting", deleted)}, "", "queue was deleted, so it will not be mounted. Dataset queue is deleting."},
+		"a lasting failure":         {"wait queue", []*api.DatasetDetail{stage("preparing", nil), stage("failing", lasting), stage("mounted", nil)}, "", "waiting alone does not make queue mounted: Dataset queue is failing."},
+		"a lasting failure to grow": {"grow queue 30GiB --wait", []*api.DatasetDetail{stage("mounted", nil), stage("failing", lasting), stage("mounted", larger(30<<30))}, "", "waiting alone does not make queue as large as it should be"},
+		"a volume that vanished":    {"wait queue", []*api.DatasetDetail{stage("preparing", nil), stage("failing", in(api.PhaseVanished)), stage("mounted", nil)}, "", "waiting alone does not make queue mounted"},
+		"a device that is another":  {"wait queue --for grown", []*api.DatasetDetail{stage("preparing", nil), stage("failing", in(api.PhaseForeign)), stage("mounted", nil)}, "", "waiting alone does not"},
+		"a vanished volume's end":   {"wait queue --for destroyed", []*api.DatasetDetail{stage("failing", in(api.PhaseVanished)), stage("destroyed", destroyed)}, "queue is destroyed.\n", ""},
+		"one to be adopted":         {"wait queue", []*api.DatasetDetail{stage("waiting", blocked), stage("mounted", nil)}, "", "waiting alone does not"},
+		"the time is over":          {"wait queue --timeout 50ms", []*api.DatasetDetail{stage("preparing", nil)}, "", "gave up after 50ms: Dataset queue is preparing."},
+		"as it used to be":          {"move queue --to 4b2f --wait 50ms", []*api.DatasetDetail{stage("preparing", nil)}, "Moving queue to node1.example.net.\n", "gave up after 50ms: Dataset queue"},
+		"a timeout":                 {"move queue --to 4b2f --wait --timeout 50ms", []*api.DatasetDetail{stage("preparing", nil)}, "", "gave up after 50ms"},
+		"with a value":              {"move queue --to 4b2f --wait=50ms", []*api.DatasetDetail{stage("preparing", nil)}, "", "gave up after 50ms"},
+		"without a value":           {"move queue --to 4b2f --wait", []*api.DatasetDetail{stage("mounted", nil)}, "queue is mounted on node1.example.net.\n", ""},
+		"on another node yet":       {"move queue --to 9c1d2 --wait --timeout 50ms", []*api.DatasetDetail{stage("mounted", nil)}, "", "gave up after 50ms"},
+		"for a program":             {"move queue --to 4b2f --wait -o name", []*api.DatasetDetail{stage("mounted", nil)}, "queue\n", ""},
+		"destroy":                   {"destroy -y queue --wait", []*api.DatasetDetail{stage("mounted", nil), stage("destroyed", destroyed)}, "queue is destroyed.\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t)
 			c.Answer("POST /v1/configuration/datasets/"+queueID, http.StatusOK, map[string]string{})
 			c.Answer("DELETE /v1/configuration/datasets/"+queueID, http.StatusOK, map[string]string{})
+			c.Answer("PATCH /v1/volumes/"+queueID, http.StatusOK, stage("mounted", nil))
 			if strings.Contains(tt.fails, "gave up") { // nothing changes while one waits
 				c.Do("GET /v1/volumes/"+queueID, func(w http.ResponseWriter, r *http.Request) {
 					if r.URL.Query().Has("wait") {

@@ -8,11 +8,11 @@ import (
 )
 
 // listNodes lists all nodes that have ever connected.
-func (a *rest) listNodes(w http.ResponseWriter, _ *request) error {
+func (a *rest) listNodes(w http.ResponseWriter, r *request) error {
 	s := a.replica.State()
 	mesos, nodes := a.evidence(s), []*api.NodeDetail{}
 	for n := range s.Nodes() {
-		nodes = append(nodes, nodeDetail(s, n, mesos))
+		nodes = append(nodes, nodeDetail(s, n, mesos, r.who.actor()))
 	}
 	reply(w, http.StatusOK, nodes)
 	return nil
@@ -25,7 +25,7 @@ func (a *rest) getNode(w http.ResponseWriter, r *request) error {
 	if n == nil {
 		return api.Errorf(api.CodeNotFound, "there is no node %s: none with that id has ever connected", id)
 	}
-	reply(w, http.StatusOK, nodeDetail(s, n, a.evidence(s)))
+	reply(w, http.StatusOK, nodeDetail(s, n, a.evidence(s), r.who.actor()))
 	return nil
 }
 
@@ -43,7 +43,7 @@ func (a *rest) giveUpNode(w http.ResponseWriter, r *request) error {
 		}
 		a.log.Warn("node was given up", "node", res.Node.Name(), "id", id, "by", r.who.name, "forced", res.Node.Forced, "mesos_says", said)
 	}
-	reply(w, http.StatusOK, nodeDetail(res.State, res.State.Node(id), a.evidence(res.State)))
+	reply(w, http.StatusOK, nodeDetail(res.State, res.State.Node(id), a.evidence(res.State), r.who.actor()))
 	return nil
 }
 
@@ -67,7 +67,7 @@ func (a *rest) allowInstance(w http.ResponseWriter, r *request) error {
 	if n == nil { // nothing to allow: the answer shows what was asked for
 		n = res.Node
 	}
-	reply(w, http.StatusOK, nodeDetail(res.State, n, a.evidence(res.State)))
+	reply(w, http.StatusOK, nodeDetail(res.State, n, a.evidence(res.State), r.who.actor()))
 	return nil
 }
 
@@ -85,6 +85,6 @@ func (a *rest) drain(w http.ResponseWriter, r *request, end bool) error {
 	if len(res.Changes) > 0 {
 		a.log.Info("draining of a node", "node", res.Node.Name(), "id", id, "ends", end, "by", r.who.name)
 	}
-	reply(w, http.StatusOK, nodeDetail(res.State, res.State.Node(id), a.evidence(res.State)))
+	reply(w, http.StatusOK, nodeDetail(res.State, res.State.Node(id), a.evidence(res.State), r.who.actor()))
 	return nil
 }

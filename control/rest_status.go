@@ -26,11 +26,14 @@ func (a *rest) getStatus(w http.ResponseWriter, r *request) error {
 	if a.mesos != nil {
 		status.Mesos = a.mesos.Masters()
 	}
-	for r := range s.Replicas() {
-		status.Replicas = append(status.Replicas, r)
+	for replica := range s.Replicas() {
+		status.Replicas = append(status.Replicas, replica)
 	}
 	for n := range s.Nodes() {
-		status.Nodes = append(status.Nodes, nodeDetail(s, n, mesos))
+		status.Nodes = append(status.Nodes, nodeDetail(s, n, mesos, r.who.actor()))
+	}
+	if !s.Bound(r.who.actor()) {
+		status.AllDamaged = s.CountDamage()
 	}
 	for d := range s.Damage() { // whose the records are is not known
 		if !s.Bound(r.who.actor()) && len(status.Damaged) < api.MaxTroubles {
@@ -78,10 +81,12 @@ func withoutAgent(n *api.Node) *api.Node {
 	return &c
 }
 
-func nodeDetail(s *cluster.State, n *api.Node, mesos evidence) *api.NodeDetail {
+// nodeDetail returns a node in full; it counts the datasets that an actor may use.
+func nodeDetail(s *cluster.State, n *api.Node, mesos evidence, by cluster.Actor) *api.NodeDetail {
 	full := &api.NodeDetail{Node: withoutAgent(n), Mesos: mesos(n.ID)}
 	for d := range s.Concerning(n.ID) {
 		switch {
+		case !s.MayUse(d, by):
 		case d.HeldBy(n.ID):
 			full.Held++
 		case d.AwaitedBy(n.ID):

@@ -235,7 +235,7 @@ func (st *watchStream) events(s *cluster.State, now time.Time, at cursor, id str
 	for _, node := range at.nodes {
 		kind, ev := api.EventNodeGone, &api.Event{Gone: string(node)}
 		if n := s.Node(node); n != nil {
-			kind, ev = api.EventNode, &api.Event{Node: nodeDetail(s, n, mesos)}
+			kind, ev = api.EventNode, &api.Event{Node: nodeDetail(s, n, mesos, st.by)}
 		}
 		if err := send(kind, ev); err != nil {
 			return err

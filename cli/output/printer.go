@@ -144,7 +144,7 @@ const labelWidth = 10
 // Field writes one thing that is known of what is shown. On a screen its lines
 // stay beside the label.
 func (p *Printer) Field(label, format string, args ...any) {
-	text := Clean(fmt.Sprintf(format, args...))
+	text := Clean(oneLine(fmt.Sprintf(format, args...)))
 	label = fmt.Sprintf("%-*s", labelWidth, label)
 	if p.Screen.Width > labelWidth {
 		fmt.Fprint(p.W, label+wrap(text, p.Screen.Width-labelWidth, strings.Repeat(" ", labelWidth)))

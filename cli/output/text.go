@@ -30,6 +30,24 @@ func Clean(text string) string {
 	return b.String()
 }
 
+// oneLine joins the lines of a text, such as the causes that an error lists.
+func oneLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	var b strings.Builder
+	for i, line := range lines {
+		line = strings.TrimSpace(line)
+		b.WriteString(line)
+		if i == len(lines)-1 || line == "" {
+			continue
+		}
+		if !strings.ContainsAny(line[len(line)-1:], ".:;,!?") {
+			b.WriteString(";")
+		}
+		b.WriteString(" ")
+	}
+	return b.String()
+}
+
 // unsafe reports whether a terminal obeys a character, or shows text in another order
 // or not at all for it.
 func unsafe(r rune) bool { return r != utf8.RuneError && api.Printable(string(r)) != string(r) }
@@ -67,7 +85,7 @@ func (s Screen) Wrap(text string) string {
 func wrap(text string, width int, indent string) string {
 	var b strings.Builder
 	line := 0
-	for word := range strings.FieldsSeq(Clean(text)) {
+	for word := range strings.FieldsSeq(Clean(oneLine(text))) {
 		n := measure(word)
 		switch {
 		case line == 0:

@@ -5,6 +5,8 @@ package usage
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -36,13 +38,29 @@ func Group(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
 			return cmd.Help()
 		}
 		err := fmt.Errorf("%s: there is no command %q", cmd.CommandPath(), args[0])
-		if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
-			err = fmt.Errorf("%w; did you mean %q?", err, like[0])
+		if meant := suggested(cmd, args[0]); meant != nil {
+			err = fmt.Errorf("%w; did you mean %q? (%s)", err, meant.Name(), meant.Short)
 		}
 		return &Error{Err: err}
 	}
 	cmd.AddCommand(children...)
 	return cmd
+}
+
+// suggested returns the command that a word was perhaps meant to be, nil for none: first
+// one that names the word among its suggestions, which another may only be similar to.
+func suggested(cmd *cobra.Command, word string) *cobra.Command {
+	for _, child := range cmd.Commands() {
+		if slices.Contains(child.SuggestFor, strings.ToLower(word)) {
+			return child
+		}
+	}
+	if like := cmd.SuggestionsFor(word); len(like) > 0 {
+		if child, _, err := cmd.Find(like[:1]); err == nil {
+			return child
+		}
+	}
+	return nil
 }
 
 // Takes makes the check of the number of arguments, which names say.

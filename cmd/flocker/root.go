@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"runtime"
+
 	"github.com/spf13/cobra"
 
 	"github.com/flocker-mesos/flocker/cli"
@@ -15,6 +18,8 @@ func newRoot() *cobra.Command {
 			"and mounted on the machine where Mesos starts the container.",
 	}, newControl(), newAgent(), newCA(), newDev())
 	root.AddCommand(cli.Commands(userEnv())...)
+	root.Version = version
+	root.SetVersionTemplate(fmt.Sprintf("flocker %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH))
 	return asRoot(root)
 }
 

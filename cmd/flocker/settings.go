@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +24,10 @@ const (
 	defaultControlConfig = defaultConfigDir + "/control.yml"
 )
 
+// flagHelp returns a text of the manual for --help, in which the first text between
+// backquotes would be taken for the name of the flag's value.
+func flagHelp(text string) string { return strings.ReplaceAll(text, "`", "") }
+
 // settingsFlags makes a command take settings from a file, the environment and
 // flags. Settings holds the defaults; the returned function fills it and says
 // which file it read, "" for none.
@@ -31,7 +36,7 @@ func settingsFlags(cmd *cobra.Command, settings any, defaultFile string, help ma
 	cmd.Flags().StringVarP(&file, "config", "c", defaultFile, "file of settings; the default may be missing")
 	cmd.Flags().SortFlags = false
 	loader := config.New(settings)
-	loader.AddFlags(cmd.Flags(), func(key string) string { return help[key] })
+	loader.AddFlags(cmd.Flags(), func(key string) string { return flagHelp(help[key]) })
 	return func() (string, error) {
 		if !cmd.Flags().Changed("config") {
 			if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
