@@ -23,7 +23,7 @@ import (
 const patience = 3 * time.Minute
 
 func main() {
-	limit := flag.Duration("wait-limit", 4*time.Second, "how long a task waits for a volume that another node uses")
+	limit := flag.Duration("wait-limit", 8*time.Second, "how long a task waits for a volume that another node uses")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("the demo takes too long"))
