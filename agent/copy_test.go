@@ -69,7 +69,11 @@ func TestAnXFSThatMayBeMountedElsewhereIsNotMounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer host.DetachLoop(loop.Number, loop.Backing)
+	t.Cleanup(func() {
+		if err := host.DetachLoop(loop.Number, loop.Backing); err != nil {
+			t.Error(err)
+		}
+	})
 	elsewhere := t.TempDir()
 	if err := host.Mount(loop.Path(), elsewhere, "xfs", 0); err != nil {
 		t.Fatal(err)

@@ -71,7 +71,7 @@ func TestAFindingCountsOnlyForWhatWasLookedAt(t *testing.T) {
 	shut := host.Diagnosis{Condition: host.ShutDown}
 	for name, between := range map[string]func(*engine, *dataset){
 		"the worker took a step":          func(_ *engine, d *dataset) { d.turns++ },
-		"another mount is watched":        func(e *engine, d *dataset) { d.vigil = host.NewVigil("/elsewhere", 8) },
+		"another mount is watched":        func(_ *engine, d *dataset) { d.vigil = host.NewVigil("/elsewhere", 8) },
 		"the dataset was forgotten":       func(e *engine, _ *dataset) { delete(e.datasets, "d") },
 		"another dataset is in its place": func(e *engine, _ *dataset) { delete(e.datasets, "d"); e.track("d") },
 	} {

@@ -142,7 +142,7 @@ func BenchmarkInspect(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer host.DetachLoop(loop.Number, loop.Backing)
+			defer func() { _ = host.DetachLoop(loop.Number, loop.Backing) }()
 			if err := host.Format(b.Context(), host.Device{Path: loop.Path(), Image: image.Name()}, fs); err != nil {
 				b.Fatal(err)
 			}
@@ -150,7 +150,7 @@ func BenchmarkInspect(b *testing.B) {
 			if err := host.Mount(loop.Path(), target, fs, host.Restricted); err != nil {
 				b.Fatal(err)
 			}
-			defer host.Unmount(target)
+			defer func() { _ = host.Unmount(target) }()
 			number, err := host.DeviceNumber(loop.Path())
 			if err != nil {
 				b.Fatal(err)
