@@ -146,7 +146,7 @@ func (a *Agent) assemble(journal *journal, instance string, where zones) error {
 	a.engine = &engine{
 		node: a.deps.Node, log: a.deps.Log, now: a.deps.Now, stepper: a.stepper, control: a.link, reports: a.reports,
 		inContact: a.link.inContact, mayMake: a.mayMake, grace: a.cfg.PreemptGrace, times: m.times, waitLimit: a.cfg.WaitLimit,
-		slots: semaphore.NewWeighted(int64(a.cfg.Workers)), holders: newObstacles(),
+		slots: semaphore.NewWeighted(int64(a.cfg.Workers)), holders: newObstacles(), trims: semaphore.NewWeighted(1),
 		datasets: map[api.DatasetID]*dataset{}, leases: map[api.DatasetID]*api.Lease{}, names: map[string]int{}, roots: map[string]int{}, metrics: m,
 	}
 	if a.engine.ending = a.deps.Ending; a.engine.ending == nil {
@@ -222,6 +222,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { watch.run(ctx); return nil })
 	group.Go(func() error { a.volumes.seek(ctx); return nil })
 	group.Go(func() error { a.volumes.watchAsides(ctx); return nil })
+	group.Go(func() error { a.engine.runTrims(ctx, a.cfg.TrimInterval); return nil })
+	if overseer, ok := a.deps.Backend.(backend.Overseer); ok {
+		group.Go(func() error { overseer.Oversee(ctx, a.engine.suspect); return nil })
+	}
 	group.Go(func() error { a.engine.times.run(ctx); return nil })
 	group.Go(func() error {
 		a.link.run(ctx, a.engine, func() {

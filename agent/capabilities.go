@@ -21,6 +21,7 @@ func (d Deps) capabilities(where zones) []string {
 	add(api.CapabilityWitness, witnesses)
 	add(api.CapabilityGuard, guards)
 	add(api.CapabilityStop, d.stopper() != nil)
+	add(api.CapabilityTrim, true)
 	add(api.CapabilityZones, where.binds)
 	return all
 }

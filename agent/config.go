@@ -26,6 +26,9 @@ type Config struct {
 	// PreemptGrace is for how long processes that use a volume which another
 	// node preempts are asked to end before they are killed.
 	PreemptGrace time.Duration `yaml:"preempt-grace" env:"FLOCKER_PREEMPT_GRACE"`
+	// TrimInterval is how often mounted volumes give their free blocks back to a thin
+	// storage, 0 for never.
+	TrimInterval time.Duration `yaml:"trim-interval" env:"FLOCKER_TRIM_INTERVAL"`
 	// AllowOptions are the mount options that containers may ask for, of
 	// api.MountOptions.
 	AllowOptions []string `yaml:"allow-options" env:"FLOCKER_ALLOW_OPTIONS"`
@@ -42,6 +45,7 @@ func DefaultConfig() Config {
 		Workers:   8,
 
 		PreemptGrace: 10 * time.Second,
+		TrimInterval: 7 * 24 * time.Hour,
 	}
 }
 
@@ -64,6 +68,9 @@ func (c Config) Validate() error {
 	}
 	if c.PreemptGrace < 0 || c.PreemptGrace > time.Hour {
 		return api.FieldErrorf("preempt-grace", "%s is not a time between 0s and 1h", c.PreemptGrace)
+	}
+	if c.TrimInterval < 0 || c.TrimInterval > 0 && c.TrimInterval < time.Minute {
+		return api.FieldErrorf("trim-interval", "%s is neither 0s, for never, nor at least 1m", c.TrimInterval)
 	}
 	if c.Workers < 1 || c.Workers > 256 {
 		return api.FieldErrorf("workers", "%d is not a number from 1 to 256", c.Workers)

@@ -65,7 +65,7 @@ func TestAnXFSThatMayBeMountedElsewhereIsNotMounted(t *testing.T) {
 	if out, err := exec.Command("cp", "--sparse=always", s.image("db"), copied.Name()).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	loop, err := host.AttachLoop(t.Context(), copied)
+	loop, err := host.AttachLoop(t.Context(), copied, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,8 +46,11 @@ type dataset struct {
 	failure *api.Failure
 	final   bool // the failure will not mend itself
 
-	working bool // a worker is at it
-	dirty   bool // something changed since the worker last looked at the inputs
+	working bool           // a worker is at it
+	dirty   bool           // something changed since the worker last looked at the inputs
+	trimDue bool           // by the clock
+	trim    *api.TrimState // the last one, nil for none since the agent started
+	suspect bool           // something outside of the agent may have changed what is attached here
 	backoff *backoff.ExponentialBackOff
 	retry   *time.Timer // wakes the worker after a failure
 	unwatch func()      // ends the watch of what holds the volume, nil for none
@@ -69,7 +72,7 @@ func (d *dataset) registered() bool { return d.record != nil && d.record.Volume 
 // ready reports whether consumers may use the volume now. One that is being
 // unmounted is not: who came too late for that waits until it is mounted again.
 func (d *dataset) ready(node api.NodeID) bool {
-	return d.seen.phase == api.PhaseMounted && d.doing != actUnmount && d.registered() && d.record.HeldBy(node) && d.record.Epoch != d.spent
+	return d.seen.phase == api.PhaseMounted && d.seen.lost == "" && d.doing != actUnmount && d.registered() && d.record.HeldBy(node) && d.record.Epoch != d.spent
 }
 
 // sameEpoch reports whether what was seen of the dataset was seen under the
@@ -131,6 +134,7 @@ type engine struct {
 	grace   time.Duration       // for processes that are asked to let a preempted volume go
 	slots   *semaphore.Weighted // bounds the steps that burden the machine
 	holders obstacles
+	trims   *semaphore.Weighted
 
 	mu       sync.Mutex
 	datasets map[api.DatasetID]*dataset
@@ -330,6 +334,8 @@ func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 		return t.seen, &stuckError{seen: t.seen, final: t.act == actRefuse || e.stepper.foreignRecord(t.record) != "" || e.stepper.zones.isForeign(t.record, t.seen.volume)}
 	case actFence:
 		return t.seen, e.fence(ctx, d.id, t.record)
+	case actTrim:
+		return t.seen, e.trim(ctx, d, t.seen)
 	case actCreate, actAttach:
 		if err := e.inContact(); err != nil {
 			return t.seen, err

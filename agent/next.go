@@ -26,6 +26,8 @@ const (
 	actUnmount  action = "unmount"
 	actDetach   action = "detach the volume"
 	actDestroy  action = "destroy the volume"
+	actTrim     action = "trim"                // give its free blocks back to the storage
+	actKeep     action = "keep its data"       // nothing but waiting: the storage has lost what is attached here
 	actRelease  action = "release the dataset" // give up the holder token
 	actFence    action = "fence the lost node" // see to it that the lost holder can no longer write
 	actRenew    action = "mount it anew"       // take down a file system that has failed, and which nothing uses
@@ -62,6 +64,8 @@ type facts struct {
 	unplaced   bool // it does not know in which zone the volume is
 	foreign    bool // the volume is another dataset's
 	care       care // what the health of the mounted file system asks for
+	trims      bool // its free blocks should be given back
+	lost       bool // the data of what is attached here ends with its device
 }
 
 // next is the whole of what decides what comes next.
@@ -148,6 +152,9 @@ func up(phase api.Phase, f facts) action {
 		}
 		return actFormat
 	case api.PhaseAttached:
+		if f.lost {
+			return actKeep
+		}
 		if f.behind {
 			return actGrow
 		}
@@ -168,6 +175,8 @@ func up(phase api.Phase, f facts) action {
 // mounted is the next step of what is mounted and should be.
 func mounted(f facts) action {
 	switch {
+	case f.lost:
+		return actKeep
 	case f.care.act != actNone || f.care.halt:
 		return f.care.act
 	case !f.registered:
@@ -182,6 +191,8 @@ func mounted(f facts) action {
 		return actGrowFS
 	case f.unreported || f.unplaced:
 		return actRegister
+	case f.trims:
+		return actTrim
 	default:
 		return actNone
 	}

@@ -20,6 +20,7 @@ func (e *engine) plan(d *dataset) (task, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	d.dirty = false
+	d.seen.doubt, d.suspect = d.seen.doubt || d.suspect, false
 	if !e.tracks(d) {
 		d.working = false
 		return task{}, false
@@ -84,6 +85,8 @@ func (e *engine) turn(d *dataset) task {
 			filled:     d.seen.filled,
 			unreported: d.registered() && d.seen.volume.Size > d.record.Volume.Size,
 			foreign:    d.seen.foreign != nil,
+			lost:       d.seen.lost != "",
+			trims:      d.trimDue || e.trimRequested(d) != 0,
 			unplaced:   d.registered() && unplaced(d.seen.volume, d.record.Volume),
 			care:       treat(d.condition(), d.inUse() || e.leases[d.id].HeldBy(e.node), ""),
 		})

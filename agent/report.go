@@ -21,7 +21,7 @@ func (e *engine) state(id api.DatasetID) (api.DatasetState, bool) {
 	}
 	s := api.DatasetState{
 		ID: id, Node: e.node, Phase: d.seen.phase, Since: d.since, Action: string(d.doing),
-		Size: d.seen.volume.Size, Device: d.seen.device.Path, Failure: d.failure,
+		Size: d.seen.volume.Size, Device: d.seen.device.Path, Failure: d.failure, Trim: d.trim,
 	}
 	if d.record.HeldBy(e.node) {
 		s.Epoch = d.record.Holder.Epoch

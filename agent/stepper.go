@@ -25,6 +25,7 @@ type sight struct {
 	clean   bool           // the file system was cleanly unmounted
 	fs      string         // found on the device
 	cause   string         // of a phase from which the agent does not go on by itself
+	lost    string         // why the data of what is attached here ends with its device, "" for none
 	foreign error          // a *backend.ForeignVolumeError where the volume is another dataset's
 	epoch   uint64         // of the dataset when this was seen
 	doubt   bool           // a step failed since: look before the next one
@@ -129,6 +130,8 @@ func (s *stepper) act(ctx context.Context, act action, id api.DatasetID, record 
 		return s.detach(ctx, seen)
 	case actDestroy:
 		return s.destroy(ctx, seen)
+	case actKeep:
+		return seen, &stuckError{seen: sight{cause: seen.lost}}
 	default:
 		return seen, fmt.Errorf("no step for action %q", act)
 	}
@@ -153,6 +156,9 @@ func (s *stepper) look(ctx context.Context, id api.DatasetID, record *api.Datase
 		}
 		if cause := s.foreignRecord(record); cause != "" {
 			return sight{phase: api.PhaseElsewhere, cause: cause}, nil // it is not gone, it cannot be seen from here
+		}
+		if mounted, err := s.mountedAt(s.path(id)); err != nil || mounted != 0 && (last.mounted == 0 || last.mounted == mounted) {
+			return s.bereaved(id, record, last, mounted), err
 		}
 		return sight{phase: api.PhaseVanished, cause: fmt.Sprintf("volume %s is registered for this dataset, but %s does not "+
 			"have it; it is never made again, since its data would be missing: bring it back, or destroy the dataset",
@@ -190,7 +196,7 @@ func (s *stepper) lookUnregistered(ctx context.Context, id api.DatasetID, record
 // judge tells the phase of a volume from what the backend says and, if it is
 // attached here, from the device and the mount.
 func (s *stepper) judge(ctx context.Context, id api.DatasetID, record *api.Dataset, v backend.Volume) (sight, error) {
-	seen := sight{volume: v}
+	seen := sight{volume: v, lost: v.Lost}
 	if err := s.checkOwner(id, v); err != nil {
 		seen.phase, seen.foreign, seen.cause = api.PhaseForeign, err, err.Error()
 		return seen, nil
@@ -199,7 +205,13 @@ func (s *stepper) judge(ctx context.Context, id api.DatasetID, record *api.Datas
 		seen.phase = api.PhaseForeign
 		seen.cause = fmt.Sprintf("volume %s has %d bytes now and had %d when it was registered: it was cut short; "+
 			"it is not touched, so that what is left of it can be saved", v.ID, v.Size, record.Volume.Size)
-		return s.whereForeign(v, seen), nil
+		mounted, err := s.mountedAt(s.path(id))
+		if err != nil || mounted == 0 || v.AttachedTo != s.instance {
+			return s.whereForeign(v, seen), err
+		}
+		// Its users keep it, and it is unmounted after them.
+		seen.lost, seen.cause = seen.cause+". End its containers: it is unmounted then", ""
+		return s.judgeAttached(ctx, id, record, seen)
 	}
 	if v.AttachedTo == s.instance {
 		return s.judgeAttached(ctx, id, record, seen)
@@ -223,34 +235,6 @@ func (s *stepper) judge(ctx context.Context, id api.DatasetID, record *api.Datas
 		seen.cause = fmt.Sprintf("volume %s is attached to %s, although this node holds the dataset", v.ID, v.AttachedTo)
 		return seen, nil
 	}
-}
-
-// checkOwner returns a *backend.ForeignVolumeError for a volume that belongs to
-// another dataset: a node certificate can register a volume that its node has never
-// seen, and the storage system alone knows whose it is.
-func (s *stepper) checkOwner(id api.DatasetID, v backend.Volume) error {
-	if v.ID == "" || v.DatasetID == string(id) {
-		return nil
-	}
-	return &backend.ForeignVolumeError{VolumeID: v.ID, Backend: s.backendName(), Wanted: string(id), Owner: v.DatasetID}
-}
-
-// foreignRecord says why a record's volume cannot be seen from here, "" where it can.
-func (s *stepper) foreignRecord(record *api.Dataset) string {
-	if record != nil && record.Volume != nil && record.Volume.Backend != "" && record.Volume.Backend != s.backendName() {
-		return fmt.Sprintf("volume %s is of the backend %s, and this node drives %s: keep the app on nodes that drive it",
-			record.Volume.ID, record.Volume.Backend, s.backendName())
-	}
-	return s.zones.foreignRecord(record)
-}
-
-// whereForeign keeps a foreign volume that is not attached here from being
-// detached from anywhere.
-func (s *stepper) whereForeign(v backend.Volume, seen sight) sight {
-	if v.AttachedTo != s.instance {
-		seen.phase = api.PhaseVanished
-	}
-	return seen
 }
 
 func (s *stepper) judgeAttached(ctx context.Context, id api.DatasetID, record *api.Dataset, seen sight) (sight, error) {
@@ -472,7 +456,11 @@ func (s *stepper) detach(ctx context.Context, seen sight) (sight, error) {
 			return seen, err
 		}
 	}
-	if err := s.backend.Detach(ctx, seen.volume.ID, s.instance, backend.DetachNormal); err != nil {
+	err := s.backend.Detach(ctx, seen.volume.ID, s.instance, backend.DetachNormal)
+	if errors.Is(err, backend.ErrUnknownVolume) || err == nil && seen.lost != "" {
+		return sight{phase: api.PhaseUnknown, volume: seen.volume}, nil // what is left of it has to be looked up
+	}
+	if err != nil {
 		return seen, err
 	}
 	fault.Point("agent.detached")

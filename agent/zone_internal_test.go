@@ -71,7 +71,7 @@ func TestVolumeOfAnotherZoneIsNeitherMissedNorTakenForAbsent(t *testing.T) {
 			}
 		})
 	}
-	s := &stepper{backend: zoned{}, zones: here}
+	s := &stepper{backend: zoned{}, zones: here, root: &host.MountRoot{}}
 	if verdict, _, err := s.canWrite(t.Context(), record); err == nil || verdict != backend.MayWrite {
 		t.Errorf("got %v, %v, want no word about who can write", verdict, err)
 	}

@@ -56,5 +56,6 @@ const (
 	CapabilityWitness = "witness" // tell whether a silent machine can still write
 	CapabilityGuard   = "guard"   // refuse who comes with a token of the past
 	CapabilityStop    = "stop"    // stop machines
+	CapabilityTrim    = "trim"    // give the free blocks of a mounted volume back
 	CapabilityZones   = "zones"   // none, but a bound: attach volumes in their zone alone
 )

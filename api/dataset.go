@@ -88,6 +88,8 @@ type Dataset struct {
 	// Blocked says why no volume may be made, "" where one may be: the storage
 	// system has one of this name or id that the log does not know.
 	Blocked string `json:"blocked,omitempty"`
+	// Trim is the last request to trim the volume, nil for none.
+	Trim *Trim `json:"trim,omitempty"`
 }
 
 // Holder is the token of a dataset.
@@ -184,6 +186,10 @@ func (d *Dataset) Clone() *Dataset {
 		f := *d.Fence
 		c.Fence = &f
 	}
+	if d.Trim != nil {
+		t := *d.Trim
+		c.Trim = &t
+	}
 	c.Shared = slices.Clone(d.Shared)
 	if d.Reclaim != nil {
 		r := *d.Reclaim
@@ -231,6 +237,7 @@ type DatasetState struct {
 	Size      int64      `json:"size,omitempty"` // of the volume
 	Consumers []Consumer `json:"consumers,omitempty"`
 	Failure   *Failure   `json:"failure,omitempty"`
+	Trim      *TrimState `json:"trim,omitempty"`   // the last one, nil for none that is known
 	Health    *Health    `json:"health,omitempty"` // nil while the mounted file system is healthy, or none is mounted
 }
 

@@ -125,6 +125,14 @@ type Namer interface {
 	SetName(ctx context.Context, volumeID, name string) error
 }
 
+// Overseer is what a Backend may be as well: one that notices when the storage loses a
+// volume that is attached to this machine.
+type Overseer interface {
+	// Oversee calls changed with the id of each volume attached here about which List
+	// may say something new, of its Lost above all, until ctx ends.
+	Oversee(ctx context.Context, changed func(volumeID string))
+}
+
 // Stopper can stop machines: a Backend may, by its cloud, or a program of the
 // operator's.
 type Stopper interface {
@@ -146,6 +154,9 @@ type Properties struct {
 	Name           string // as in agent.yml
 	AllocationUnit int64  // bytes; sizes are rounded up to a multiple of it
 	MaxSize        int64  // bytes of the largest volume, 0 where that is not known
+	// Thin says that a volume takes room in the storage only for what was written to it,
+	// and gives it back when blocks are discarded.
+	Thin bool
 }
 
 // CreateRequest is what a new volume must be.
@@ -166,6 +177,10 @@ type Volume struct {
 	Size       int64  // bytes
 	AttachedTo string // instance id, "" where it is attached nowhere
 	Zone       string // whose machines alone can attach it, "" for all
+	// Lost says why the data of a volume that is attached to this machine ends with its
+	// device: the storage system has it no longer, or under another name. It is the
+	// beginning of a sentence, with what a person can do about it; "" for none.
+	Lost string
 }
 
 // Device is a block device of this machine.

@@ -54,7 +54,7 @@ func newVolumes(env *Env) *cobra.Command {
 		Long: "Lists, explains, creates, moves, grows, changes and destroys volumes. A volume is named by its name,\n" +
 			"its dataset's id, or as much of the id as is unique; a node by its host name, address or id.",
 	}, newVolumesList(g), newVolumesShow(g), newVolumesCreate(g), newVolumesMove(g), newVolumesGrow(g), newVolumesChange(g),
-		newVolumesDestroy(g), newVolumesUndelete(g), newVolumesAdopt(g), newVolumesShare(g), newVolumesUnshare(g), newVolumesChown(g), newVolumesWait(g))
+		newVolumesDestroy(g), newVolumesUndelete(g), newVolumesTrim(g), newVolumesAdopt(g), newVolumesShare(g), newVolumesUnshare(g), newVolumesChown(g), newVolumesWait(g))
 	g.conn.AddFlags(cmd)
 	return cmd
 }

@@ -30,7 +30,7 @@ var forTenants = map[string]bool{
 	"listNodeStates": true, "getNodeByEra": true, "listNodes": true, "getNode": true, "listBackends": true, "getStatus": true,
 	"listLeases": true, "acquireLease": true, "releaseLease": true,
 	"listContainers": true, "listContainerStates": true,
-	"listVolumes": true, "getVolume": true, "changeVolume": true, "undeleteVolume": true, "shareVolume": true,
+	"listVolumes": true, "getVolume": true, "changeVolume": true, "undeleteVolume": true, "trimVolume": true, "shareVolume": true,
 	"listMarathonApps": true, "watch": true, "listQuotas": true, "getTenancy": true,
 }
 

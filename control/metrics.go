@@ -201,6 +201,8 @@ func marathonLabel(cmd cluster.Command) string {
 		return "reclaim"
 	case cluster.Undelete:
 		return "undelete"
+	case cluster.Trim:
+		return "trim"
 	case cluster.TakeJob, cluster.NoteMarathon:
 		return "job"
 	default:

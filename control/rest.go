@@ -60,6 +60,7 @@ func (a *rest) operations() map[string]operation {
 		"getVolume":           a.getVolume,
 		"changeVolume":        a.changeVolume,
 		"undeleteVolume":      a.undeleteVolume,
+		"trimVolume":          a.trimVolume,
 		"shareVolume":         a.shareVolume,
 		"changeOwner":         a.changeOwner,
 		"getTenancy":          a.getTenancy,

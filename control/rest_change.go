@@ -52,3 +52,21 @@ func (a *rest) undeleteVolume(w http.ResponseWriter, r *request) error {
 	reply(w, http.StatusOK, full)
 	return nil
 }
+
+// trimVolume asks the node that has a dataset mounted to trim its volume, and shows the
+// dataset with the request. The answer stands in its state later.
+func (a *rest) trimVolume(w http.ResponseWriter, r *request) error {
+	found, err := a.volume(r, r.path("name"))
+	if err != nil {
+		return err
+	}
+	res, err := a.decide(r, cluster.Trim{At: a.now(), By: r.who.actor(), ID: found.Dataset.ID})
+	if err != nil {
+		return err
+	}
+	a.log.Info("asked for a trim", "dataset", res.Dataset.ID, "name", res.Dataset.Name(), "by", r.who.name)
+	full := detail(res.State, res.Dataset, a.evidence(res.State), a.now())
+	w.Header().Set("ETag", tagOf(full))
+	reply(w, http.StatusAccepted, full)
+	return nil
+}

@@ -88,6 +88,7 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 		"getVolume":           {"/v1/volumes/db", "", 200},
 		"changeVolume":        {"/v1/volumes/db", `{"metadata": {"owner": "ops"}}`, 200},
 		"undeleteVolume":      {"/v1/reclaims/db", "", 200},
+		"trimVolume":          {"/v1/trims/db", "", 409}, // not by an agent of this version
 		"shareVolume":         {"/v1/shares/db", `{"with": ["role:web"]}`, 200},
 		"changeOwner":         {"/v1/owners/db", `{"owner": "role:postgres"}`, 200},
 		"getTenancy":          {"/v1/tenancy", "", 200},

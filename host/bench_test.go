@@ -43,7 +43,7 @@ func benchmarkUp(b *testing.B, format func(host.Device) error) {
 		if err := image.Truncate(gib); err != nil {
 			b.Fatal(err)
 		}
-		loop, err := host.AttachLoop(b.Context(), image)
+		loop, err := host.AttachLoop(b.Context(), image, "")
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func BenchmarkLook(b *testing.B) {
 	if err := image.Truncate(gib); err != nil {
 		b.Fatal(err)
 	}
-	loop, err := host.AttachLoop(b.Context(), image)
+	loop, err := host.AttachLoop(b.Context(), image, "")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func BenchmarkInspect(b *testing.B) {
 			if err := image.Truncate(host.MinXFSSize); err != nil {
 				b.Fatal(err)
 			}
-			loop, err := host.AttachLoop(b.Context(), image)
+			loop, err := host.AttachLoop(b.Context(), image, "")
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -37,7 +37,7 @@ func newImageIn(t *testing.T, dir string, size int64) *os.File {
 // attach puts a loop device on an image for the time of the test.
 func attach(t *testing.T, image *os.File) host.Loop {
 	t.Helper()
-	loop, err := host.AttachLoop(t.Context(), image)
+	loop, err := host.AttachLoop(t.Context(), image, "")
 	if err != nil {
 		t.Fatal(err)
 	}

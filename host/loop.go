@@ -24,6 +24,9 @@ type Loop struct {
 	// Clearing is set when the device goes away as soon as nobody has it
 	// open any more.
 	Clearing bool
+	// Name is what AttachLoop called it, or the start of its file's path. The kernel
+	// keeps it whatever becomes of the file.
+	Name string
 }
 
 // Path returns the device's path.
@@ -46,16 +49,17 @@ const loopMissing = 10
 // AttachLoop makes a free loop device show image, which must be open for
 // reading and writing. The device keeps the open file description: locks taken
 // through image live as long as the device does, even when this process dies.
-// The device uses direct I/O where the image's file system can.
-func AttachLoop(ctx context.Context, image *os.File) (Loop, error) {
-	loop, err := attachLoop(ctx, image)
+// The device uses direct I/O where the image's file system can. It is called name, of
+// which the kernel keeps 63 bytes.
+func AttachLoop(ctx context.Context, image *os.File, name string) (Loop, error) {
+	loop, err := attachLoop(ctx, image, name)
 	if err != nil {
 		return Loop{}, fmt.Errorf("attach loop device to %s: %w", image.Name(), err)
 	}
 	return loop, nil
 }
 
-func attachLoop(ctx context.Context, image *os.File) (Loop, error) {
+func attachLoop(ctx context.Context, image *os.File, name string) (Loop, error) {
 	var st unix.Stat_t
 	if err := retry(func() error { return unix.Fstat(int(image.Fd()), &st) }); err != nil {
 		return Loop{}, err
@@ -63,14 +67,15 @@ func attachLoop(ctx context.Context, image *os.File) (Loop, error) {
 	if err := fault.Err("host.attach-loop"); err != nil {
 		return Loop{}, err
 	}
-	ctl, err := open("/dev/loop-control", unix.O_RDWR)
+	ctl, err := openLoopControl()
 	if err != nil {
-		return Loop{}, fmt.Errorf("open /dev/loop-control: %w", err)
+		return Loop{}, err
 	}
 	defer unix.Close(ctl)
 	config := unix.LoopConfig{Fd: uint32(image.Fd())}
 	// The kernel drops this flag by itself where direct I/O is not possible.
 	config.Info.Flags = unix.LO_FLAGS_DIRECT_IO
+	copy(config.Info.File_name[:len(config.Info.File_name)-1], name)
 	missing := 0
 	for range loopAttempts {
 		if err := ctx.Err(); err != nil {
@@ -80,14 +85,17 @@ func attachLoop(ctx context.Context, image *os.File) (Loop, error) {
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
+		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.ENOMEM) {
+			return Loop{}, fmt.Errorf("get a free loop device: the kernel has none left (%v): free some (losetup -l lists them)", err)
+		}
 		if err != nil {
-			return Loop{}, fmt.Errorf("get a free device: %w", err)
+			return Loop{}, fmt.Errorf("get a free loop device: %w", err)
 		}
 		err = configureLoop(number, &config)
 		switch {
 		case err == nil:
 			fault.Point("host.loop-configured")
-			return Loop{Number: number, Backing: FileID{Dev: st.Dev, Inode: st.Ino}, Size: st.Size}, nil
+			return Loop{Number: number, Backing: FileID{Dev: st.Dev, Inode: st.Ino}, Size: st.Size, Name: name}, nil
 		case errors.Is(err, unix.EINVAL) && config.Info.Flags != 0:
 			config.Info.Flags = 0 // buffered I/O then
 		case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EINTR):
@@ -103,7 +111,7 @@ func attachLoop(ctx context.Context, image *os.File) (Loop, error) {
 }
 
 func configureLoop(number int, config *unix.LoopConfig) error {
-	dev, err := open(loopPath(number), unix.O_RDWR)
+	dev, err := openLoopNode(number, unix.O_RDWR)
 	if err != nil {
 		return err
 	}
@@ -130,7 +138,10 @@ func DetachLoop(number int, backing FileID) error {
 }
 
 func detachLoop(number int, backing FileID) error {
-	dev, err := openExclusive(loopPath(number), unix.O_RDWR)
+	dev, err := openLoopNode(number, unix.O_RDWR|unix.O_EXCL)
+	if errors.Is(err, unix.EBUSY) {
+		err = ErrBusy
+	}
 	if isNoLoop(err) {
 		return nil
 	}
@@ -218,6 +229,9 @@ func statLoop(number int) (Loop, error) {
 // newer kernels may open no mounted device for writing.
 func openLoop(number int) (int, error) {
 	dev, err := open(loopPath(number), unix.O_RDONLY)
+	if errors.Is(err, unix.ENOENT) && LoopFile(number) != "" {
+		dev, err = openLoopNode(number, unix.O_RDONLY)
+	}
 	if isNoLoop(err) {
 		return -1, ErrNoLoop
 	}
@@ -242,6 +256,7 @@ func loopOf(dev, number int) (Loop, error) {
 		Backing:  FileID{Dev: info.Device, Inode: info.Inode},
 		Size:     size,
 		Clearing: info.Flags&unix.LO_FLAGS_AUTOCLEAR != 0,
+		Name:     unix.ByteSliceToString(info.File_name[:]),
 	}, nil
 }
 
@@ -262,7 +277,7 @@ func ScanLoops() ([]Loop, error) {
 		switch {
 		case err == nil:
 			found = append(found, loops[i])
-		case !errors.Is(err, ErrNoLoop):
+		case !errors.Is(err, ErrNoLoop) && !isMissingNode(err): // one that /dev lacks may be anything's
 			return nil, fmt.Errorf("scan loop devices: stat %s: %w", loopPath(numbers[i]), err)
 		}
 	}
@@ -331,4 +346,15 @@ func deviceSize(fd int) (int64, error) {
 		return 0, fmt.Errorf("get size of device: %w", errno)
 	}
 	return int64(size), nil
+}
+
+// LoopFile returns the path of the file behind a loop device as the kernel has it now:
+// moved with the file, and with " (deleted)" at its end for one without a name. "" for
+// a device without a file.
+func LoopFile(number int) string {
+	data, err := os.ReadFile(fmt.Sprintf("/sys/block/loop%d/loop/backing_file", number))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(string(data), "\n")
 }

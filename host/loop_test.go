@@ -85,7 +85,7 @@ func TestLoopsAttachedAtOnceAreDifferent(t *testing.T) {
 	for i := range n {
 		image := newImage(t, mib)
 		wg.Go(func() {
-			loop, err := host.AttachLoop(t.Context(), image)
+			loop, err := host.AttachLoop(t.Context(), image, "")
 			if err != nil {
 				t.Error(err)
 				return
@@ -109,7 +109,7 @@ func TestLoopsAttachedAtOnceAreDifferent(t *testing.T) {
 func TestAttachLoopEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := host.AttachLoop(ctx, newImage(t, mib)); !errors.Is(err, context.Canceled) {
+	if _, err := host.AttachLoop(ctx, newImage(t, mib), ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("attach: got %v, want %v", err, context.Canceled)
 	}
 }

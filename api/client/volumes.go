@@ -78,3 +78,15 @@ func (c *Client) ChangeVolume(ctx context.Context, name string, change api.Volum
 	}
 	return &detail, nil
 }
+
+// TrimVolume asks for the free blocks of a mounted volume to be given back to the
+// storage, and returns the dataset with the request. It is found by its id or by its
+// name.
+func (c *Client) TrimVolume(ctx context.Context, name string) (*api.DatasetDetail, error) {
+	var detail api.DatasetDetail
+	req := request{method: http.MethodPost, path: "/v1/trims/" + url.PathEscape(name)}
+	if _, _, err := c.c.call(ctx, req, &detail); err != nil {
+		return nil, err
+	}
+	return &detail, nil
+}

@@ -34,12 +34,15 @@ func (b *Backend) attach(ctx context.Context, volumeID, instanceID string, epoch
 		return err
 	}
 	defer end()
+	if b.isStray(volumeID) {
+		return nil // attached, and List says what is wrong
+	}
 	image, done, err := b.claim(volumeID, epoch)
 	if err != nil || done {
 		return err
 	}
 	flushed := flushIfFresh(image)
-	loop, err := host.AttachLoop(ctx, image)
+	loop, err := host.AttachLoop(ctx, image, b.loopName(volumeID))
 	flushErr := <-flushed
 	if err != nil {
 		return errors.Join(err, b.giveBack(volumeID, image))
@@ -274,6 +277,11 @@ func (b *Backend) detach(ctx context.Context, volumeID, instanceID string) error
 	}
 	image, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
+		if instanceID == b.config.InstanceID {
+			if freed, err := b.freeStray(volumeID, host.FileID{}); freed || err != nil {
+				return err
+			}
+		}
 		if _, found, err := b.root.locate(volumeID); found || err != nil {
 			return err
 		}
@@ -283,6 +291,15 @@ func (b *Backend) detach(ctx context.Context, volumeID, instanceID string) error
 		return err
 	}
 	defer release(image)
+	if instanceID == b.config.InstanceID {
+		var st unix.Stat_t
+		if err := unix.Fstat(int(image.Fd()), &st); err != nil {
+			return err
+		}
+		if _, err := b.freeStray(volumeID, idOf(&st)); err != nil {
+			return err
+		}
+	}
 	if err := b.lockDetached(ctx, volumeID, instanceID, image); err != nil {
 		return err
 	}

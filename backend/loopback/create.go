@@ -42,7 +42,13 @@ func (b *Backend) create(ctx context.Context, req backend.CreateRequest) (backen
 	}
 	defer end()
 	if v, found, err := b.root.locateAttached(req.DatasetID); found || err != nil {
-		return v, err
+		return v.Volume, err
+	}
+	if err := b.scanOnce(); err != nil {
+		return backend.Volume{}, err
+	}
+	if v, stray := b.asAttached(req.DatasetID, located{}, false); stray {
+		return backend.Volume{}, fmt.Errorf("%w: no volume is made beside one whose data is there still: %s", backend.ErrInUse, v.Lost)
 	}
 	// The name goes first: an image without it would be an orphan without a name.
 	if req.Name != "" {
@@ -59,7 +65,7 @@ func (b *Backend) create(ctx context.Context, req backend.CreateRequest) (backen
 		if err == nil && !found {
 			err = errors.New("it vanished while it was looked at")
 		}
-		return v, err
+		return v.Volume, err
 	}
 	if err != nil {
 		return backend.Volume{}, err
@@ -73,7 +79,7 @@ func (b *Backend) create(ctx context.Context, req backend.CreateRequest) (backen
 		return backend.Volume{}, err
 	}
 	if found {
-		return v, b.root.removeOurs(req.DatasetID, image)
+		return v.Volume, b.root.removeOurs(req.DatasetID, image)
 	}
 	return backend.Volume{ID: req.DatasetID, DatasetID: req.DatasetID, Name: req.Name, Size: req.Size, Zone: b.root.zone}, nil
 }

@@ -125,20 +125,22 @@ func (b *Backend) scan() (map[string]host.Loop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list attached volumes: %w", err)
 	}
-	loops := make(map[string]host.Loop, len(names))
-	if len(names) > 0 {
-		byImage, err := scanByImage()
-		if err != nil {
-			return nil, err
+	all, err := host.ScanLoops()
+	if err != nil {
+		return nil, err
+	}
+	loops := b.ownLoops(all)
+	byImage := byImage(all)
+	for _, name := range names {
+		if _, known := loops[name]; known {
+			continue
 		}
-		for _, name := range names {
-			image, err := fileID(b.root.here(name))
-			if err != nil {
-				continue // gone meanwhile
-			}
-			if loop, ok := byImage[image]; ok {
-				loops[name] = loop
-			}
+		image, err := fileID(b.root.here(name))
+		if err != nil {
+			continue // gone meanwhile
+		}
+		if loop, ok := byImage[image]; ok {
+			loops[name] = loop
 		}
 	}
 	b.mu.Lock()
@@ -150,19 +152,15 @@ func (b *Backend) scan() (map[string]host.Loop, error) {
 	return loops, nil
 }
 
-// scanByImage returns the loop devices of this machine by their images.
-func scanByImage() (map[host.FileID]host.Loop, error) {
-	all, err := host.ScanLoops()
-	if err != nil {
-		return nil, err
-	}
+// byImage returns loop devices by their images.
+func byImage(all []host.Loop) map[host.FileID]host.Loop {
 	byImage := make(map[host.FileID]host.Loop, len(all))
 	for _, loop := range all {
 		if !loop.Clearing {
 			byImage[loop.Backing] = loop
 		}
 	}
-	return byImage, nil
+	return byImage
 }
 
 // findLoop looks for the loop device of an image, among all.

@@ -169,7 +169,7 @@ func TestDeviceThatShowsSomethingElseIsNotTheVolumes(t *testing.T) {
 	}
 	defer image.Close()
 	// The device is the first one that is free.
-	loop, err := host.AttachLoop(t.Context(), image)
+	loop, err := host.AttachLoop(t.Context(), image, "")
 	if err != nil {
 		t.Fatal(err)
 	}

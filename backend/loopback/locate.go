@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/flocker-mesos/flocker/backend"
+	"github.com/flocker-mesos/flocker/host"
 )
 
 // List returns volumes. What an image's size is now counts, so a file that was
@@ -31,27 +32,37 @@ func (b *Backend) List(ctx context.Context, volumeIDs ...string) ([]backend.Volu
 }
 
 func (b *Backend) list(volumeIDs []string) ([]backend.Volume, error) {
+	if err := b.scanOnce(); err != nil {
+		return nil, err
+	}
 	if len(volumeIDs) == 0 {
-		return b.root.all()
+		return b.all()
 	}
 	var volumes []backend.Volume
 	for _, id := range volumeIDs {
 		if !isName(id) {
 			continue
 		}
-		v, found, err := b.root.locate(id)
+		found, ok, err := b.root.locate(id)
 		if err != nil {
 			return nil, err
 		}
-		if found {
+		if v, ok := b.asAttached(id, found, ok); ok {
 			volumes = append(volumes, v)
 		}
 	}
 	return volumes, nil
 }
 
+// located is a volume whose image was found, with the identity of that.
+type located struct {
+	backend.Volume
+
+	image host.FileID
+}
+
 // locate finds one volume, without reading a directory that has volumes in it.
-func (r *root) locate(volumeID string) (backend.Volume, bool, error) {
+func (r *root) locate(volumeID string) (located, bool, error) {
 	if v, found, err := r.statImage(r.free(volumeID), volumeID, ""); found || err != nil {
 		return v, found, err
 	}
@@ -63,26 +74,26 @@ func (r *root) locate(volumeID string) (backend.Volume, bool, error) {
 }
 
 // locateAttached finds a volume that is attached to any instance.
-func (r *root) locateAttached(volumeID string) (backend.Volume, bool, error) {
+func (r *root) locateAttached(volumeID string) (located, bool, error) {
 	if v, found, err := r.statImage(r.here(volumeID), volumeID, r.instance); found || err != nil {
 		return v, found, err
 	}
 	instances, err := r.instances()
 	if err != nil {
-		return backend.Volume{}, false, err
+		return located{}, false, err
 	}
 	for _, instance := range instances {
 		if v, found, err := r.statImage(r.at(instance, volumeID), volumeID, instance); found || err != nil {
 			return v, found, err
 		}
 	}
-	return backend.Volume{}, false, nil
+	return located{}, false, nil
 }
 
 // all returns all volumes. What is moved while the directories are read, is
 // found all the same, once.
-func (r *root) all() ([]backend.Volume, error) {
-	found := map[string]backend.Volume{}
+func (r *root) all() ([]located, error) {
+	found := map[string]located{}
 	var order []string
 	read := func(dir, instance string) error {
 		names, err := readNames(dir)
@@ -124,7 +135,7 @@ func (r *root) all() ([]backend.Volume, error) {
 	if err := read(r.unattached(), ""); err != nil {
 		return nil, err
 	}
-	volumes := make([]backend.Volume, len(order))
+	volumes := make([]located, len(order))
 	for i, name := range order {
 		volumes[i] = found[name]
 	}
@@ -144,17 +155,18 @@ func readNames(path string) ([]string, error) {
 }
 
 // statImage returns the volume whose image is at path, if one is.
-func (r *root) statImage(path, volumeID, instance string) (backend.Volume, bool, error) {
+func (r *root) statImage(path, volumeID, instance string) (located, bool, error) {
 	var st unix.Stat_t
 	err := unix.Lstat(path, &st)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return backend.Volume{}, false, nil
+		return located{}, false, nil
 	}
 	if err != nil {
-		return backend.Volume{}, false, &os.PathError{Op: "stat", Path: path, Err: err}
+		return located{}, false, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return backend.Volume{}, false, nil
+		return located{}, false, nil
 	}
-	return backend.Volume{ID: volumeID, DatasetID: volumeID, Name: r.readName(volumeID), Size: st.Size, AttachedTo: instance, Zone: r.zone}, true, nil
+	v := backend.Volume{ID: volumeID, DatasetID: volumeID, Name: r.readName(volumeID), Size: st.Size, AttachedTo: instance, Zone: r.zone}
+	return located{v, idOf(&st)}, true, nil
 }

@@ -73,6 +73,7 @@ var (
 	_ backend.Guard    = (*Backend)(nil)
 	_ backend.Grower   = (*Backend)(nil)
 	_ backend.Zoner    = (*Backend)(nil)
+	_ backend.Overseer = (*Backend)(nil)
 )
 
 // New opens the storage at a root. What is attached to this machine is found
@@ -107,7 +108,7 @@ func (b *Backend) StorageID() string { return b.root.id }
 
 // Properties returns the constant properties.
 func (b *Backend) Properties() backend.Properties {
-	return backend.Properties{Name: Name, AllocationUnit: b.config.AllocationUnit, MaxSize: b.maxSize}
+	return backend.Properties{Name: Name, AllocationUnit: b.config.AllocationUnit, MaxSize: b.maxSize, Thin: true}
 }
 
 // Zone returns the zone that the storage is in.

@@ -22,6 +22,7 @@ var agentHelp = map[string]string{
 	"wait-limit":    "how long a container waits for its volumes; keep it below Mesos' --executor_registration_timeout",
 	"workers":       "how many datasets are worked on at once",
 	"allow-options": "mount options that containers may ask for by a label: dev, suid or both; volumes are mounted nosuid and nodev otherwise",
+	"trim-interval": "how often mounted volumes give the blocks of deleted files back to a storage whose volumes are thin, such as loopback; 0s for never",
 	"preempt-grace": "how long processes have that use a volume which another node preempts, before they are killed",
 	"zone": "zone that this machine is in, as Mesos' and Marathon's constraints call it, such as us-east-1a; where volumes are bound to zones the backend knows it, " +
 		"and it can be left out",

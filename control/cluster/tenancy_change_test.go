@@ -215,7 +215,7 @@ func TestEveryCommandChecksTheOwnerOrNeedsNone(t *testing.T) {
 	d := w.must(w.find("n1", roleA, "db")).Dataset
 	checked := map[string]bool{
 		// With tests of their own.
-		"ClaimMember": true, "SetMembers": true, "FollowApp": true, "ForgetApp": true,
+		"ClaimMember": true, "SetMembers": true, "FollowApp": true, "ForgetApp": true, "Trim": true,
 	}
 	for _, cmd := range w.strangers(d, cluster.Actor{Owner: roleB}) {
 		checked[reflect.TypeOf(cmd).Name()] = true

@@ -94,6 +94,11 @@ func legible(st api.DatasetState) api.DatasetState {
 			c.ID, c.Kind, c.App, c.Key = api.Printable(c.ID), api.Printable(c.Kind), api.Printable(c.App), api.Printable(c.Key)
 		}
 	}
+	if st.Trim != nil {
+		t := *st.Trim
+		t.Error = api.Printable(t.Error)
+		st.Trim = &t
+	}
 	if st.Failure != nil {
 		f := *st.Failure
 		f.Action, f.Cause = api.Printable(f.Action), api.Printable(f.Cause)
@@ -129,6 +134,9 @@ func checkState(st *api.DatasetState) error {
 	for _, c := range st.Consumers {
 		mistakes = append(mistakes, text("consumers", c.ID, 4*maxText), text("consumers", c.Kind, maxText),
 			text("consumers", c.App, 4*maxText), text("consumers", c.Key, maxText))
+	}
+	if t := st.Trim; t != nil {
+		mistakes = append(mistakes, text("trim", t.Error, maxCause))
 	}
 	if f := st.Failure; f != nil {
 		mistakes = append(mistakes, text("failure", f.Action, maxText), text("failure", f.Cause, maxCause))
