@@ -78,7 +78,7 @@ func TestShellsHearNothingWhereNobodyAnswers(t *testing.T) {
 var free = map[string]bool{
 	"help": true, "metadata": true, "remove": true, "size": true, "profile": true, "permissions": true, "timeout": true, "wait": true, "name": true, "no-headers": true,
 	"user": true, "ca-file": true, "cert-file": true, "key-file": true, "all": true, "marathon": true, "strict": true, "diff": true, "write": true,
-	"long": true, "deleted": true, "yes": true, "force": true, "end": true, "server": true, "control-service": true, "control-port": true, "certs-path": true,
+	"long": true, "deleted": true, "yes": true, "force": true, "leftovers": true, "end": true, "server": true, "control-service": true, "control-port": true, "certs-path": true,
 	"marathon-user": true, "marathon-login": true, "marathon-password-file": true, "marathon-token-file": true, "marathon-service-account-file": true,
 	"marathon-ca-file": true, "marathon-cert-file": true, "marathon-key-file": true,
 }

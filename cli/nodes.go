@@ -20,9 +20,9 @@ func newNodes(env *Env) *cobra.Command {
 	cmd := usage.Group(&cobra.Command{
 		Use:     "nodes",
 		Aliases: []string{"node"},
-		Short:   "List, show, drain and give up the machines of the cluster",
-		Long:    "Lists, shows, drains and gives up the machines of the cluster. A node is named by its host name,\nits address, or as much of its id as is unique.",
-	}, newNodesList(g), newNodesShow(g), newNodesDrain(g), newNodesLost(g), newNodesAllowInstance(g))
+		Short:   "List, show, drain, give up and remove the machines of the cluster",
+		Long:    "Lists, shows, drains, gives up and removes the machines of the cluster. A node is named by its host name,\nits address, or as much of its id as is unique.",
+	}, newNodesList(g), newNodesShow(g), newNodesDrain(g), newNodesLost(g), newNodesRemove(g), newNodesAllowInstance(g))
 	g.conn.AddFlags(cmd)
 	return cmd
 }

@@ -171,6 +171,8 @@ func commandLabel(cmd cluster.Command) string {
 		return "give-up"
 	case cluster.DrainNode:
 		return "drain"
+	case cluster.RemoveNode:
+		return "remove-node"
 	case cluster.NoteDamage:
 		return "note-damage"
 	case cluster.Upkeep:

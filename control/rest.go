@@ -72,6 +72,7 @@ func (a *rest) operations() map[string]operation {
 		"watch":               a.watch,
 		"listNodes":           a.listNodes,
 		"getNode":             a.getNode,
+		"removeNode":          a.removeNode,
 		"giveUpNode":          a.giveUpNode,
 		"allowInstance":       a.allowInstance,
 		"drainNode":           a.drainNode,

@@ -100,6 +100,7 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 		"watch":               {"/v1/watch?volume=nothing", "", 404}, // the rest is TestWatch's
 		"listNodes":           {"/v1/nodes", "", 200},
 		"getNode":             {"/v1/nodes/" + nodeA, "", 200},
+		"removeNode":          {"/v1/nodes/" + nodeA, "", 409}, // the rest is TestNodesAreRemoved's
 		"giveUpNode":          {"/v1/nodes/" + nodeA + "/lost", "", 409},
 		"allowInstance":       {"/v1/nodes/" + nodeB + "/instance", `{"instance": "i-new"}`, 200},
 		"drainNode":           {"/v1/nodes/" + nodeA + "/drain", "", 200},

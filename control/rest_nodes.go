@@ -47,6 +47,28 @@ func (a *rest) giveUpNode(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
+// removeNode forgets a node that is gone for good.
+func (a *rest) removeNode(w http.ResponseWriter, r *request) error {
+	cmd := cluster.RemoveNode{At: a.now(), Node: r.node(), Leftovers: r.query("leftovers") == "true"}
+	before := a.replica.State()
+	shown := before.Node(cmd.Node)
+	if shown == nil {
+		shown = &api.Node{ID: cmd.Node}
+	}
+	answer := nodeDetail(before, shown, a.evidence(before), r.who.actor())
+	for {
+		res, err := a.decide(r, cmd)
+		if err != nil {
+			return err
+		}
+		if !res.More {
+			a.log.Warn("node was removed", "node", res.Node.Name(), "id", cmd.Node, "by", r.who.name, "leftovers", cmd.Leftovers)
+			reply(w, http.StatusOK, answer)
+			return nil
+		}
+	}
+}
+
 // allowInstance takes an operator's word that a node runs on an instance.
 func (a *rest) allowInstance(w http.ResponseWriter, r *request) error {
 	var body struct {

@@ -171,6 +171,22 @@ func (c *Client) GiveUpNode(ctx context.Context, id api.NodeID, force bool) (*ap
 	return c.node(ctx, http.MethodPost, id, what)
 }
 
+// RemoveNode removes a node that is gone for good, with leftovers also the datasets whose
+// volumes only that node could reach. It returns the node as it was. If it is removed
+// already it fails with api.CodeNotFound.
+func (c *Client) RemoveNode(ctx context.Context, id api.NodeID, leftovers bool) (*api.NodeDetail, error) {
+	n := api.NodeDetail{Node: &api.Node{ID: id}}
+	path := "/v1/nodes/" + url.PathEscape(string(id))
+	if leftovers {
+		path += "?leftovers=true"
+	}
+	_, repeated, err := c.c.call(ctx, request{method: http.MethodDelete, path: path}, &n)
+	if err != nil && !(repeated && api.CodeOf(err) == api.CodeNotFound) {
+		return nil, err
+	}
+	return &n, nil
+}
+
 // AllowInstance says, on the caller's word, that a node runs on an instance.
 func (c *Client) AllowInstance(ctx context.Context, id api.NodeID, instance string) (*api.NodeDetail, error) {
 	var n api.NodeDetail

@@ -346,9 +346,45 @@ func checkStep(old, s *cluster.State) error {
 			return fmt.Errorf("the lease of dataset %s changed at revision %d, was of %d", was.Dataset, is.Revision, was.Revision)
 		}
 	}
+	return checkNodes(old, s)
+}
+
+// checkNodes reports a node whose streams could be taken for earlier ones, and what
+// still refers to one that was removed.
+func checkNodes(old, s *cluster.State) error {
 	for was := range old.Nodes() {
-		if is := s.Node(was.ID); is == nil || is.Stream < was.Stream {
+		is := s.Node(was.ID)
+		if is != nil && is.Stream >= was.Stream {
+			continue
+		}
+		if is != nil || s.Meta() == nil || s.Meta().Removed < was.Stream {
 			return fmt.Errorf("node %s: stream fell from %d to %+v", was.ID, was.Stream, is)
+		}
+		for l := range s.LeasesOf(was.ID) {
+			return fmt.Errorf("node %s was removed and has the lease of %s", was.ID, l.Dataset)
+		}
+		for d := range s.Concerning(was.ID) {
+			if d.HeldBy(was.ID) || d.AwaitedBy(was.ID) || d.FencedBy(was.ID) || d.UserOn(was.ID) != nil || d.Pinned && d.Primary == was.ID {
+				return fmt.Errorf("node %s was removed, and dataset %s refers to it: %+v", was.ID, d.ID, *d)
+			}
+		}
+		for d := range s.Datasets() {
+			if st := s.DatasetState(d.ID); st != nil && st.Node == was.ID || s.Hint(d.ID).For(was.ID) {
+				return fmt.Errorf("node %s was removed, and what it said of dataset %s, or was hinted at, is kept", was.ID, d.ID)
+			}
+		}
+		for set := range s.Sets() {
+			if slices.ContainsFunc(set.Waiting, func(w api.SetWaiter) bool { return w.Node == was.ID }) {
+				return fmt.Errorf("node %s was removed and waits for a member of %s", was.ID, set.Name)
+			}
+		}
+		if s.Ending(was.ID) != nil {
+			return fmt.Errorf("node %s was removed and has an end", was.ID)
+		}
+	}
+	for is := range s.Nodes() {
+		if old.Node(is.ID) == nil && old.Meta() != nil && old.Revision() > 0 && is.Stream <= old.Meta().Removed && is.Stream > 0 {
+			return fmt.Errorf("node %s is new and has stream %d, which a removed node may have had", is.ID, is.Stream)
 		}
 	}
 	return nil

@@ -628,6 +628,22 @@ func (w *world) actions() map[string]func(*rapid.T) {
 				_, _ = w.apply(cluster.GiveUpNode{At: w.now, Node: a.node, Force: rapid.Bool().Draw(t, "force")})
 			}
 		},
+		"operator removes a node": func(t *rapid.T) {
+			a := w.anyAgent(t)
+			if rapid.IntRange(0, 3).Draw(t, "rarely") > 0 {
+				t.Skip("it is removed more seldom")
+			}
+			leftovers := w.dead[a.node] && rapid.Bool().Draw(t, "leftovers")
+			for {
+				out, err := w.apply(cluster.RemoveNode{At: w.now, Node: a.node, Leftovers: leftovers})
+				if err != nil || !out.More {
+					break
+				}
+			}
+			if w.s.Node(a.node) == nil {
+				w.seen["node removed"]++
+			}
+		},
 		"operator drains": func(t *rapid.T) {
 			_, _ = w.apply(cluster.DrainNode{At: w.now, Node: w.anyAgent(t).node, End: rapid.IntRange(0, 3).Draw(t, "end") > 0})
 		},
@@ -798,6 +814,7 @@ func liveIn(t *rapid.T, zones *modelZones, actions func(*world) map[string]func(
 		agents: map[api.NodeID]*modelAgent{}, attached: map[api.DatasetID]attachment{}, sealed: map[api.DatasetID]uint64{}, sizes: map[api.DatasetID]int64{},
 		dead: map[api.NodeID]bool{}, seen: seen, containers: map[string]*modelContainer{}, zones: zones,
 	}
+	w.s.Put(cluster.Change{Key: cluster.KeyMeta, Meta: &cluster.Meta{Cluster: "model", Created: w.now}})
 	for _, node := range modelNodes[:3] {
 		w.agents[node] = newModelAgent(node)
 	}

@@ -26,6 +26,9 @@ func (c NodeConnect) Apply(s *State) (Outcome, error) {
 		return Outcome{}, err
 	}
 	n := api.Node{ID: c.Node, Since: c.At}
+	if s.meta != nil {
+		n.Stream = s.meta.Removed
+	}
 	if old := s.Node(c.Node); old != nil {
 		if old.Connected && !c.sameAgent(old) {
 			return Outcome{}, api.Errorf(api.CodeConflict,

@@ -134,6 +134,10 @@ type Meta struct {
 	Tenancy api.Tenancy `json:"tenancy,omitempty"`
 	// Quotas are by owner, and one by api.QuotaDefault.
 	Quotas map[string]api.Quota `json:"quotas,omitempty"`
+	// Removed is above the streams of all nodes that were removed. Those of new nodes
+	// begin above it: what comes late on a removed node's stream still counts for nothing
+	// if the node registers again.
+	Removed uint64 `json:"removed,omitempty"`
 }
 
 // Change is a record with its new value: the one field that goes with the key.

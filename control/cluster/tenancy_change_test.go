@@ -227,7 +227,7 @@ func TestEveryCommandChecksTheOwnerOrNeedsNone(t *testing.T) {
 		wraps     = "the command that it wraps is decided"
 	)
 	none := map[string]string{
-		"GiveUpNode": operators, "DrainNode": operators, "AllowInstance": operators, "DropApp": operators,
+		"GiveUpNode": operators, "DrainNode": operators, "RemoveNode": operators, "AllowInstance": operators, "DropApp": operators,
 		"Adopt": operators, "ForgetOrphan": operators,
 		"NodeConnect": node, "NodeDisconnect": node, "Report": node, "MesosReport": node, "LeaveSet": node, "NoteOrphans": node, "DropOrphans": node,
 		"Upkeep": itself, "StartReplica": itself, "BeatReplica": itself, "StopReplica": itself, "LoseReplica": itself, "ExpireLeases": itself,
