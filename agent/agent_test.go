@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 
 	"github.com/flocker-mesos/flocker/agent"
@@ -42,16 +43,17 @@ func newSAN(t *testing.T) *san {
 
 // node is a machine with an agent that can be stopped and started.
 type node struct {
-	t      *testing.T
-	san    *san
-	id     api.NodeID
-	dir    string
-	config agent.Config
-	agent  *agent.Agent
-	ending func() // is told of ends
-	wrap   func(backend.Backend) backend.Backend
-	heard  chan struct{}
-	stop   func()
+	t       *testing.T
+	san     *san
+	id      api.NodeID
+	dir     string
+	config  agent.Config
+	agent   *agent.Agent
+	ending  func()                // is told of ends
+	metrics prometheus.Registerer // nil for none
+	wrap    func(backend.Backend) backend.Backend
+	heard   chan struct{}
+	stop    func()
 }
 
 func (s *san) node(id api.NodeID) *node {
@@ -82,7 +84,7 @@ func (n *node) start() *agent.Volumes {
 	}
 	log := slog.New(slog.NewTextHandler(n.t.Output(), nil)).With("node", n.id)
 	n.agent, err = agent.New(n.t.Context(), n.config, agent.Deps{
-		Node: n.id, Backend: storage, Dial: n.san.control.Dialer(n.id), Version: "test", Log: log, Ending: n.ending,
+		Node: n.id, Backend: storage, Dial: n.san.control.Dialer(n.id), Version: "test", Log: log, Ending: n.ending, Metrics: n.metrics,
 	})
 	if err != nil {
 		n.t.Fatal(err)

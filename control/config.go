@@ -54,20 +54,24 @@ type Config struct {
 	Tenancy string `yaml:"tenancy"`
 }
 
+// defaultMetricsListen is a port that another program of this machine may have.
+const defaultMetricsListen = "127.0.0.1:4525"
+
 // DefaultConfig returns what holds where control.yml says nothing.
 func DefaultConfig() Config {
 	return Config{
-		Listen:       ":4523",
-		AgentListen:  ":4524",
-		Certificates: "/etc/flocker",
-		Store:        "file:/var/lib/flocker/control",
-		DefaultSize:  api.FormatSize(api.DefaultSizeBytes),
-		MaxSize:      api.FormatSize(api.DefaultMaxSize),
-		Heartbeat:    5 * time.Second,
-		KeepDeleted:  30 * 24 * time.Hour,
-		OnLostNode:   string(api.FenceWait),
-		WriteRate:    50,
-		Tenancy:      string(api.TenancyOwners),
+		Listen:        ":4523",
+		AgentListen:   ":4524",
+		MetricsListen: defaultMetricsListen,
+		Certificates:  "/etc/flocker",
+		Store:         "file:/var/lib/flocker/control",
+		DefaultSize:   api.FormatSize(api.DefaultSizeBytes),
+		MaxSize:       api.FormatSize(api.DefaultMaxSize),
+		Heartbeat:     5 * time.Second,
+		KeepDeleted:   30 * 24 * time.Hour,
+		OnLostNode:    string(api.FenceWait),
+		WriteRate:     50,
+		Tenancy:       string(api.TenancyOwners),
 	}
 }
 

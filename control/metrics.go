@@ -93,7 +93,6 @@ type replicaMetrics struct {
 	seconds    prometheus.Histogram
 	batch      prometheus.Histogram
 	revision   prometheus.Gauge
-	datasets   prometheus.Gauge
 	leases     prometheus.Gauge
 	orphans    prometheus.Gauge
 	inspection prometheus.Histogram
@@ -117,8 +116,6 @@ func newReplicaMetrics(registry *prometheus.Registry) *replicaMetrics {
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10)}),
 		revision: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "flocker_control_revision", Help: "Revision of the log that this replica shows."}),
-		datasets: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "flocker_control_datasets", Help: "Datasets, deleted ones included."}),
 		leases: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "flocker_control_leases", Help: "Leases of datasets."}),
 		orphans: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -133,7 +130,7 @@ func newReplicaMetrics(registry *prometheus.Registry) *replicaMetrics {
 		outage: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "flocker_control_log_unreachable", Help: "1 while the log cannot be reached."}),
 	}
-	registry.MustRegister(m.commands, m.commits, m.seconds, m.batch, m.revision, m.datasets, m.leases, m.orphans, m.outage, m.inspection, m.damaged, m.foreign)
+	registry.MustRegister(m.commands, m.commits, m.seconds, m.batch, m.revision, m.leases, m.orphans, m.outage, m.inspection, m.damaged, m.foreign)
 	return m
 }
 
@@ -234,7 +231,6 @@ func (m *replicaMetrics) committed(commands, records int, took time.Duration, er
 func (m *replicaMetrics) observe(s *cluster.State) {
 	m.revision.Set(float64(s.Revision()))
 	m.damaged.Set(float64(s.CountDamage()))
-	m.datasets.Set(float64(s.CountDatasets()))
 	m.leases.Set(float64(s.CountLeases()))
 	m.orphans.Set(float64(s.CountOrphans()))
 }

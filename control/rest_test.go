@@ -334,7 +334,11 @@ func TestMonitoringIsServedToThisMachine(t *testing.T) {
 	for _, want := range []string{
 		`flocker_control_commands_total{command="create",outcome="done"} 1`,
 		`flocker_control_requests_total{method="POST",route="/v1/configuration/datasets",status="201"} 1`,
-		`flocker_control_datasets 1`,
+		`flocker_control_datasets{status="waiting"} 1`,
+		`flocker_control_datasets{status="mounted"} 0`,
+		`flocker_control_deleted_datasets{status="deleting"} 0`,
+		`flocker_control_nodes{state="connected"} 0`,
+		`flocker_build_info{`,
 	} {
 		if text := get("/metrics"); !strings.Contains(text, want) {
 			t.Errorf("metrics lack %s", want)

@@ -128,6 +128,7 @@ func (s *Service) open(ctx context.Context) error {
 		return err
 	}
 	s.replica = replica
+	s.deps.Registry.MustRegister(newCensus(replica, s.deps.Now), newBuildInfo(s.deps.Version))
 	if of, ok := s.store.(interface{ Warnings() []string }); ok {
 		replica.warnings = of.Warnings()
 	}
@@ -189,7 +190,13 @@ func (s *Service) open(ctx context.Context) error {
 	if s.cfg.MetricsListen == "" {
 		return nil
 	}
-	return s.listen("metrics", s.cfg.MetricsListen, nil, s.observability(), nil)
+	err = s.listen("metrics", s.cfg.MetricsListen, nil, s.observability(), nil)
+	if err != nil && s.cfg.MetricsListen == defaultMetricsListen {
+		// A second control service on this machine is no reason not to start.
+		s.log.Warn("metrics are not served: set metrics-listen to a free address of this machine", "address", s.cfg.MetricsListen, "cause", err)
+		return nil
+	}
+	return err
 }
 
 // memory returns what this replica remembers of the log.

@@ -40,7 +40,7 @@ type world struct {
 func newWorld(tb testing.TB, change ...func(*control.Config)) *world {
 	tb.Helper()
 	w := &world{TB: tb, ca: newAuthority(tb), cfg: control.DefaultConfig()}
-	w.cfg.Listen, w.cfg.AgentListen = "127.0.0.1:0", "127.0.0.1:0"
+	w.cfg.Listen, w.cfg.AgentListen, w.cfg.MetricsListen = "127.0.0.1:0", "127.0.0.1:0", ""
 	w.cfg.Store = "file:" + tb.TempDir()
 	for _, c := range change {
 		c(&w.cfg)

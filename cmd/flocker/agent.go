@@ -77,7 +77,7 @@ func openAgent(ctx context.Context, settings *agentSettings, certs string, log *
 		return nil, err
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(creds)
+	registry.MustRegister(creds, buildInfo())
 	deps := agent.Deps{
 		Node: node, Backend: volumes, Dial: dialer(control, creds),
 		Mesos: settings.Mesos.Agent, Marathon: info.Asker{}, Version: version, Log: log, Metrics: registry, Now: fault.Now,
@@ -122,7 +122,7 @@ func openAgent(ctx context.Context, settings *agentSettings, certs string, log *
 			group.Go(func() error { return r.Run(ctx) })
 		}
 		if settings.Metrics != "" {
-			group.Go(func() error { return serveMetrics(ctx, settings.Metrics, registry) })
+			group.Go(func() error { return serveMetrics(ctx, settings.Metrics, agentMonitoring(registry, a.Health), log) })
 		}
 		return group.Wait()
 	}, nil

@@ -87,6 +87,7 @@ func defaultAgentSettings() *agentSettings {
 		Dataset: backendSettings{Backend: loopback.Name, RootPath: "/var/lib/flocker/loopback"},
 		Agent:   agent.DefaultConfig(),
 		Mesos:   mesosSettings{Interval: reconcile.DefaultInterval},
+		Metrics: defaultAgentMetrics,
 		Log:     logSettings{Format: logText},
 	}
 }

@@ -33,7 +33,7 @@ var agentHelp = map[string]string{
 	"mesos.password-file": "file with that user's password, which may be changed at any time",
 	"mesos.ca-file":       "file of the authorities that the Mesos agent's certificate is of, where it is https; empty for the system's",
 	"mesos.interval":      "how often it is looked which containers it runs, beside what Marathon tells of ends",
-	"metrics-listen":      "address for /metrics without TLS, on this machine only, such as 127.0.0.1:4526; empty for nowhere",
+	"metrics-listen":      "address for /metrics, /health and /ready without TLS, on this machine only; empty for nowhere",
 	"log.level":           "DEBUG, INFO, WARN or ERROR",
 	"log.format":          "text or json",
 }
@@ -44,7 +44,7 @@ var controlHelp = map[string]string{
 	"advertise": "name or address under which agents and users reach this replica, without a port; empty for the address of listen or, " +
 		"where that is all of them, the machine's name",
 	"register":       "service under which Consul's catalogue has this replica, where the store is in Consul; empty for none",
-	"metrics-listen": "address for /metrics and /health without TLS, on this machine only, such as 127.0.0.1:4525; empty for nowhere",
+	"metrics-listen": "address for /metrics, /health and /ready without TLS, on this machine only; empty for nowhere",
 	"certificates":   "directory of cluster.crt, control-service.crt and control-service.key",
 	"store":          "where the records are kept, as file:DIRECTORY, or consul://HOST:PORT/PREFIX for a log in Consul",
 	"state-dir": "where this machine remembers which log it has served, so that it refuses an empty or foreign one; empty for the directory of the store or, " +

@@ -26,6 +26,16 @@ const (
 	StatusDetached    Status = "detached"  // nobody holds it
 )
 
+// LiveStatuses returns all that a dataset can be that is not deleted.
+func LiveStatuses() []Status {
+	return []Status{
+		StatusFencing, StatusUnreachable, StatusFailing, StatusWaiting, StatusMounted, StatusPreparing, StatusReleasing, StatusDetached,
+	}
+}
+
+// DeletedStatuses returns what deleted datasets mostly are.
+func DeletedStatuses() []Status { return []Status{StatusDeleting, StatusDestroyed} }
+
 // Explain says how a dataset is: in one word, and in sentences that tell a
 // person who waits for it what is, since when, and what happens next. State is
 // what was last reported of it, and lease the lease of it; either may be nil. So
