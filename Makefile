@@ -17,18 +17,20 @@ help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build the two static binaries into bin/, with links to one by the names of Flocker's own programs
+build: go ## Build the two static binaries into bin/, with links to one by the names of Flocker's own programs
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 	for name in flockerctl flocker-volumes flocker-ca; do ln -sf flocker bin/$$name; done
 
 .PHONY: demo
-demo: needs ## Play the whole story on two nodes made on this machine (root)
+demo: go needs-demo ## Play the whole story on two nodes made on this machine (root)
+	@echo "Building the demo; the first time takes a minute or two."
 	$(GO) run ./test/demo
 
 # One package at a time: a mount namespace that one test makes keeps a copy of
 # what another has mounted, and its device busy.
 .PHONY: test
-test: needs build consul machines flocker-go ## Run all tests with the race detector (root: they use real devices)
+test: go needs-test build consul machines flocker-go ## Run all tests with the race detector (root: they use real devices)
+	@echo "Running the tests, one package after the other; the first build with the race detector takes some minutes."
 	$(GO) test -race -p 1 -timeout 20m $(TESTS)
 
 .PHONY: lint
@@ -68,13 +70,12 @@ $(LINTER): tools/go.mod tools/go.sum
 .PHONY: consul
 consul: .cache/bin/consul ## Build the Consul server that tests start
 .cache/bin/consul: tools/consul/go.mod tools/consul/go.sum
-	cd tools/consul && CGO_ENABLED=0 nice $(GO) build -trimpath -ldflags '-s -w' -o ../../$@ github.com/hashicorp/consul
+	@echo "Building the Consul server that the tests start: some minutes, once. It shows each package."
+	cd tools/consul && CGO_ENABLED=0 nice $(GO) build -v -trimpath -ldflags '-s -w' -o ../../$@ github.com/hashicorp/consul
 
 # The machines that tests boot in QEMU. Their kernel is Debian's, unpacked and not installed.
 .PHONY: machines
 machines: kernel
-	@PATH="$$PATH:/usr/sbin:/sbin"; command -v qemu-system-x86_64 >/dev/null && command -v systemd-analyze >/dev/null || \
-		{ echo "Programs are missing. Install them with: apt-get install qemu-system-x86 systemd" >&2; exit 1; }
 
 .PHONY: kernel
 kernel: .cache/kernel/boot ## Get the kernel that tests boot in QEMU
@@ -97,13 +98,37 @@ CLIENT := golang-github-clusterhq-flocker-go-dev
 	rm -rf .cache/flocker-go && mv .cache/flocker-go.new/usr/share/gocode/src/github.com/ClusterHQ/flocker-go .cache/flocker-go
 	rm -rf .cache/flocker-go.new
 
-# What the tests call of the machine; nothing is installed behind anybody's back.
-.PHONY: needs
-needs:
-	@missing=; \
-	need() { PATH="$$PATH:/usr/sbin:/sbin" command -v $$1 >/dev/null || missing="$$missing $$2"; }; \
-	need mkfs.ext4 e2fsprogs; need mkfs.xfs xfsprogs; need ip iproute2; need losetup util-linux; need openssl openssl; need curl curl; \
-	if [ -n "$$missing" ]; then \
-		echo "Programs are missing. Install them with: apt-get install$$(printf ' %s' $$missing | tr ' ' '\n' | sort -u | tr '\n' ' ')" >&2; exit 1; \
+# The Go version that go.mod names. An older Go, from 1.21 on, gets that one by itself,
+# unless GOTOOLCHAIN=local forbids it.
+GO_NEEDED := $(shell sed -n 's/^go //p' go.mod)
+.PHONY: go
+go:
+	@if ! command -v $(GO) >/dev/null; then \
+		echo "Go $(GO_NEEDED) is needed, and there is no $(GO) on the PATH. Get it at https://go.dev/dl/ and put its bin directory on the PATH." >&2; exit 1; \
 	fi; \
-	if [ "$$(id -u)" != 0 ]; then echo "Real loop devices and mounts need root: run this as root." >&2; exit 1; fi
+	have=$$($(GO) version 2>/dev/null | sed -n 's/^go version go\([0-9.]*\).*/\1/p'); \
+	if [ -z "$$have" ]; then have=$$(cd / && $(GO) version | sed -n 's/^go version go\([0-9.]*\).*/\1/p'); fi; \
+	if [ "$$(printf '%s\n' "$(GO_NEEDED)" "$$have" | sort -V | head -n 1)" != "$(GO_NEEDED)" ]; then \
+		echo "Go $(GO_NEEDED) or newer is needed, and $$(command -v $(GO)) is $${have:-of an unknown version}. Get it at https://go.dev/dl/, or unset GOTOOLCHAIN to have Go 1.21 or newer fetch it." >&2; exit 1; \
+	fi
+
+# What the tests and the demo call of the machine; nothing is installed behind anybody's
+# back. One message has all that is missing.
+DEMO_NEEDS := mkfs.ext4=e2fsprogs ip=iproute2 losetup=util-linux
+RUN_NEEDS  := $(DEMO_NEEDS) mkfs.xfs=xfsprogs openssl=openssl curl=curl
+TEST_NEEDS := $(RUN_NEEDS) gcc=gcc git=git \
+	qemu-system-x86_64=qemu-system-x86 systemd-analyze=systemd dpkg=dpkg apt-get=apt
+.PHONY: needs needs-demo needs-test
+needs: NEEDED := $(RUN_NEEDS)
+needs-demo: NEEDED := $(DEMO_NEEDS)
+needs-test: NEEDED := $(TEST_NEEDS)
+needs needs-demo needs-test:
+	@missing=; for need in $(NEEDED); do \
+		PATH="$$PATH:/usr/sbin:/sbin" command -v "$${need%%=*}" >/dev/null || missing="$$missing $${need#*=}"; \
+	done; \
+	root=; [ "$$(id -u)" = 0 ] || root="Real loop devices and mounts need root: run this as root."; \
+	if [ -n "$$missing" ]; then \
+		echo "Programs are missing. Install them as root with: apt-get install$$(printf ' %s' $$missing | tr ' ' '\n' | sort -u | tr '\n' ' ')" >&2; \
+	fi; \
+	if [ -n "$$root" ]; then echo "$$root" >&2; fi; \
+	[ -z "$$missing$$root" ]
