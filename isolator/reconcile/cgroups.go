@@ -23,6 +23,10 @@ import (
 const (
 	defaultHierarchy = "/sys/fs/cgroup"
 	posixLauncher    = "posix"
+
+	// wholeMachine is the PID namespace of the machine, in which all processes are
+	// seen. Its number is part of Linux' interface.
+	wholeMachine = "pid:[4026531836]"
 )
 
 // Cgroups find the control groups of a Mesos agent on this machine, cgroups v1
@@ -42,6 +46,10 @@ type Groups struct {
 	roots []string
 	// paths are the control groups of all processes, nil before the first question.
 	paths []string
+	// partial says that there may be processes which this program does not see.
+	// Cgroups v1 leaves them out of cgroup.procs, so a group without processes
+	// proves nothing.
+	partial bool
 }
 
 // Find returns the control groups of the Mesos agent with these flags. The error
@@ -55,6 +63,9 @@ func (c Cgroups) Find(flags Flags) (*Groups, error) {
 		return nil, &Trouble{Kind: api.MesosGroups, Cause: "the flags of the Mesos agent have no cgroups_root"}
 	}
 	g := &Groups{proc: cmp.Or(c.Proc, "/proc")}
+	if namespace, err := os.Readlink(filepath.Join(g.proc, "self/ns/pid")); err != nil || namespace != wholeMachine {
+		g.partial = true
+	}
 	hierarchy := cmp.Or(flags["cgroups_hierarchy"], defaultHierarchy)
 	mounted, err := g.mounted()
 	if err != nil {
@@ -113,7 +124,8 @@ func isDirectory(path string) bool {
 // it, lives. It looks for the container's group below the Mesos agent's root,
 // below any other root, since the agent may have been started with another one
 // meanwhile, and among the groups of all processes. What cannot be read counts
-// as alive.
+// as alive, and so does a group that is there, where not all processes are seen:
+// Mesos removes the group when it destroys the container.
 func (g *Groups) Alive(id string) bool {
 	parts := strings.Split(id, ".")
 	for _, p := range parts {
@@ -124,13 +136,13 @@ func (g *Groups) Alive(id string) bool {
 	// A nested container's group is in a group mesos in its parent's.
 	group := strings.Join(parts, "/mesos/")
 	for _, root := range g.roots {
-		if occupied(filepath.Join(root, group)) {
+		if g.occupied(filepath.Join(root, group)) {
 			return true
 		}
 	}
 	for _, base := range g.bases {
 		others, err := filepath.Glob(filepath.Join(base, "*", group))
-		if err != nil || slices.ContainsFunc(others, occupied) {
+		if err != nil || slices.ContainsFunc(others, g.occupied) {
 			return true
 		}
 	}
@@ -176,8 +188,11 @@ func processGroups(proc string) ([]string, error) {
 	return paths, nil
 }
 
-// occupied reports whether a process is in a group or one below it.
-func occupied(group string) bool {
+// occupied reports whether a process is, or may be, in a group or one below it.
+func (g *Groups) occupied(group string) bool {
+	if g.partial && isDirectory(group) {
+		return true
+	}
 	found := errors.New("found")
 	err := filepath.WalkDir(group, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {

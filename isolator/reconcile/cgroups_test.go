@@ -56,8 +56,18 @@ func TestCgroupsFindsTheProcessesOfAContainer(t *testing.T) {
 	}
 	other := name + "-other"
 	makeGroup(t, filepath.Join(base, other))
+	namespace, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	partial := namespace != "pid:[4026531836]" // where a group counts as alive while it is there
 	check := func(when string, want map[string]bool) {
 		t.Helper()
+		for _, id := range []string{"top", "top.child", "empty"} {
+			if _, asked := want[id]; asked && partial {
+				want[id] = true
+			}
+		}
 		for where, hierarchy := range map[string]string{"where it is": base, "wherever it is mounted": "/cgroups"} {
 			for id, alive := range want {
 				if got := find(t, reconcile.Cgroups{}, hierarchy, name).Alive(id); got != alive {
@@ -87,6 +97,42 @@ func TestCgroupsFindsTheProcessesOfAContainer(t *testing.T) {
 	check("a process in the child", map[string]bool{"top": true, "top.child": true, "empty": false})
 	stop()
 	check("after its end", map[string]bool{"top": false, "top.child": false})
+}
+
+// A flocker agent in a PID namespace of its own, as in a container, sees no process of
+// a container of Mesos, and cgroups v1 shows it an empty group.
+func TestCgroupsReleasesNothingWhoseProcessesItCannotSee(t *testing.T) {
+	for namespace, want := range map[string]bool{"pid:[4026531836]": false, "pid:[4026532192]": true, "": true} {
+		proc, flags := emptyProc(t), emptyGroups(t)
+		if err := os.Mkdir(filepath.Join(proc, "self/ns"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if namespace != "" {
+			if err := os.Symlink(namespace, filepath.Join(proc, "self/ns/pid")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, root := range []string{"mesos", "blue"} { // blue was its root before
+			dir := filepath.Join(flags["cgroups_hierarchy"], "freezer", root, "top-"+root, "mesos/child")
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range []string{dir, filepath.Dir(filepath.Dir(dir))} {
+				if err := os.WriteFile(filepath.Join(d, "cgroup.procs"), nil, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		groups := find(t, reconcile.Cgroups{Proc: proc}, flags["cgroups_hierarchy"], "mesos")
+		for _, id := range []string{"top-mesos", "top-mesos.child", "top-blue", "top-blue.child"} {
+			if got := groups.Alive(id); got != want {
+				t.Errorf("in PID namespace %q: %s with an empty group: got alive %v, want %v", namespace, id, got, want)
+			}
+		}
+		if groups.Alive("removed") {
+			t.Errorf("in PID namespace %q: a container without a group is alive", namespace)
+		}
+	}
 }
 
 // TestCgroupsFindsAProcessWhateverItsRoot has a process whose group no path leads
