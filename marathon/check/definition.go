@@ -3,6 +3,7 @@ package check
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"path"
 	"slices"
 	"strconv"
@@ -101,8 +102,21 @@ func writePlain(b *bytes.Buffer, v hujson.Value, at string, keep func(at, name s
 		}
 		b.WriteByte(']')
 	case hujson.Literal:
-		b.Write(value)
+		b.Write(wholeNumber(value))
 	}
+}
+
+// wholeNumber writes 20.0 and 2e1 as 20: Marathon takes them for whole numbers, and
+// encoding/json does not.
+func wholeNumber(v hujson.Literal) hujson.Literal {
+	if v.Kind() != '0' || !bytes.ContainsAny(v, ".eE") {
+		return v
+	}
+	n, err := strconv.ParseFloat(string(v), 64)
+	if err != nil || n != math.Trunc(n) || math.Abs(n) >= 1<<53 {
+		return v
+	}
+	return hujson.Int(int64(n))
 }
 
 // labelsWithoutText lists labels such as "flocker.volume.data.preempt": true.

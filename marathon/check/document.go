@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tailscale/hujson"
 )
@@ -171,7 +172,7 @@ func (d *Document) position(offset int) (line, column int) {
 	before := d.text[:min(max(offset, 0), len(d.text))]
 	line = 1 + bytes.Count(before, []byte("\n"))
 	start := bytes.LastIndexByte(before, '\n') + 1
-	return line, 1 + len([]rune(string(before[start:])))
+	return line, 1 + utf8.RuneCount(before[start:])
 }
 
 // brief returns the beginning of a text, for messages.

@@ -102,6 +102,11 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 			{"an object as a label", labelled(`"flocker.volume.data": {"path": "data"}`), none, `error /labels/flocker.volume.data must be a text`},
 			{"a text as a number", app(`"instances": "two", `), none, `error /instances instances cannot be a string`},
 			{"a strategy that is none", app(`"unreachableStrategy": "never", `), none, ""},
+			{"whole numbers in other words", app(`"instances": 1.0, "taskKillGracePeriodSeconds": 2e1, `), none, ""},
+			{"a whole size in other words", dvdi(`"size": 20.0, ` + driver), none, ""},
+			{"half an instance", app(`"instances": 1.5, `), none, `error /instances instances cannot be a number 1.5`},
+			{"half a gibibyte", dvdi(`"size": 20.5, ` + driver), none, `error /container container.volumes.external.size cannot be a number 20.5`},
+			{"a number without end", app(`"instances": 1e999, `), none, `error /instances instances cannot be a number`},
 			{"a bool as a label of a container", pod(``, onVolume+`, "flocker.volume.data.preempt": true`, ``), none, `error /containers/0/labels/flocker.volume.data.preempt is true`},
 		},
 		"misspelt-setting": {
