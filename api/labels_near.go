@@ -114,10 +114,15 @@ func afterAlmostPrefix(key string) (rest string, ok bool) {
 		switch {
 		case n == 1:
 			first = part
+			if edits > maxLabelEdits { // flockervol.data
+				edits = editsToAbbreviated(part)
+			}
 		case n == 2 && slices.Contains(words, first):
 			edits = maxLabelEdits + 1
 		case n == 2 && (part == "vol" || part == "vols"):
 			edits = editsToPrefix(first+"volume") + 1
+		case n == 2 && editsOfBoth(first, part) <= maxLabelEdits:
+			edits = editsOfBoth(first, part)
 		}
 		if n == 3 && edits > 1 { // flocker.io/volume.data
 			continue
@@ -130,6 +135,27 @@ func afterAlmostPrefix(key string) (rest string, ok bool) {
 		return rest, true
 	}
 	return afterJoinedPrefix(text)
+}
+
+// editsOfBoth counts the edits to flocker and to volume where each of them has one at
+// most: flocer.volumes. Letters that editsToPrefix wants may be missing then.
+func editsOfBoth(first, second string) int {
+	a, b := EditDistance(first, "flocker", 1), EditDistance(second, "volume", 1)
+	if a > 1 || b > 1 {
+		return maxLabelEdits + 1
+	}
+	return a + b
+}
+
+// editsToAbbreviated counts the edits of a part that has flocker and an abbreviation of
+// volume.
+func editsToAbbreviated(part string) int {
+	for _, short := range []string{"vol", "vols"} {
+		if first, ok := strings.CutSuffix(part, short); ok && first != "" && !slices.Contains(words, first) {
+			return editsToPrefix(first+"volume") + 1
+		}
+	}
+	return maxLabelEdits + 1
 }
 
 // joinedPrefix is LabelPrefix without its dots.
