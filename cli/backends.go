@@ -19,7 +19,7 @@ func newBackends(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "backends",
 		Short:             "List the storage systems of the cluster, and what they can do",
-		Args:              usage.Takes(cobra.NoArgs, "nothing but flags"),
+		Args:              usage.Takes(cobra.NoArgs, "no arguments"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: g.run(&p, func(s *session, _ []string) error {
 			all, err := s.Backends(s.ctx)

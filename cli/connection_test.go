@@ -116,24 +116,24 @@ func TestContextsAreKeptAndUsed(t *testing.T) {
 	host, port, certs, user := c.Host, c.Port, c.env["FLOCKER_CERTS_PATH"], controltest.User
 	c.env = map[string]string{"HOME": t.TempDir(), "FLOCKER_CONFIG": filepath.Join(t.TempDir(), "config.yml")}
 	steps := []struct{ args, want string }{
-		{"context list", "There are none in " + c.env["FLOCKER_CONFIG"]},
+		{"context list", c.env["FLOCKER_CONFIG"] + " has no contexts. To create one: "},
 		{"context list -o json", "[]\n"},
 		{"nodes list", "which control service? Name its host with --control-service or FLOCKER_CONTROL_SERVICE, or keep it: flocker context set NAME"},
-		{"context set lab --control-service " + host + " --certs-path " + certs, "Context lab is kept.\n"},
+		{"context set lab --control-service " + host + " --certs-path " + certs, "Context lab saved.\n"},
 		{"nodes list", "no such file"}, // the user is called user
-		{"context set lab --control-port " + port + " --user " + user, "Context lab is kept.\n"},
+		{"context set lab --control-port " + port + " --user " + user, "Context lab saved.\n"},
 		{"nodes list -o name", "node1.example.net\n"},
-		{"context set prod --control-service a,b", "It is not the current one; to make it that: flocker context use prod"},
+		{"context set prod --control-service a,b", "To use it: flocker context use prod"},
 		{"context set prod --control-port x", `--control-port: "x" is not a port`},
 		{"context list", "*   lab "},
 		{"context list -o name", "lab\nprod\n"},
-		{"context use prod", "The cluster is prod now."},
+		{"context use prod", "Now using context prod."},
 		{"nodes list --context lab -o name", "node1.example.net\n"},
 		{"context use nowhere", `"nowhere": there is no such context; there are: lab, prod`},
 		{"nodes list --context nowhere", `--context "nowhere": there is no such context; there are: lab, prod`},
-		{"context delete prod", "Context prod is forgotten."},
+		{"context delete prod", "Context prod deleted."},
 		{"context list -o json", `"current": false`},
-		{"context set lab --user= ", "Context lab is kept."},
+		{"context set lab --user= ", "Context lab saved."},
 		{"context show lab -o name", "lab\n"},
 	}
 	for _, step := range steps {

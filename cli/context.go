@@ -15,10 +15,10 @@ func newContext(env *Env) *cobra.Command {
 	return usage.Group(&cobra.Command{
 		Use:     "context",
 		Aliases: []string{"contexts"},
-		Short:   "Keep several clusters at hand: how each is reached, and which one is meant",
-		Long: "Keeps, in one file, how the clusters that you work with are reached. What a context says holds unless a flag or\n" +
-			"the environment says otherwise; what it leaves open is taken from agent.yml and the defaults. The file is\n" +
-			"~/.config/flocker/config.yml, or where FLOCKER_CONFIG says.",
+		Short:   "Save how each of several clusters is reached, and switch between them",
+		Long: "Saves, in one file, how the clusters that you work with are reached. Flags and environment variables override a\n" +
+			"context; settings that it leaves open come from agent.yml and the defaults. The file is\n" +
+			"~/.config/flocker/config.yml, or the value of FLOCKER_CONFIG.",
 	}, newContextList(env), newContextUse(env), newContextSet(env), newContextShow(env), newContextDelete(env))
 }
 
@@ -37,8 +37,8 @@ func newContextList(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "list",
 		Aliases:           []string{"ls"},
-		Short:             "List all contexts; * marks the one that is meant where none is named",
-		Args:              usage.Takes(cobra.NoArgs, "nothing but flags"),
+		Short:             "List all contexts; * marks the current one",
+		Args:              usage.Takes(cobra.NoArgs, "no arguments"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := prepare(env, cmd, &p); err != nil {
@@ -49,7 +49,7 @@ func newContextList(env *Env) *cobra.Command {
 				return err
 			}
 			if len(file.Contexts) == 0 && !p.Machine() {
-				p.Linef("There are none in %s. This makes one: flocker context set NAME --control-service HOST", path)
+				p.Linef("%s has no contexts. To create one: flocker context set NAME --control-service HOST", path)
 				return nil
 			}
 			return p.List(contextList(file), contextsTable(file), file.Names())
@@ -103,12 +103,12 @@ func contextsTable(f *contexts.File) *output.Table {
 func newContextUse(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:               "use NAME",
-		Short:             "Make a context the one that is meant where none is named",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a context's name"),
+		Short:             "Make a context the current one",
+		Args:              usage.Takes(cobra.ExactArgs(1), "one context"),
 		ValidArgsFunction: first(completeContexts(env)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return changeContexts(env, cmd, func(f *contexts.File) (string, error) {
-				return fmt.Sprintf("The cluster is %s now.", args[0]), f.Use(args[0])
+				return fmt.Sprintf("Now using context %s.", args[0]), f.Use(args[0])
 			})
 		},
 	}
@@ -135,10 +135,10 @@ func newContextSet(env *Env) *cobra.Command {
 	conn := NewConnection(env)
 	cmd := &cobra.Command{
 		Use:   "set NAME",
-		Short: "Make a context, or change what it says: give it what should change, empty for what it should leave open",
+		Short: "Create a context or change its settings; an empty value leaves a setting open",
 		Example: "  flocker context set prod --control-service a.example,b.example --certs-path ~/.flocker/prod --user alice\n" +
 			"  flocker context set prod --user bob",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a context's name"),
+		Args:              usage.Takes(cobra.ExactArgs(1), "one context"),
 		ValidArgsFunction: first(completeContexts(env)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return changeContexts(env, cmd, func(f *contexts.File) (string, error) {
@@ -149,12 +149,12 @@ func newContextSet(env *Env) *cobra.Command {
 				if err := conn.keep(&c); err != nil {
 					return "", err
 				}
-				done := fmt.Sprintf("Context %s is kept.", args[0])
+				done := fmt.Sprintf("Context %s saved.", args[0])
 				if err := f.Set(args[0], &c); err != nil {
 					return "", err
 				}
 				if f.Current != args[0] {
-					done += fmt.Sprintf(" It is not the current one; to make it that: flocker context use %s", args[0])
+					done += fmt.Sprintf(" To use it: flocker context use %s", args[0])
 				}
 				return done, nil
 			})
@@ -202,7 +202,7 @@ func newContextShow(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "show [NAME]",
 		Short:             "Show how the cluster is reached, and where each setting comes from",
-		Args:              usage.Takes(cobra.MaximumNArgs(1), "at most a context's name"),
+		Args:              usage.Takes(cobra.MaximumNArgs(1), "at most one context"),
 		ValidArgsFunction: first(completeContexts(env)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := prepare(env, cmd, &p); err != nil {
@@ -241,12 +241,12 @@ func newContextShow(env *Env) *cobra.Command {
 func newContextDelete(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:               "delete NAME",
-		Short:             "Forget a context; its certificates stay where they are",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a context's name"),
+		Short:             "Delete a context; its certificates stay where they are",
+		Args:              usage.Takes(cobra.ExactArgs(1), "one context"),
 		ValidArgsFunction: first(completeContexts(env)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return changeContexts(env, cmd, func(f *contexts.File) (string, error) {
-				return fmt.Sprintf("Context %s is forgotten.", args[0]), f.Delete(args[0])
+				return fmt.Sprintf("Context %s deleted.", args[0]), f.Delete(args[0])
 			})
 		},
 	}

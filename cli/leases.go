@@ -35,7 +35,7 @@ func newLeasesList(g *group) *cobra.Command {
 		Use:               "list",
 		Aliases:           []string{"ls"},
 		Short:             "List all leases",
-		Args:              usage.Takes(cobra.NoArgs, "nothing but flags"),
+		Args:              usage.Takes(cobra.NoArgs, "no arguments"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: g.run(&p, func(s *session, _ []string) error {
 			leases, err := s.Leases(s.ctx)
@@ -118,7 +118,7 @@ func newLeasesAcquire(g *group) *cobra.Command {
 		Short: "Acquire a lease for a node, or renew the one that it has",
 		Example: "  flocker leases acquire orders-db --node node1 --for 10m\n" +
 			"  flocker leases acquire orders-db --node node1             # until it is released",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a volume's name or id"),
+		Args:              usage.Takes(cobra.ExactArgs(1), "one volume"),
 		ValidArgsFunction: first(g.completeVolume),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			if last < 0 {
@@ -154,7 +154,7 @@ func newLeasesRelease(g *group) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "release VOLUME",
 		Short:             "End a lease, whoever has it",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a volume's name or id"),
+		Args:              usage.Takes(cobra.ExactArgs(1), "one volume"),
 		ValidArgsFunction: first(g.completeVolume),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			id, name, err := s.leased(args[0])
@@ -168,7 +168,7 @@ func newLeasesRelease(g *group) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.Show(l, string(l.Dataset), func() { s.Linef("The lease of %s has ended.", name) })
+			return s.Show(l, string(l.Dataset), func() { s.Linef("Lease of %s released.", name) })
 		}),
 	}
 	addOutput(cmd, p.AddFlags)

@@ -19,9 +19,9 @@ func newMarathonApps(g *group) *cobra.Command {
 		Use:   "apps [APP]",
 		Short: "Show Marathon's apps and pods with volumes, their instances, and how each volume is",
 		Long: "Shows the apps and pods of Marathon's that ask for volumes, as Marathon last had them: each instance with its task and\n" +
-			"host, each volume with its state and, where it is not as wanted, the reason. The control service must follow\n" +
+			"host, each volume with its state and, if it needs attention, the cause. The control service must follow\n" +
 			"Marathon for that: flocker control --marathon URL.",
-		Args:              usage.Takes(cobra.MaximumNArgs(1), "an app's or pod's id, or nothing"),
+		Args:              usage.Takes(cobra.MaximumNArgs(1), "at most one app or pod"),
 		ValidArgsFunction: first(g.completeApp),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			view, err := s.MarathonApps(s.ctx, strings.Join(args, ""))
@@ -46,7 +46,7 @@ func newMarathonForget(g *group) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "forget APP",
 		Short:             "Forget an app that Marathon lost without saying that it was destroyed; its volumes are kept",
-		Args:              usage.Takes(cobra.ExactArgs(1), "an app's or pod's id"),
+		Args:              usage.Takes(cobra.ExactArgs(1), "one app or pod"),
 		ValidArgsFunction: first(g.completeApp),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			if err := s.ForgetMarathonApp(s.ctx, args[0]); err != nil {

@@ -19,15 +19,15 @@ func newMarathonFix(g *group) *cobra.Command {
 	var write, compare bool
 	cmd := &cobra.Command{
 		Use:   "fix FILE | -",
-		Short: "Mend what has one right answer, and print the mended definition",
-		Long: "Prints the definition with everything mended that `flocker marathon check` has a fix for, and changes nothing\n" +
-			"else in it: names keep their order, and lines their form. What was mended, and what is left to be mended by\n" +
-			"hand, goes to the standard error. Where a control service is named, it is asked in which zones the volumes are.\n" +
-			"Marathon is not asked.",
+		Short: "Fix what has one right answer, and print the fixed definition",
+		Long: "Prints the definition with everything fixed that `flocker marathon check` has a fix for, and changes nothing else\n" +
+			"in it: names keep their order, and lines their form. The standard error lists what was fixed and what needs your\n" +
+			"decision. If a control service is configured, the command asks it for the zones of the volumes. It does not ask\n" +
+			"Marathon.",
 		Example: "  flocker marathon fix app.json --diff\n" +
 			"  flocker marathon fix app.json --write\n" +
 			"  flocker marathon fix - <app.json | curl -X PUT -H 'Content-Type: application/json' -d @- http://marathon.example.net:8080/v2/apps//prod/orders-db",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a file, or - for the standard input"),
+		Args:              usage.Takes(cobra.ExactArgs(1), "one file, or - for the standard input"),
 		ValidArgsFunction: completeDefinitions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if write && (compare || args[0] == "-") {
@@ -50,11 +50,11 @@ func fix(g *group, cmd *cobra.Command, file string, write, compare bool) error {
 	p := &output.Printer{W: cmd.ErrOrStderr()}
 	world := &check.Context{}
 	askIfNamed(cmd.Context(), g, d, world, p)
-	after, mended, left, err := check.Fix(d, world)
+	after, fixed, left, err := check.Fix(d, world)
 	if err != nil {
 		return err
 	}
-	tellFixed(p, mended, left)
+	tellFixed(p, fixed, left)
 	switch {
 	case compare:
 		_, err = cmd.OutOrStdout().Write(diff.Diff(d.Source, before, d.Source, after))
@@ -64,13 +64,13 @@ func fix(g *group, cmd *cobra.Command, file string, write, compare bool) error {
 		err = replaceFile(file, after)
 	}
 	if err != nil {
-		return fmt.Errorf("write the mended definition: %w", err)
+		return fmt.Errorf("write the fixed definition: %w", err)
 	}
 	return nil
 }
 
 // askIfNamed asks the control service for the datasets, if one is named: most of what
-// can be mended needs none.
+// can be fixed needs none.
 func askIfNamed(ctx context.Context, g *group, d *check.Document, world *check.Context, p *output.Printer) {
 	s, err := g.conn.resolve()
 	if err == nil {
@@ -82,13 +82,13 @@ func askIfNamed(ctx context.Context, g *group, d *check.Document, world *check.C
 	askControl(ctx, g.conn, []*check.Document{d}, world, func(reason string) { p.Linef("%s", reason) })
 }
 
-// tellFixed says what was mended and what was not.
-func tellFixed(p *output.Printer, mended, left []check.Finding) {
-	for _, f := range mended {
-		p.Linef("mended %s %s (%s): %s", f.App, f.Path, f.Rule, f.Fix)
+// tellFixed lists what was fixed and what needs a decision.
+func tellFixed(p *output.Printer, fixed, left []check.Finding) {
+	for _, f := range fixed {
+		p.Linef("fixed %s %s (%s): %s", f.App, f.Path, f.Rule, f.Fix)
 	}
 	for _, f := range left {
-		p.Linef("left to you, %s %s %s (%s): %s; %s", f.Severity, f.App, f.Path, f.Rule, f.What, f.Fix)
+		p.Linef("needs your decision: %s %s %s (%s): %s; %s", f.Severity, f.App, f.Path, f.Rule, f.What, f.Fix)
 	}
 }
 

@@ -36,20 +36,24 @@ func (c *checking) describe(documents []*check.Document, findings []check.Findin
 	for _, d := range documents {
 		definitions += len(d.Definitions)
 	}
-	mendable := 0
+	fixable := 0
 	for _, f := range findings {
 		describeFinding(c.Printer, f)
 		c.Space()
 		if len(f.Patch) > 0 {
-			mendable++
+			fixable++
 		}
 	}
 	checked := fmt.Sprintf("%s checked", count(definitions, "definition"))
 	switch {
 	case len(findings) == 0:
 		c.Linef("%s: nothing found.", checked)
-	case mendable > 0 && !c.all:
-		c.Linef("%s: %s. `flocker marathon fix` mends %d of them.", checked, counts(findings), mendable)
+	case fixable > 0 && !c.all:
+		left := ""
+		if n := len(findings) - fixable; n > 0 {
+			left = fmt.Sprintf("; your decision is needed for %d", n)
+		}
+		c.Linef("%s: %s. `flocker marathon fix` fixes %d of them%s.", checked, counts(findings), fixable, left)
 	default:
 		c.Linef("%s: %s.", checked, counts(findings))
 	}
@@ -74,7 +78,7 @@ func describeFinding(p *output.Printer, f check.Finding) {
 	p.Field("Why", "%s", f.Why)
 	fix := f.Fix
 	if len(f.Patch) > 0 {
-		fix += " (flocker marathon fix does)"
+		fix += " (flocker marathon fix does this)"
 	}
 	p.Field("Fix", "%s", fix)
 }

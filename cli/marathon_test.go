@@ -252,7 +252,7 @@ func TestFixRefusesWhatMakesNoSense(t *testing.T) {
 		text  string
 		usage bool
 	}{
-		"":                       {"want a file, or - for the standard input, got 0", true},
+		"":                       {"expected one file, or - for the standard input, got 0", true},
 		"- --write":              {"--write changes the file", true},
 		shop + " --write --diff": {"--write changes the file", true},
 		"nowhere.json":           {"no such file", false},
@@ -296,10 +296,10 @@ func TestCheckHoldsConstraintsAgainstTheZoneOfTheVolume(t *testing.T) {
 	}
 	c.in = strings.NewReader(app(``))
 	out, errs, err := c.run(t, "marathon", "fix", "-")
-	if err != nil || !strings.Contains(out, `"constraints": [["@zone", "IS", "rack-1"]]`) || !strings.Contains(errs, "mended /prod/orders-db /constraints (zone)") {
+	if err != nil || !strings.Contains(out, `"constraints": [["@zone", "IS", "rack-1"]]`) || !strings.Contains(errs, "fixed /prod/orders-db /constraints (zone)") {
 		t.Errorf("got %s, %s, %v", out, errs, err)
 	}
-	// What cannot be asked is not guessed, and what needs no answer is mended all the same.
+	// Without a control service, only what needs no answer from it is fixed.
 	c.env["FLOCKER_CONTROL_PORT"] = "1"
 	c.in = strings.NewReader(app(``))
 	out, errs, err = c.run(t, "marathon", "fix", "-")

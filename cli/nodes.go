@@ -33,7 +33,7 @@ func newNodesList(g *group) *cobra.Command {
 		Use:               "list",
 		Aliases:           []string{"ls"},
 		Short:             "List all nodes that have ever connected",
-		Args:              usage.Takes(cobra.NoArgs, "nothing but flags"),
+		Args:              usage.Takes(cobra.NoArgs, "no arguments"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: g.run(&p, func(s *session, _ []string) error {
 			nodes, err := s.NodesInFull(s.ctx)
@@ -63,7 +63,7 @@ func newNodesShow(g *group) *cobra.Command {
 		Use:               "show NODE",
 		Aliases:           []string{"inspect"},
 		Short:             "Show a node, and what it has",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a node's name, address or id"),
+		Args:              usage.Takes(cobra.ExactArgs(1), "one node"),
 		ValidArgsFunction: first(g.completeNode),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			found, err := s.node(args[0])
@@ -99,7 +99,7 @@ func newNodesDrain(g *group) *cobra.Command {
 		Short: "Empty nodes before maintenance: they get no further volumes and give up what nothing uses",
 		Long: "Empties nodes before maintenance: they get no further volumes, and give up those that nothing uses.\n" +
 			"What their containers use stays until they end: have Mesos or Marathon move them.",
-		Args:              usage.Takes(cobra.MinimumNArgs(1), "a node's name, address or id"),
+		Args:              usage.Takes(cobra.MinimumNArgs(1), "at least one node"),
 		ValidArgsFunction: others(g.completeNode),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			all, err := named(args, s.node, nodeID)

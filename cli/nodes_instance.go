@@ -19,7 +19,7 @@ func newNodesAllowInstance(g *group) *cobra.Command {
 			"instance has one node, and a node keeps its instance: what a lost node holds is detached from its instance,\n" +
 			"and stop-instance powers it off. Do this when a node has moved to another machine and the old one is off.\n" +
 			"A node that has never connected is named by its whole id.",
-		Args:              usage.Takes(cobra.ExactArgs(2), "a node's name, address or id, and an instance"),
+		Args:              usage.Takes(cobra.ExactArgs(2), "a node and an instance"),
 		ValidArgsFunction: first(g.completeNode),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			id, err := s.nodeToBe(args[0])

@@ -27,7 +27,7 @@ func newNodesLost(g *group) *cobra.Command {
 			"A volume that the storage system knows to be in use on the machine stays there without --force.\n\n" +
 			"The command shows what Mesos says of the machine, if the control service knows its masters, and which volumes the\n" +
 			"node holds, and asks. If Mesos reports the machine as running, it does nothing without --force.",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a node's name, address or id"),
+		Args:              usage.Takes(cobra.ExactArgs(1), "one node"),
 		ValidArgsFunction: first(g.completeNode),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			found, err := s.node(args[0])

@@ -23,7 +23,7 @@ func newBackendsOrphans(g *group) *cobra.Command {
 		Long: "Lists volumes that a storage system has and whose datasets the log does not know: it was lost, or is older than they\n" +
 			"are. No volume is made under their names before they are adopted (flocker volumes adopt) or forgotten.",
 		Example:           "  flocker backends orphans\n  flocker backends orphans --forget orders-db",
-		Args:              usage.Takes(cobra.NoArgs, "nothing but flags"),
+		Args:              usage.Takes(cobra.NoArgs, "no arguments"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: g.run(&p, func(s *session, _ []string) error {
 			for _, orphan := range forget {

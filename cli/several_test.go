@@ -34,7 +34,7 @@ func TestSeveralVolumesAreDestroyed(t *testing.T) {
 		"a mistyped name":       {args: both + " qeue --yes", err: `there is no volume with the name or id "qeue"`},
 		"two mistyped names":    {args: "x queue y --yes", err: "\"x\"; `flocker volumes list` shows all, with --deleted also those that are gone\nthere is no volume with the name or id \"y\""},
 		"one that stays":        {args: both + " --yes", answers: refuseOrders, deletes: 2, out: "Destroying queue.\n", err: "prod.orders-db.data: it is leased"},
-		"none":                  {args: "", err: "want names or ids of volumes, got 0"},
+		"none":                  {args: "", err: "expected at least one volume, got 0"},
 		"one that stays, alone": {args: "prod.orders-db.data --yes", answers: refuseOrders, deletes: 1, err: "it is leased"},
 	} {
 		t.Run(name, func(t *testing.T) {

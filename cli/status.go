@@ -21,8 +21,8 @@ func newStatus(env *Env) *cobra.Command {
 	var p output.Printer
 	cmd := &cobra.Command{
 		Use:               "status",
-		Short:             "Show how the cluster is, and whatever is not as wanted, with the reason",
-		Args:              usage.Takes(cobra.NoArgs, "nothing but flags"),
+		Short:             "Show the state of the cluster, and everything that needs attention, with the cause",
+		Args:              usage.Takes(cobra.NoArgs, "no arguments"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: g.run(&p, func(s *session, _ []string) error {
 			status, err := s.Status(s.ctx)
@@ -46,7 +46,7 @@ func describeStatus(p *output.Printer, s *api.ClusterStatus) {
 	if s.Log.ID != "" {
 		p.Field("Log", "%s", s.Log.ID)
 	}
-	p.Field("Datasets", "%d, %d not as wanted", s.Datasets, s.AllTroubles)
+	p.Field("Volumes", "%d, %s", s.Datasets, attentionText(s.AllTroubles))
 	if n := setAside(s); n > 0 {
 		p.Field("Records", "%d set aside, because another program changed or removed them", n)
 	}
@@ -199,16 +199,29 @@ func replicasTable(p *output.Printer, s *api.ClusterStatus) *output.Table {
 		output.Column{Head: "STATE", Whole: true, Color: replicaColor}, output.Column{Head: "VERSION"}, output.Column{Head: "CERTIFICATE ENDS", Wide: true},
 	)
 	for _, r := range s.Replicas {
-		state := "runs for " + output.Age(s.Now.Sub(r.Started))
+		state := "up " + output.Age(s.Now.Sub(r.Started))
 		if !r.Lost.IsZero() {
 			state = "lost for " + output.Age(s.Now.Sub(r.Lost))
 		}
 		if r.ID == s.Replica {
-			state += ", answers"
+			state += ", responding"
 		}
 		t.Add(p.ID(string(r.ID)), r.Name, r.Users, r.Agents, state, r.Version, output.Time(r.CertificateExpires))
 	}
 	return t
+}
+
+// attentionText says how many volumes need attention: "none need attention", "2 need
+// attention".
+func attentionText(n int) string {
+	switch n {
+	case 0:
+		return "none need attention"
+	case 1:
+		return "1 needs attention"
+	default:
+		return fmt.Sprintf("%d need attention", n)
+	}
 }
 
 func replicaColor(state string) output.Color {

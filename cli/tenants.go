@@ -36,7 +36,7 @@ func newVolumesUnshare(g *group) *cobra.Command {
 func newShare(g *group, cmd *cobra.Command, end bool) *cobra.Command {
 	var p output.Printer
 	var with []string
-	cmd.Args = usage.Takes(cobra.ExactArgs(1), "a volume's name or id")
+	cmd.Args = usage.Takes(cobra.ExactArgs(1), "one volume")
 	cmd.ValidArgsFunction = first(g.completeVolume)
 	cmd.RunE = g.run(&p, func(s *session, args []string) error {
 		owners, err := parseOwners(with)
@@ -98,7 +98,7 @@ func newVolumesChown(g *group) *cobra.Command {
 		Long: "Gives a volume to another owner. Only that owner may use, change and destroy it from then on; containers that\n" +
 			"use it go on until they end. Its shares end: share it again if the new owner wants it. This is for operators.",
 		Example:           "  flocker volumes chown orders-db role:postgres",
-		Args:              usage.Takes(cobra.ExactArgs(2), "a volume's name or id, and its new owner"),
+		Args:              usage.Takes(cobra.ExactArgs(2), "a volume and its new owner"),
 		ValidArgsFunction: first(g.completeVolume),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			owner, err := api.ReadOwner(args[1])
@@ -135,7 +135,7 @@ func newTenancy(env *Env) *cobra.Command {
 			"when they come again. With owners, each owner has its volumes to itself; with shared, the cluster is one trust\n" +
 			"domain, in which every caller may use, change and destroy every volume. It holds for all replicas at once.",
 		Example:           "  flocker tenancy\n  flocker tenancy owners",
-		Args:              usage.Takes(cobra.MaximumNArgs(1), "owners, or shared, or nothing"),
+		Args:              usage.Takes(cobra.MaximumNArgs(1), "at most one of owners and shared"),
 		ValidArgsFunction: cobra.FixedCompletions([]cobra.Completion{string(api.TenancyOwners), string(api.TenancyShared)}, cobra.ShellCompDirectiveNoFileComp),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			view, err := s.Tenancy(s.ctx)
@@ -240,7 +240,7 @@ func newQuotas(env *Env) *cobra.Command {
 		Use:     "quotas",
 		Aliases: []string{"quota"},
 		Short:   "Show and set how many volumes and how much storage each owner may have",
-		Args:    usage.Takes(cobra.NoArgs, "nothing but flags, or set"),
+		Args:    usage.Takes(cobra.NoArgs, "set or no arguments"),
 		RunE: g.run(&p, func(s *session, _ []string) error {
 			quotas, err := s.Quotas(s.ctx)
 			if err != nil {
@@ -269,7 +269,7 @@ func newQuotasSet(g *group) *cobra.Command {
 			"no quota of their own. What an owner has beyond its quota it keeps. This is for operators.",
 		Example: "  flocker quotas set role:postgres --volumes 20 --size 1TiB\n  flocker quotas set default --volumes 100\n" +
 			"  flocker quotas set role:postgres --none",
-		Args:              usage.Takes(cobra.ExactArgs(1), "an owner, or default"),
+		Args:              usage.Takes(cobra.ExactArgs(1), "one owner, or default"),
 		ValidArgsFunction: first(g.completeOwner),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			owner, quota, err := quotaOf(args[0], volumes, size, none)

@@ -27,7 +27,7 @@ func newVersion(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "version",
 		Short:             "Print the version of this program, and with --server of the control service",
-		Args:              usage.Takes(cobra.NoArgs, "nothing"),
+		Args:              usage.Takes(cobra.NoArgs, "no arguments"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v := versions{Client: env.Version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}

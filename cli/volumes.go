@@ -74,7 +74,7 @@ func newVolumesList(g *group) *cobra.Command {
 			"  flocker volumes list --node node1 -o wide\n" +
 			"  flocker volumes list --set kafka.data -o wide\n" +
 			"  flocker volumes list --metadata team=shop -o name",
-		Args:              usage.Takes(cobra.NoArgs, "nothing but flags"),
+		Args:              usage.Takes(cobra.NoArgs, "no arguments"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: g.run(&p, func(s *session, _ []string) error {
 			var err error

@@ -27,7 +27,7 @@ func newVolumesCreate(g *group) *cobra.Command {
 		Long: "Creates a volume and mounts it on a node, where it stays until it is moved or another node's\n" +
 			"container asks for it. Labelled apps need none of this: their volumes are made when they start.",
 		Example:           "  flocker volumes create --name orders-db --size 20GiB --node node1 --wait",
-		Args:              usage.Takes(cobra.NoArgs, "nothing but flags"),
+		Args:              usage.Takes(cobra.NoArgs, "no arguments"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		PreRunE:           wait.check,
 		RunE: g.run(&p, func(s *session, _ []string) error {
@@ -121,7 +121,7 @@ func newVolumesMove(g *group) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "move VOLUME... --to NODE",
 		Short:             "Move volumes to another node, as soon as nothing uses them where they are",
-		Args:              usage.Takes(cobra.MinimumNArgs(1), "a volume's name or id"),
+		Args:              usage.Takes(cobra.MinimumNArgs(1), "at least one volume"),
 		ValidArgsFunction: others(g.completeVolume),
 		PreRunE:           wait.check,
 		RunE: g.run(&p, func(s *session, args []string) error {
@@ -164,7 +164,7 @@ func newVolumesGrow(g *group) *cobra.Command {
 		Long: "Makes a volume larger, up to the size that is given, such as 40GiB. It is done while the volume is in use,\n" +
 			"or else when it is mounted the next time. A volume never becomes smaller.",
 		Example:           "  flocker volumes grow orders-db 40GiB --wait",
-		Args:              usage.Takes(cobra.ExactArgs(2), "a volume's name or id, and its new size"),
+		Args:              usage.Takes(cobra.ExactArgs(2), "a volume and its new size"),
 		ValidArgsFunction: first(g.completeVolume),
 		PreRunE:           wait.check,
 		RunE: g.run(&p, func(s *session, args []string) error {
@@ -204,7 +204,7 @@ func newVolumesChange(g *group) *cobra.Command {
 		Short:      "Change a volume's name, and what is noted with it",
 		Example: "  flocker volumes change orders-db --metadata team=shop,tier=1 --remove owner\n" +
 			"  flocker volumes change orders-db --name orders-db-old",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a volume's name or id"),
+		Args:              usage.Takes(cobra.ExactArgs(1), "one volume"),
 		ValidArgsFunction: first(g.completeVolume),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			change, err := metadataChange(name, metadata, remove)

@@ -28,7 +28,7 @@ func newVolumesDestroy(g *group) *cobra.Command {
 			"delete because their app was destroyed, until the grace period ends.)",
 		Example: "  flocker volumes destroy orders-db\n" +
 			"  flocker volumes destroy --yes $(flocker volumes list --set kafka.data -o name)",
-		Args:              usage.Takes(cobra.MinimumNArgs(1), "names or ids of volumes"),
+		Args:              usage.Takes(cobra.MinimumNArgs(1), "at least one volume"),
 		ValidArgsFunction: others(g.completeVolume),
 		PreRunE:           wait.check,
 		RunE: g.run(&p, func(s *session, args []string) error {
@@ -64,7 +64,7 @@ func newVolumesUndelete(g *group) *cobra.Command {
 		Long: "Keeps volumes that Flocker is going to delete because their app was destroyed, as its label\n" +
 			"flocker.volume.KEY.reclaim = delete asks for. This is possible until the grace period ends; flocker volumes show\n" +
 			"says when that is. What flocker volumes destroy has destroyed cannot be brought back.",
-		Args:              usage.Takes(cobra.MinimumNArgs(1), "a volume's name or id"),
+		Args:              usage.Takes(cobra.MinimumNArgs(1), "at least one volume"),
 		ValidArgsFunction: others(g.completeVolume),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			all, err := s.volumesNamed(args)

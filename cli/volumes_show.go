@@ -22,7 +22,7 @@ func newVolumesShow(g *group) *cobra.Command {
 		Aliases:           []string{"inspect"},
 		SuggestFor:        []string{"describe", "get"},
 		Short:             "Show volumes, with the reason for their status and what comes next",
-		Args:              usage.Takes(cobra.MinimumNArgs(1), "a volume's name or id"),
+		Args:              usage.Takes(cobra.MinimumNArgs(1), "at least one volume"),
 		ValidArgsFunction: others(g.completeVolume),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			found, missing := s.volumesFound(args)

@@ -22,7 +22,7 @@ func newVolumesTrim(g *group) *cobra.Command {
 			"waits for that. Volumes stay in use meanwhile. Blocks that were trimmed before and not written since may not\n" +
 			"count again. Agents do this by themselves every trim-interval of agent.yml.",
 		Example:           "  flocker volumes trim orders-db",
-		Args:              usage.Takes(cobra.MinimumNArgs(1), "names or ids of volumes"),
+		Args:              usage.Takes(cobra.MinimumNArgs(1), "at least one volume"),
 		ValidArgsFunction: others(g.completeVolume),
 		PreRunE:           func(*cobra.Command, []string) error { return w.checkTimeout() },
 		RunE: g.run(&p, func(s *session, args []string) error {

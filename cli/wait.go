@@ -279,7 +279,7 @@ func newVolumesWait(g *group) *cobra.Command {
 		Short: "Wait until volumes are mounted, detached, destroyed or grown",
 		Example: "  flocker volumes wait orders-db --for mounted\n" +
 			"  flocker volumes wait orders-db --for detached --timeout 1m && systemctl poweroff",
-		Args:              usage.Takes(cobra.MinimumNArgs(1), "a volume's name or id"),
+		Args:              usage.Takes(cobra.MinimumNArgs(1), "at least one volume"),
 		ValidArgsFunction: others(g.completeVolume),
 		RunE: g.run(&p, func(s *session, args []string) error {
 			if err := wait.checkTimeout(); err != nil {

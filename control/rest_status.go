@@ -8,7 +8,7 @@ import (
 	"github.com/flocker-mesos/flocker/control/cluster"
 )
 
-// getStatus shows the whole cluster, and whatever is not as wanted.
+// getStatus shows the whole cluster, and everything that needs attention.
 func (a *rest) getStatus(w http.ResponseWriter, r *request) error {
 	s, now := a.replica.State(), a.now()
 	mesos := a.evidence(s)

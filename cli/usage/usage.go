@@ -63,11 +63,12 @@ func suggested(cmd *cobra.Command, word string) *cobra.Command {
 	return nil
 }
 
-// Takes makes the check of the number of arguments, which names say.
-func Takes(check cobra.PositionalArgs, names string) cobra.PositionalArgs {
+// Takes wraps a check of the number of arguments with an error that says what was
+// expected, such as "one volume".
+func Takes(check cobra.PositionalArgs, expected string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return Errorf("%s: want %s, got %d arguments", cmd.CommandPath(), names, len(args))
+			return Errorf("%s: expected %s, got %d", cmd.CommandPath(), expected, len(args))
 		}
 		return nil
 	}

@@ -24,7 +24,7 @@ func newControlAcceptLog() *cobra.Command {
 			"Volumes that only the other log knows are orphans then: their apps wait until you take them\n" +
 			"in (flocker backends orphans, flocker volumes adopt). If you have a backup, restore it\n" +
 			"instead: flocker control restore --replace FILE.",
-		Args: usage.Takes(cobra.ExactArgs(1), "the id of the log, or the word empty"),
+		Args: usage.Takes(cobra.ExactArgs(1), "one log's id, or empty"),
 	}
 	load := logSettingsFlags(cmd, settings, "config", "store", "certificates", "state-dir")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -57,7 +57,7 @@ func newAgentAcceptLog() *cobra.Command {
 			"Containers that run keep their volumes. Volumes that only the other log knows are orphans:\n" +
 			"their apps wait until you take them in (flocker backends orphans, flocker volumes adopt). If\n" +
 			"you have a backup of the other log, restore it instead: flocker control restore --replace FILE.",
-		Args: usage.Takes(cobra.ExactArgs(1), "the id of the log, or the word any"),
+		Args: usage.Takes(cobra.ExactArgs(1), "one log's id, or any"),
 	}
 	settings.Control.Hostname = replicas{"localhost"} // not called, and not worth a refusal
 	load := settingsFlags(cmd, settings, defaultAgentConfig, agentHelp)

@@ -28,7 +28,7 @@ func newAgent() *cobra.Command {
 		Short: "Run the agent of this machine, which brings its containers their volumes",
 		Long: "Runs the agent of this machine. Containers go on and volumes stay mounted when it ends; the\n" +
 			"next one finds everything again.",
-		Args: usage.Takes(cobra.NoArgs, "nothing but flags"),
+		Args: usage.Takes(cobra.NoArgs, "no arguments"),
 	}
 	load := settingsFlags(cmd, settings, defaultAgentConfig, agentHelp)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -75,7 +75,7 @@ func newCAInitialize() *cobra.Command {
 		Use:     "initialize NAME",
 		Short:   "Make the authority of a new cluster: cluster.crt and cluster.key",
 		Example: "  flocker ca initialize mycluster -o /root/flocker-ca",
-		Args:    usage.Takes(cobra.ExactArgs(1), "the cluster's name"),
+		Args:    usage.Takes(cobra.ExactArgs(1), "one cluster's name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts, err := f.options()
 			if err != nil {
@@ -104,7 +104,7 @@ func newCAControl() *cobra.Command {
 		Long: "Makes a certificate for a control service that is reached under the given host names and IP\n" +
 			"addresses. Name all of them: curl and other clients check the name that they dial.",
 		Example: "  flocker ca create-control-certificate flocker.example.net 10.0.0.5",
-		Args:    usage.Takes(cobra.MinimumNArgs(1), "the host names and IP addresses of the control service"),
+		Args:    usage.Takes(cobra.MinimumNArgs(1), "at least one host name or IP address of the control service"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			authority, err := f.authority()
 			if err != nil {
@@ -132,7 +132,7 @@ func newCANode() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create-node-certificate",
 		Short: "Make a certificate, and with it an identity, for the agent of a node",
-		Args:  usage.Takes(cobra.NoArgs, "nothing: a node's name is its new UUID"),
+		Args:  usage.Takes(cobra.NoArgs, "no arguments (a node's name is its new UUID)"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			authority, err := f.authority()
 			if err != nil {
@@ -168,7 +168,7 @@ func newCAUser() *cobra.Command {
 		Use:     "create-api-certificate NAME",
 		Aliases: []string{"create-user-certificate"},
 		Short:   "Make a certificate for a user of the REST API",
-		Args:    usage.Takes(cobra.ExactArgs(1), "the user's name"),
+		Args:    usage.Takes(cobra.ExactArgs(1), "one user's name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			authority, err := f.authority()
 			if err != nil {

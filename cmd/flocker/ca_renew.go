@@ -25,7 +25,7 @@ func newCARenew() *cobra.Command {
 			"as FILE.crt.old; with -o it is written elsewhere. Programs take it up without a restart.",
 		Example: "  flocker ca renew -i /root/flocker-ca /etc/flocker/control-service.crt\n" +
 			"  flocker ca renew *.crt -o renewed",
-		Args: usage.Takes(cobra.MinimumNArgs(1), "the certificates' files"),
+		Args: usage.Takes(cobra.MinimumNArgs(1), "at least one certificate's file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Dir = f.out
 			authority, err := f.authority()
@@ -80,7 +80,7 @@ func newCARenewAuthority() *cobra.Command {
 		Long: "Makes the authority's certificate anew, with the same key and name and a longer life. All that it\n" +
 			"has signed stays valid, with the old cluster.crt as with the new one: give the new one to every\n" +
 			"machine and user before the old one ends. An authority of X.509 version 1 becomes one of version 3.",
-		Args: usage.Takes(cobra.NoArgs, "nothing but flags"),
+		Args: usage.Takes(cobra.NoArgs, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			authority, err := f.authority()
 			if err != nil {
@@ -112,7 +112,7 @@ func newCAReplaceAuthority() *cobra.Command {
 			"  2. renew every certificate with flocker ca renew, and install it;\n" +
 			"  3. flocker ca retire-authority, and give cluster.crt to everybody once more.\n" +
 			"At no moment do two of them not trust each other.",
-		Args: usage.Takes(cobra.MaximumNArgs(1), "the new authority's name, or nothing"),
+		Args: usage.Takes(cobra.MaximumNArgs(1), "at most one name, of the new authority"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			authority, err := f.authority()
 			if err != nil {
@@ -146,7 +146,7 @@ func newCARetireAuthority() *cobra.Command {
 			"signed. It is refused while a certificate in the authority's directory was not renewed; look at the\n" +
 			"machines and users too, with flocker ca show or the metric flocker_certificate_expiry_timestamp_seconds,\n" +
 			"which names the authority.",
-		Args: usage.Takes(cobra.NoArgs, "nothing but flags"),
+		Args: usage.Takes(cobra.NoArgs, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.days = 1 // it signs nothing
 			authority, err := f.authority()

@@ -42,15 +42,15 @@ func TestCARenewsInPlaceAndElsewhere(t *testing.T) {
 		t.Errorf("for too long: got %d, %s", code, stderr)
 	}
 	for args, want := range map[string]string{
-		"renew":                                  "want the certificates' files",
+		"renew":                                  "expected at least one certificate's file, got 0",
 		"renew " + node + " --days 0 -i " + dir:  "--days 0",
 		"renew " + dir + "/none.crt -i " + dir:   "no such file",
 		"renew " + node + " -i " + out:           "flocker-ca initialize",
-		"renew-authority x":                      "want nothing but flags",
+		"renew-authority x":                      "expected no arguments, got 1",
 		"renew-authority -i " + dir:              "ask for more days",
 		"retire-authority -i " + dir:             "none to retire",
 		"replace-authority dev -i " + dir:        "cannot be told apart",
-		"show":                                   "want the certificates' files",
+		"show":                                   "expected at least one certificate's file, got 0",
 		"show " + node + " -o xml":               `--output "xml": want text or json`,
 		"check --certs-path " + out + "/nowhere": "there are no certificates",
 	} {

@@ -31,7 +31,7 @@ func newCARevoke() *cobra.Command {
 			"certificates. Serial numbers are hexadecimal, as `flocker ca show` and the control service's log have them.",
 		Example: "  flocker ca revoke -i /root/flocker-ca node-7.crt\n" +
 			"  flocker ca revoke -i /root/flocker-ca 5f0c2ab1d4",
-		Args: usage.Takes(cobra.MinimumNArgs(1), "the certificates' files or serial numbers"),
+		Args: usage.Takes(cobra.MinimumNArgs(1), "at least one certificate's file or serial number"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.days = 1 // nothing is issued
 			authority, err := f.authority()

@@ -51,7 +51,7 @@ func newCAShow() *cobra.Command {
 		Use:     "show FILE.crt...",
 		Short:   "Show what certificates say: whose, of which cluster, for which names, until when",
 		Example: "  flocker ca show /etc/flocker/*.crt",
-		Args:    usage.Takes(cobra.MinimumNArgs(1), "the certificates' files"),
+		Args:    usage.Takes(cobra.MinimumNArgs(1), "at least one certificate's file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {
 				return err

@@ -102,8 +102,8 @@ func TestCASaysWhatIsWrong(t *testing.T) {
 		want string
 	}{
 		"no authority":         {"ca create-node-certificate -i " + dir, exitFailure, "Error: Unable to load certificate authority file. Please run `flocker-ca initialize` to generate a new certificate authority."},
-		"no name":              {"ca initialize", exitUsage, "want the cluster's name, got 0 arguments"},
-		"no host":              {"ca create-control-certificate", exitUsage, "want the host names"},
+		"no name":              {"ca initialize", exitUsage, "expected one cluster's name, got 0"},
+		"no host":              {"ca create-control-certificate", exitUsage, "expected at least one host name"},
 		"no such directory":    {"ca initialize x -o " + dir + "/none", exitFailure, dir + "/none"},
 		"a bad key type":       {"ca initialize x --key dsa -o " + dir, exitFailure, `key type "dsa": want ecdsa or rsa`},
 		"no node":              {"ca create-node-certificate --node 1 -i " + existing, exitFailure, `node "1": want the UUID`},
@@ -111,7 +111,7 @@ func TestCASaysWhatIsWrong(t *testing.T) {
 		"a mistyped command":   {"ca initialise x", exitUsage, `there is no command "initialise"; did you mean "initialize"?`},
 		"a mistyped group":     {"cs", exitUsage, `there is no command "cs"; did you mean "ca"?`},
 		"a mistyped flag":      {"ca initialize --outptu x", exitUsage, "unknown flag: --outptu"},
-		"a word after version": {"version x", exitUsage, "want nothing"},
+		"a word after version": {"version x", exitUsage, "expected no arguments, got 1"},
 	} {
 		code, _, stderr := flocker(t, strings.Fields(tt.args)...)
 		if code != tt.code || !strings.Contains(stderr, tt.want) {

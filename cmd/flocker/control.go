@@ -24,7 +24,7 @@ func newControl() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "control",
 		Short: "Run the control service, which knows all datasets and who holds them",
-		Args:  usage.Takes(cobra.NoArgs, "nothing but flags"),
+		Args:  usage.Takes(cobra.NoArgs, "no arguments"),
 	}
 	load := settingsFlags(cmd, settings, defaultControlConfig, controlHelp)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -28,7 +28,7 @@ func newControlBackup() *cobra.Command {
 			"By default the log that the settings name is read: one in Consul at any time, one in a\n" +
 			"file only while no control service runs on it. With --from-service a running service is\n" +
 			"asked for its records, as a user, from any machine.",
-		Args: usage.Takes(cobra.ExactArgs(1), "the file to write"),
+		Args: usage.Takes(cobra.ExactArgs(1), "one file to write"),
 	}
 	load := logSettingsFlags(cmd, settings, "config", "store")
 	cmd.Flags().BoolVar(&fromService, "from-service", false, "ask the running control service, with the settings below")

@@ -30,7 +30,7 @@ func newControlImport() *cobra.Command {
 			"Stop Flocker's own control service and agents first, for good. Each dataset is held by its\n" +
 			"primary node, and no other gets it before the agent of that node has connected, or the node\n" +
 			"was declared lost. The cluster is that of the certificates here: Flocker's own serve on.",
-		Args: usage.Takes(cobra.ExactArgs(1), "the file to read"),
+		Args: usage.Takes(cobra.ExactArgs(1), "one file to read"),
 	}
 	load := logSettingsFlags(cmd, settings, "config", "store", "certificates")
 	cmd.Flags().StringVar(&backend, "backend", "", "what agent.yml calls the storage system of the volumes, such as aws")

@@ -32,7 +32,7 @@ func newControlRepair() *cobra.Command {
 			"given up is forgotten; its volume stays in the storage system.\n\n" +
 			"Where records were removed while no control service ran, --from finds out which, if the backup\n" +
 			"has them as they were. Control services do not start before that.",
-		Args: usage.Takes(cobra.NoArgs, "nothing but flags"),
+		Args: usage.Takes(cobra.NoArgs, "no arguments"),
 	}
 	load := logSettingsFlags(cmd, settings, "config", "store")
 	cmd.Flags().BoolVar(&how.DryRun, "dry-run", false, "say what is damaged and what would be done, and do nothing")

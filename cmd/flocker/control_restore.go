@@ -39,7 +39,7 @@ func newControlRestore() *cobra.Command {
 			"Datasets that were made after the backup are not in it. Their volumes stay in the storage\n" +
 			"system as orphans, and apps that ask for one wait until it is adopted: see\n" +
 			"flocker backends orphans and flocker volumes adopt.",
-		Args: usage.Takes(cobra.ExactArgs(1), "the file to read"),
+		Args: usage.Takes(cobra.ExactArgs(1), "one file to read"),
 	}
 	load := logSettingsFlags(cmd, settings, "config", "store", "certificates")
 	cmd.Flags().BoolVar(&replace, "replace", false, "put it in the place of what the log has, or of one that is gone or damaged")

@@ -43,7 +43,7 @@ func newDev() *cobra.Command {
 			"state below one directory, and says how Mesos, the command line and curl call them. Volumes are\n" +
 			"files below that directory. What containers use stays mounted when it ends; started again in the\n" +
 			"same directory, it goes on where it was.",
-		Args: usage.Takes(cobra.NoArgs, "nothing but flags"),
+		Args: usage.Takes(cobra.NoArgs, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if os.Geteuid() != 0 {
 				return errors.New("loop devices and mounts need root: run this as root")

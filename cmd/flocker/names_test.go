@@ -20,7 +20,7 @@ func TestProgramIsWhatItIsCalled(t *testing.T) {
 		"flockerctl create":        {exitFailure, "must specify --node"},
 		"flockerctl create -n " + string(c.node)[:4] + " -m name=x -s 1G": {exitOK, "created dataset in configuration"},
 		"flockerctl nosuch":         {exitFailure, "Unknown command: nosuch\nTry --help for usage details."},
-		"flocker-ca initialize":     {exitUsage, "flocker-ca initialize: want the cluster's name"},
+		"flocker-ca initialize":     {exitUsage, "flocker-ca initialize: expected one cluster's name, got 0"},
 		"flocker-ca --help":         {exitOK, "flocker-ca [command]"},
 		"flocker completion bash":   {exitOK, "complete -o default"},
 		"flocker completion zsh":    {exitOK, "#compdef flocker"},
@@ -31,9 +31,9 @@ func TestProgramIsWhatItIsCalled(t *testing.T) {
 		"flocker volumes remove x":  {exitUsage, `did you mean "destroy"?`},
 		"flocker volumes rename x":  {exitUsage, `did you mean "change"?`},
 		"flocker volumes undelet x": {exitUsage, `did you mean "undelete"?`},
-		"flocker volumes rm":        {exitUsage, `volumes destroy: want names or ids of volumes`},
-		"flocker volumes inspect":   {exitUsage, `volumes show: want`},
-		"flocker volumes resize":    {exitUsage, `volumes grow: want`},
+		"flocker volumes rm":        {exitUsage, `volumes destroy: expected at least one volume, got 0`},
+		"flocker volumes inspect":   {exitUsage, `volumes show: expected at least one volume, got 0`},
+		"flocker volumes resize":    {exitUsage, `volumes grow: expected a volume and its new size, got 0`},
 		"flocker volumez":           {exitUsage, `did you mean "volumes"?`},
 	} {
 		args := strings.Fields(line)
