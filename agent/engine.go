@@ -304,7 +304,7 @@ func (e *engine) work(ctx context.Context, d *dataset) {
 		}
 		e.metrics.stepped(t.act, time.Since(begin), err)
 		err = e.blame(ctx, d.id, seen, err)
-		if !e.finish(d, t, seen, err) {
+		if !e.finish(ctx, d, t, seen, err) {
 			e.reports.note(d.id)
 			return
 		}
@@ -383,7 +383,7 @@ func (e *engine) burden(ctx context.Context, d *dataset, t task) (sight, error) 
 }
 
 // finish takes over the outcome of a turn and reports whether to go on at once.
-func (e *engine) finish(d *dataset, t task, seen sight, err error) bool {
+func (e *engine) finish(ctx context.Context, d *dataset, t task, seen sight, err error) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	log := e.log.With("dataset", d.id, "action", string(t.act))
@@ -422,7 +422,7 @@ func (e *engine) finish(d *dataset, t task, seen sight, err error) bool {
 	d.working = false
 	e.retryAfter(d, wait)
 	if obstructed {
-		e.watchHolders(d, obstacle.finding)
+		e.watchHolders(ctx, d, obstacle.finding)
 	}
 	d.announce()
 	return false

@@ -79,7 +79,7 @@ func TestNothingActsForAForgottenDataset(t *testing.T) {
 	e.mu.Lock()
 	old.dirty = true
 	e.mu.Unlock()
-	if !e.finish(old, turn, turn.seen, errors.New("the control service is away")) {
+	if !e.finish(t.Context(), old, turn, turn.seen, errors.New("the control service is away")) {
 		t.Fatal("the worker pauses although an input changed")
 	}
 	if old.retry != nil {

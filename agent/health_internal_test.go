@@ -117,7 +117,7 @@ func TestHealthKeepsItsBeginningAndGoesWithTheMount(t *testing.T) {
 	}
 	e.observe(e.wards()[0], host.Diagnosis{Condition: host.ShutDown}, false)
 	d.dirty = true
-	e.finish(d, task{act: actRenew, seen: d.seen}, sight{phase: api.PhaseUnknown}, nil)
+	e.finish(t.Context(), d, task{act: actRenew, seen: d.seen}, sight{phase: api.PhaseUnknown}, nil)
 	if d.health != nil || len(e.wards()) != 0 {
 		t.Errorf("got %+v, %d wards of what is not mounted", d.health, len(e.wards()))
 	}

@@ -73,11 +73,11 @@ const holderPause = 20 * time.Millisecond
 
 // watchHolders has the step tried again when something that holds the volume may have
 // gone. The caller has the mutex, and is a worker.
-func (e *engine) watchHolders(d *dataset, finding host.Finding) {
+func (e *engine) watchHolders(ctx context.Context, d *dataset, finding host.Finding) {
 	if e.closed || !e.holders.watches.TryAcquire(1) {
 		return
 	}
-	ctx, cancel := context.WithCancel(e.ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	d.unwatch = cancel
 	e.workers.Go(func() {
 		defer e.holders.watches.Release(1)

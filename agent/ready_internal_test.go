@@ -41,7 +41,7 @@ func TestVolumeThatGrowsStaysReady(t *testing.T) {
 		if !e.look("d").serves(consumedVolume{}) {
 			t.Errorf("not ready while the worker is to %s", c.act)
 		}
-		if e.finish(d, turn, turn.seen, errors.New("no room")) {
+		if e.finish(t.Context(), d, turn, turn.seen, errors.New("no room")) {
 			t.Errorf("%s: goes on at once after a failure", c.act)
 		}
 		if now := e.look("d"); !now.serves(consumedVolume{}) || now.failure == nil {

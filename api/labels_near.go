@@ -201,7 +201,7 @@ func folded(key string) string {
 	var text strings.Builder
 	gap := false
 	for _, r := range key {
-		if r < 0x80 && !isLetter(r) && !(r >= '0' && r <= '9') {
+		if r < 0x80 && !isLetter(r) && (r < '0' || r > '9') {
 			gap = true
 			continue
 		}

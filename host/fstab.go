@@ -70,8 +70,8 @@ func missingMount(table, path string, mounted func(string) bool) string {
 func resolve(path string) string {
 	path = filepath.Clean(path)
 	for rest, dir := "", path; ; rest, dir = filepath.Join(filepath.Base(dir), rest), filepath.Dir(dir) {
-		if real, err := filepath.EvalSymlinks(dir); err == nil {
-			return filepath.Join(real, rest)
+		if target, err := filepath.EvalSymlinks(dir); err == nil {
+			return filepath.Join(target, rest)
 		}
 		if dir == "/" {
 			return path

@@ -216,7 +216,8 @@ func plainPath(path string) string {
 		short = short[:limit/2] + "…" + short[len(short)-limit/2:]
 	}
 	for _, r := range path {
-		if !(r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("-_./:+@=#%", r)) {
+		plain := r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("-_./:+@=#%", r)
+		if !plain {
 			return strconv.QuoteToASCII(short)
 		}
 	}

@@ -325,7 +325,7 @@ func (x *holderIndex) find(subject Subject) []Holder {
 		elsewhere := h.Kind == HeldByMount || h.Kind == HeldByOpenDevice || h.Kind == HeldByOverlay
 		volume := h.Kind == HeldByMount && h.Namespace == "" && h.Path == plainPath(subject.Target)
 		own := h.Kind == HeldByOpenDevice && h.Process.ID == os.Getpid() // while a worker looks at it
-		if !volume && !own && !(subject.Mounted && elsewhere) {
+		if !volume && !own && (!subject.Mounted || !elsewhere) {
 			found = append(found, h)
 		}
 	}

@@ -86,7 +86,7 @@ func attachLoop(ctx context.Context, image *os.File, name string) (Loop, error) 
 			continue
 		}
 		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.ENOMEM) {
-			return Loop{}, fmt.Errorf("get a free loop device: the kernel has none left (%v): free some (losetup -l lists them)", err)
+			return Loop{}, fmt.Errorf("get a free loop device: the kernel has none left (%w): free some (losetup -l lists them)", err)
 		}
 		if err != nil {
 			return Loop{}, fmt.Errorf("get a free loop device: %w", err)

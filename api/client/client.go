@@ -181,7 +181,7 @@ func (c *Client) RemoveNode(ctx context.Context, id api.NodeID, leftovers bool) 
 		path += "?leftovers=true"
 	}
 	_, repeated, err := c.c.call(ctx, request{method: http.MethodDelete, path: path}, &n)
-	if err != nil && !(repeated && api.CodeOf(err) == api.CodeNotFound) {
+	if err != nil && (!repeated || api.CodeOf(err) != api.CodeNotFound) {
 		return nil, err
 	}
 	return &n, nil

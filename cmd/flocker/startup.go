@@ -37,14 +37,14 @@ func awaitStart[T any](ctx context.Context, s *startup, start func(context.Conte
 		started, err = start(ctx)
 		switch {
 		case err == nil:
-			s.runs()
+			s.runs(ctx)
 			return started, true, nil
 		case ctx.Err() != nil:
 			return started, false, nil
 		case !absent(err):
 			return started, false, err
 		}
-		s.wait(err)
+		s.wait(ctx, err)
 		select {
 		case <-ctx.Done():
 			return started, false, nil
@@ -54,7 +54,7 @@ func awaitStart[T any](ctx context.Context, s *startup, start func(context.Conte
 }
 
 // wait notes what is waited for.
-func (s *startup) wait(err error) {
+func (s *startup) wait(ctx context.Context, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -63,7 +63,7 @@ func (s *startup) wait(err error) {
 	}
 	s.cause = api.Printable(err.Error())
 	since := s.since.UTC().Format(time.RFC3339)
-	notify("STATUS=Waiting since " + since + ": " + s.cause)
+	notify(ctx, "STATUS=Waiting since " + since + ": " + s.cause)
 	quiet := now.Sub(s.logged)
 	if quiet > startAgain || s.cause != s.said && quiet > startChanged {
 		s.logged, s.said = now, s.cause
@@ -108,22 +108,22 @@ func (s *startup) silence() {
 }
 
 // runs says that nothing is waited for any more.
-func (s *startup) runs() {
+func (s *startup) runs(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.since.IsZero() {
 		s.log.Info("waits no longer to start", "waited", time.Since(s.since).Round(time.Second))
 	}
-	notify("READY=1\nSTATUS=Running")
+	notify(ctx, "READY=1\nSTATUS=Running")
 }
 
 // notify tells systemd how the program is. Without systemd it does nothing.
-func notify(state string) {
+func notify(ctx context.Context, state string) {
 	socket := os.Getenv("NOTIFY_SOCKET")
 	if socket == "" {
 		return
 	}
-	conn, err := net.Dial("unixgram", socket)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unixgram", socket)
 	if err != nil {
 		return
 	}

@@ -287,7 +287,7 @@ func (n *nemesis) operate(ctx context.Context, node, method, what string) (open 
 			return open, nil // a node that never connected has nothing to be ended
 		}
 		dial, ok := errors.AsType[*net.OpError](err)
-		open = open || err != nil && !(ok && dial.Op == "dial") || a.status == http.StatusServiceUnavailable
+		open = open || err != nil && (!ok || dial.Op != "dial") || a.status == http.StatusServiceUnavailable
 		errs = append(errs, err, fmt.Errorf("%s answers %d %s", r.Name, a.status, a.body))
 	}
 	return open, errors.Join(errs...)
