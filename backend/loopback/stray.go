@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -43,16 +44,31 @@ func (b *Backend) ownLoops(all []host.Loop) map[string]host.Loop {
 		}
 		id, _, _ := strings.Cut(loop.Name, "@")
 		if !isName(id) || loop.Name != b.loopName(id) {
-			path, deleted := strings.CutSuffix(host.LoopFile(loop.Number), deletedSuffix)
-			id = strings.TrimPrefix(path, b.root.here(""))
-			id = strings.TrimPrefix(id, "/")
-			if !deleted || !isName(id) || path != b.root.here(id) {
-				continue
-			}
+			id = filepath.Base(strings.TrimSuffix(host.LoopFile(loop.Number), deletedSuffix))
 		}
-		own[id] = loop
+		if isName(id) && b.isOwn(id, loop) {
+			own[id] = loop
+		}
 	}
 	return own
+}
+
+// isOwn reports whether a loop device was made for a volume, and not for a file that got
+// the number of a deleted image, on a device that got the number of its loop device.
+func (b *Backend) isOwn(volumeID string, loop host.Loop) bool {
+	if name := b.loopName(volumeID); name != "" && loop.Name == name {
+		return true
+	}
+	return !strings.Contains(loop.Name, "@") && host.LoopFile(loop.Number) == b.root.here(volumeID)+deletedSuffix
+}
+
+// strayLoop returns the loop device of a volume whose image is not at its place.
+func (b *Backend) strayLoop(volumeID string, known host.Loop) (host.Loop, bool) {
+	loop, err := host.StatLoop(known.Number)
+	if err != nil || loop.Backing != known.Backing || loop.Clearing || !b.isOwn(volumeID, loop) {
+		return host.Loop{}, false
+	}
+	return loop, true
 }
 
 // deletedSuffix is how the kernel marks the path of a file without a name.
@@ -65,7 +81,7 @@ func (b *Backend) asAttached(volumeID string, v located, found bool) (backend.Vo
 	if !ok || found && v.AttachedTo == b.config.InstanceID && sameImage(v.image, known.Backing) {
 		return v.Volume, found
 	}
-	loop, ok := b.remembered(volumeID, known.Backing)
+	loop, ok := b.strayLoop(volumeID, known)
 	if !ok {
 		return v.Volume, found
 	}
@@ -91,7 +107,7 @@ func (b *Backend) isStray(volumeID string) bool {
 	if at, err := fileID(b.root.here(volumeID)); err == nil && sameImage(at, known.Backing) {
 		return false
 	}
-	_, ok = b.remembered(volumeID, known.Backing)
+	_, ok = b.strayLoop(volumeID, known)
 	return ok
 }
 
@@ -161,7 +177,7 @@ func (b *Backend) freeStray(volumeID string, image host.FileID) (bool, error) {
 	if !ok || sameImage(image, known.Backing) {
 		return false, nil
 	}
-	loop, ok := b.remembered(volumeID, known.Backing)
+	loop, ok := b.strayLoop(volumeID, known)
 	if !ok {
 		return false, nil
 	}
