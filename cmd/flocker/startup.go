@@ -63,7 +63,7 @@ func (s *startup) wait(ctx context.Context, err error) {
 	}
 	s.cause = api.Printable(err.Error())
 	since := s.since.UTC().Format(time.RFC3339)
-	notify(ctx, "STATUS=Waiting since " + since + ": " + s.cause)
+	notify(ctx, "STATUS=Waiting since "+since+": "+s.cause)
 	quiet := now.Sub(s.logged)
 	if quiet > startAgain || s.cause != s.said && quiet > startChanged {
 		s.logged, s.said = now, s.cause
