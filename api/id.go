@@ -1,7 +1,7 @@
 package api
 
 import (
-	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -12,12 +12,8 @@ const (
 	RefName = "name:"
 )
 
-// plainID is a UUID without its hyphens, and spelledID one of the spellings that have them.
-var (
-	plainID   = regexp.MustCompile(`^[0-9a-f]{32}$`)
-	spelledID = regexp.MustCompile(`^(urn:uuid:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	idBegin   = regexp.MustCompile(`^[0-9a-f]{1,8}(-[0-9a-f-]{0,27})?$|^[0-9a-f]{9,31}$`)
-)
+// idDigits is how many digits an id has.
+const idDigits = 32
 
 // hyphens are the places of the hyphens in an id.
 var hyphens = [...]int{8, 13, 18, 23}
@@ -29,30 +25,38 @@ func ParseID(text string) (id string, ok bool) {
 	if strings.HasPrefix(id, "{") && strings.HasSuffix(id, "}") {
 		id = id[1 : len(id)-1]
 	}
-	switch {
-	case plainID.MatchString(id):
-		return hyphenated(id), true
-	case spelledID.MatchString(id):
-		return strings.TrimPrefix(id, "urn:uuid:"), true
+	id = strings.TrimPrefix(id, "urn:uuid:")
+	digits := strings.ReplaceAll(id, "-", "")
+	if len(digits) != idDigits || !hexadecimal(digits) || id != digits && id != hyphenated(digits) {
+		return "", false
 	}
-	return "", false
+	return hyphenated(digits), true
 }
 
 // ParseIDPrefix reads the beginning of an id, or a whole id, with or without hyphens, and
 // returns it as ids are written.
 func ParseIDPrefix(text string) (prefix string, ok bool) {
-	if id, ok := ParseID(text); ok {
+	id, ok := ParseID(text)
+	if ok {
 		return id, true
 	}
 	prefix = strings.ToLower(text)
-	if !idBegin.MatchString(prefix) {
+	digits := strings.ReplaceAll(prefix, "-", "")
+	if digits == "" || len(digits) >= idDigits || !hexadecimal(digits) {
 		return "", false
 	}
-	if !strings.Contains(prefix, "-") {
-		prefix = hyphenated(prefix)
+	id = hyphenated(digits)
+	switch prefix {
+	case digits, id:
+		return id, true
+	case id + "-":
+		return prefix, slices.Contains(hyphens[:], len(id))
+	default:
+		return "", false
 	}
-	return prefix, true
 }
+
+func hexadecimal(text string) bool { return strings.Trim(text, "0123456789abcdef") == "" }
 
 func hyphenated(digits string) string {
 	for _, at := range hyphens {
