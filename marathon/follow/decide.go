@@ -185,13 +185,11 @@ func (r Rules) absent(old *api.App, s *Snapshot, now time.Time) (follow *Follow,
 	}
 	switch missing := now.Sub(old.Missing); {
 	case old.Missing.IsZero():
-		gone := *old
-		gone.Missing = now.Round(0)
-		gone.Instances, gone.Unlisted = nil, 0
-		switch {
-		case s.foreign(old):
-			gone.Stopped = time.Time{}
-		case s.Stops[old.ID] && gone.Stopped.IsZero():
+		if s.foreign(old) {
+			return &Follow{App: goneElsewhere(old, now)}, nil
+		}
+		gone := gone(old, now)
+		if s.Stops[old.ID] && gone.Stopped.IsZero() {
 			gone.Stopped = now.Round(0)
 		}
 		return &Follow{App: gone}, nil
@@ -206,6 +204,21 @@ func (r Rules) absent(old *api.App, s *Snapshot, now time.Time) (follow *Follow,
 	default:
 		return nil, nil
 	}
+}
+
+// gone returns the record of an app that is missing from now on.
+func gone(old *api.App, now time.Time) api.App {
+	gone := *old
+	gone.Missing = now.Round(0)
+	gone.Instances, gone.Unlisted = nil, 0
+	return gone
+}
+
+// goneElsewhere is gone where another Marathon answers than the one that had the app.
+func goneElsewhere(old *api.App, now time.Time) api.App {
+	gone := gone(old, now)
+	gone.Stopped = time.Time{}
+	return gone
 }
 
 // heard decides about the word of the Marathon with a framework id: that it destroys
@@ -270,7 +283,14 @@ func (d *decisions) one(r Rules, old *api.App, seen *Sighting, framework string,
 	switch {
 	case seen.asks():
 		d.follow = append(d.follow, r.present(old, seen, framework, h, now))
-	case old != nil: // it asks for nothing any more
+	case old == nil:
+	case old.Framework != "" && old.Framework != framework:
+		// Another Marathon has an app of that id, which asks for nothing. That says
+		// nothing of the app whose volumes these are.
+		if old.Missing.IsZero() {
+			d.follow = append(d.follow, Follow{App: goneElsewhere(old, now)})
+		}
+	default: // it asks for nothing any more
 		d.forget = append(d.forget, Forget{App: old})
 	}
 }

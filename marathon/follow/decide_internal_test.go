@@ -78,6 +78,37 @@ func TestWhatProvesThatAnAppWasDestroyed(t *testing.T) {
 	}
 }
 
+// The record of an app without volumes is dropped, but not where another Marathon has an
+// app of that id: the volumes of the right one would not be asked for any more.
+func TestAnAppOfAnotherMarathonWithoutVolumesTellsNothing(t *testing.T) {
+	for _, tc := range []struct {
+		name, had string
+		missing   time.Time
+		want      string
+	}{
+		{name: "the Marathon that had it", had: "f", want: "forgotten"},
+		{name: "an older version's record", had: "", want: "forgotten"},
+		{name: "another Marathon", had: "g", want: "gone"},
+		{name: "another Marathon, again", had: "g", missing: noon.Add(-time.Hour), want: "nothing"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			old := &api.App{ID: "/db", Framework: tc.had, Missing: tc.missing, Stopped: noon.Add(-time.Minute), Volumes: []api.AppVolume{{Name: "db"}}}
+			s := &Snapshot{Framework: "f", Apps: map[string]*Sighting{"/db": {ID: "/db"}}}
+			d := rules.all([]*api.App{old}, s, nil, noon)
+			got := "nothing"
+			switch {
+			case len(d.forget) == 1 && !d.forget[0].Reclaim:
+				got = "forgotten"
+			case len(d.follow) == 1 && d.follow[0].App.Missing.Equal(noon) && d.follow[0].App.Stopped.IsZero() && d.follow[0].App.Framework == tc.had:
+				got = "gone"
+			}
+			if got != tc.want {
+				t.Errorf("got %s (%+v), want %s", got, d, tc.want)
+			}
+		})
+	}
+}
+
 // sighting is an app with a volume and instances such as "1 staging host1".
 func sighting(instances ...string) *Sighting {
 	s := &Sighting{ID: "/db", Wanted: len(instances), AtRest: true, Volumes: []marathon.Volume{{VolumeRequest: api.VolumeRequest{Key: "data", Name: "db"}}}}
