@@ -87,9 +87,21 @@ func completeAgents(tree map[string]any) {
 	}
 }
 
+// completeExecutors adds what mesos-go's message of an executor does not have.
+func completeExecutors(tree map[string]any) {
+	list, ok := tree["get_executors"].(map[string]any)
+	if !ok {
+		return
+	}
+	for _, e := range list["executors"].([]any) {
+		info := e.(map[string]any)["executor_info"].(map[string]any)
+		info["container"], info["labels"] = map[string]any{"type": "MESOS", "linux_info": map[string]any{"share_cgroups": false}}, map[string]any{}
+	}
+}
+
 // completeState adds what mesos-go's message of the state does not have.
 func completeState(state map[string]any) {
-	state["get_executors"] = map[string]any{"executors": []any{}}
+	completeExecutors(state)
 	state["get_frameworks"] = frameworks()
 	completeAgents(state)
 }

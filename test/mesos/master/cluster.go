@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	mesos "github.com/mesos/mesos-go/api/v1/lib"
 	"github.com/mesos/mesos-go/api/v1/lib/master"
 )
@@ -42,10 +43,13 @@ func (a *agent) present() bool {
 
 // task is a task of an agent.
 type task struct {
-	id, agent string
-	hidden    bool // its agent has not come back to the master that leads now
-	state     mesos.TaskState
-	status    mesos.TaskStatus
+	id, agent  string
+	executor   string   // of a task group, "" for a command
+	containers []string // its container's id and, before it, its executor's
+	hidden     bool     // its agent has not come back to the master that leads now
+	state      mesos.TaskState
+	status     mesos.TaskStatus   // the last one
+	told       []mesos.TaskStatus // by its executor
 }
 
 // Cluster is what all masters of a cluster know, or would know if they led.
@@ -109,7 +113,21 @@ func (c *Cluster) Register(a Agent) {
 func (c *Cluster) Run(id, agentID string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &task{id: id, agent: agentID, state: mesos.TASK_STAGING}
+	c.run(&task{id: id, agent: agentID, containers: []string{uuid.NewString()}})
+}
+
+// RunGroup has an agent run a task group, whose tasks have one executor.
+func (c *Cluster) RunGroup(executor, agentID string, tasks ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	parent := uuid.NewString()
+	for _, id := range tasks {
+		c.run(&task{id: id, agent: agentID, executor: executor, containers: []string{parent, uuid.NewString()}})
+	}
+}
+
+func (c *Cluster) run(t *task) {
+	t.state = mesos.TASK_STAGING
 	c.tasks = append(c.tasks, t)
 	c.tell(&master.Event{Type: master.Event_TASK_ADDED, TaskAdded: &master.Event_TaskAdded{Task: c.wireTask(t)}})
 	c.executes(t, mesos.TASK_STARTING, mesos.TASK_RUNNING)
@@ -129,9 +147,14 @@ func (c *Cluster) Kill(id string) {
 // executes has a task's executor tell of its states. The caller has the mutex.
 func (c *Cluster) executes(t *task, states ...mesos.TaskState) {
 	for _, state := range states {
+		id := uuid.New()
 		t.state = state
 		t.status = c.runs(t)
-		t.status.State, t.status.Source = &state, mesos.SOURCE_EXECUTOR.Enum()
+		t.status.State, t.status.Source, t.status.UUID = &state, mesos.SOURCE_EXECUTOR.Enum(), id[:]
+		if t.executor != "" && state == mesos.TASK_STARTING { // its container is asked for after that
+			t.status.ContainerStatus = &mesos.ContainerStatus{ContainerID: t.status.ContainerStatus.ContainerID}
+		}
+		t.told = append(t.told, t.status)
 		c.tellUpdate(t)
 	}
 }
@@ -142,9 +165,7 @@ func (c *Cluster) Finish(id string) {
 	defer c.mu.Unlock()
 	for _, t := range c.tasks {
 		if t.id == id {
-			t.state = mesos.TASK_FINISHED
-			t.status = t.newStatus(mesos.TASK_FINISHED)
-			c.tellUpdate(t)
+			c.executes(t, mesos.TASK_FINISHED)
 		}
 	}
 }
@@ -322,8 +343,14 @@ func (c *Cluster) tellUpdate(t *task) {
 // runs is the status of a task that runs: it has the address of its agent.
 func (c *Cluster) runs(t *task) mesos.TaskStatus {
 	s, a := t.newStatus(mesos.TASK_RUNNING), c.agent(t.agent)
-	s.ContainerStatus = &mesos.ContainerStatus{NetworkInfos: []mesos.NetworkInfo{
-		{IPAddresses: []mesos.NetworkInfo_IPAddress{{IPAddress: &a.Address}}},
+	pid, protocol := uint32(100), mesos.IPv4
+	var id *mesos.ContainerID
+	for _, value := range t.containers {
+		id = &mesos.ContainerID{Value: value, Parent: id}
+	}
+	s.ExecutorID = &mesos.ExecutorID{Value: cmp.Or(t.executor, t.id)}
+	s.ContainerStatus = &mesos.ContainerStatus{ContainerID: id, ExecutorPID: &pid, NetworkInfos: []mesos.NetworkInfo{
+		{IPAddresses: []mesos.NetworkInfo_IPAddress{{IPAddress: &a.Address, Protocol: &protocol}}},
 	}}
 	return s
 }

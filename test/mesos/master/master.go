@@ -214,7 +214,8 @@ func (m *Master) answer(call *master.Call) (*master.Response, func(map[string]an
 	case master.Call_GET_TASKS:
 		r.GetTasks = c.getTasks()
 	case master.Call_GET_EXECUTORS:
-		return r, part("get_executors", map[string]any{"executors": []any{}})
+		r.GetExecutors = c.getExecutors()
+		return r, completeExecutors
 	case master.Call_GET_FRAMEWORKS:
 		return r, part("get_frameworks", frameworks())
 	case master.Call_GET_ROLES:
@@ -233,7 +234,7 @@ func (m *Master) answer(call *master.Call) (*master.Response, func(map[string]an
 func (c *Cluster) getState() *master.Response_GetState {
 	return &master.Response_GetState{
 		GetTasks: c.getTasks(), GetAgents: c.getAgents(),
-		GetExecutors: &master.Response_GetExecutors{}, GetFrameworks: &master.Response_GetFrameworks{},
+		GetExecutors: c.getExecutors(), GetFrameworks: &master.Response_GetFrameworks{},
 	}
 }
 

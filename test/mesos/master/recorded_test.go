@@ -39,7 +39,7 @@ func replay(t *testing.T, lines []story.Line, masters map[string]*master.Master)
 	// A leader is named by its address, and /slaves and /state are told in short.
 	unlike := func(difference string) bool {
 		for _, known := range []string{
-			"Location", ".slaves[].", ".flags.", ".version: ", ".domain: ", ".allocated_resources", ".offered_resources", ".slaves.slaves[].info.",
+			"Location", ".discovery", ".container: ", ".labels: is missing", ".slaves[].", ".flags.", ".version: ", ".domain: ", ".allocated_resources", ".offered_resources", ".slaves.slaves[].info.",
 		} {
 			if strings.Contains(difference, known) {
 				return true
@@ -96,6 +96,34 @@ func TestALeaderAnswersAsRecorded(t *testing.T) {
 	for _, name := range []string{"master-01-about-itself", "master-02-errors"} {
 		t.Run(name, func(t *testing.T) { replay(t, load(t, name), map[string]*master.Master{"15050": m[0]}) })
 	}
+}
+
+func TestALeaderWithTasksAnswersAsRecorded(t *testing.T) {
+	c, m := world(t, 1)
+	c.RunGroup("executor", node2.ID, "writer", "reader")
+	c.Run("one", node1.ID)
+	c.Run("ended", node1.ID)
+	c.Kill("ended")
+	replay(t, load(t, "master-04-pod-csi-docker-volume-images"), map[string]*master.Master{"15050": m[0]})
+}
+
+// The story has a task that runs and was started before; when it has been killed there
+// is none.
+func TestALeaderAnswersAboutATaskAsRecorded(t *testing.T) {
+	c, m := world(t, 1)
+	c.Run("earlier", node2.ID)
+	c.Kill("earlier")
+	c.Run("one", node2.ID)
+	lines := load(t, "master-03-subscribe-a-task")
+	asks := func(l story.Line) bool { return l.IsExchange() && l.Request.Call() == "GET_TASKS" }
+	last := len(lines) - 1
+	for !asks(lines[last]) {
+		last--
+	}
+	ports := map[string]*master.Master{"15050": m[0]}
+	replay(t, lines[:last], ports)
+	c.Kill("one")
+	replay(t, lines[last:], ports)
 }
 
 func TestAFollowerAnswersAsRecorded(t *testing.T) {

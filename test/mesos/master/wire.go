@@ -1,6 +1,7 @@
 package master
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -74,19 +75,55 @@ func (c *Cluster) getTasks() *master.Response_GetTasks {
 	return list
 }
 
-// wireTask shows a task with the statuses that it had: the first one has the
-// address, as with a real master.
+// getExecutors lists the executors of task groups: those of commands are none of the
+// master's.
+func (c *Cluster) getExecutors() *master.Response_GetExecutors {
+	list := &master.Response_GetExecutors{Executors: []master.Response_GetExecutors_Executor{}}
+	listed := map[string]bool{}
+	for _, t := range c.tasks {
+		if t.executor == "" || t.hidden || t.state != mesos.TASK_RUNNING || listed[t.executor] {
+			continue
+		}
+		listed[t.executor] = true
+		list.Executors = append(list.Executors, master.Response_GetExecutors_Executor{
+			AgentID: mesos.AgentID{Value: t.agent},
+			ExecutorInfo: mesos.ExecutorInfo{
+				Type: mesos.ExecutorInfo_DEFAULT, ExecutorID: mesos.ExecutorID{Value: t.executor}, FrameworkID: &mesos.FrameworkID{Value: Framework},
+				Resources: allocated(map[string]float64{"cpus": 0.1, "mem": 32, "disk": 10}),
+			},
+		})
+	}
+	return list
+}
+
+// allocated are resources that a framework has taken.
+func allocated(amounts map[string]float64) []mesos.Resource {
+	role, scalar := "*", mesos.SCALAR
+	var all []mesos.Resource
+	for _, name := range []string{"cpus", "mem", "disk"} {
+		if amount, ok := amounts[name]; ok {
+			all = append(all, mesos.Resource{Name: name, Type: &scalar, Scalar: &mesos.Value_Scalar{Value: amount}, AllocationInfo: &mesos.Resource_AllocationInfo{Role: &role}})
+		}
+	}
+	return all
+}
+
+// wireTask shows a task with the statuses that its executor told, and one of its loss
+// or its end that the master made.
 func (c *Cluster) wireTask(t *task) mesos.Task {
 	m := mesos.Task{
 		Name: t.id, TaskID: mesos.TaskID{Value: t.id}, FrameworkID: mesos.FrameworkID{Value: Framework},
-		AgentID: mesos.AgentID{Value: t.agent}, State: t.state.Enum(),
+		AgentID: mesos.AgentID{Value: t.agent}, State: t.state.Enum(), Statuses: slices.Clone(t.told),
+		Resources: allocated(map[string]float64{"cpus": 0.1, "mem": 32}),
 	}
-	switch t.state {
-	case mesos.TASK_STAGING:
-	case mesos.TASK_RUNNING:
+	if t.executor != "" {
+		m.ExecutorID = &mesos.ExecutorID{Value: t.executor}
+	}
+	if last := len(t.told) - 1; last >= 0 {
+		m.StatusUpdateState, m.StatusUpdateUUID = t.told[last].State, t.told[last].UUID
+	}
+	if t.status.GetSource() == mesos.SOURCE_MASTER && t.state != mesos.TASK_RUNNING && t.state != mesos.TASK_STAGING {
 		m.Statuses = append(m.Statuses, t.status)
-	default:
-		m.Statuses = append(m.Statuses, c.runs(t), t.status)
 	}
 	if c.padding > 0 {
 		filling := strings.Repeat("x", c.padding)
