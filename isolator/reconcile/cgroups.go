@@ -50,6 +50,9 @@ type Groups struct {
 	// Cgroups v1 leaves them out of cgroup.procs, so a group without processes
 	// proves nothing.
 	partial bool
+	// v2 says that the Mesos agent has cgroups v2 alone. There a container nested in
+	// another one may share that one's group.
+	v2 bool
 }
 
 // Find returns the control groups of the Mesos agent with these flags. The error
@@ -83,6 +86,11 @@ func (c Cgroups) Find(flags Flags) (*Groups, error) {
 		return nil, &Trouble{Kind: api.MesosGroups, Cause: fmt.Sprintf("the Mesos agent runs with --cgroups_root=%s and --cgroups_hierarchy=%s, and this machine has no control group %s in any of %s; "+
 			"run the flocker agent in the Mesos agent's mount namespace, where it sees that hierarchy", root, hierarchy, root, strings.Join(compact(proving), ", "))}
 	}
+	g.v2 = !slices.ContainsFunc(g.roots, func(root string) bool { return !isV2(root) })
+	if g.v2 && !strings.Contains(","+flags["isolation"], ",cgroups/") {
+		return nil, &Trouble{Kind: api.MesosGroups, Cause: fmt.Sprintf("the Mesos agent runs with --isolation=%s, and on cgroups v2 Mesos makes control groups for containers "+
+			"only with a cgroups/... isolator; add cgroups/cpu,cgroups/mem", flags["isolation"])}
+	}
 	g.bases = compact(append(proving, filepath.Join(hierarchy, "systemd")))
 	g.roots = compact(g.roots)
 	return g, nil
@@ -115,6 +123,12 @@ func compact(list []string) []string {
 	return slices.Compact(list)
 }
 
+// isV2 reports whether a control group is one of cgroups v2.
+func isV2(group string) bool {
+	_, err := os.Stat(filepath.Join(group, "cgroup.controllers"))
+	return err == nil
+}
+
 func isDirectory(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
@@ -125,7 +139,8 @@ func isDirectory(path string) bool {
 // below any other root, since the agent may have been started with another one
 // meanwhile, and among the groups of all processes. What cannot be read counts
 // as alive, and so does a group that is there, where not all processes are seen:
-// Mesos removes the group when it destroys the container.
+// Mesos removes the group when it destroys the container. With cgroups v2 a nested
+// container without a group of its own lives as long as its parent.
 func (g *Groups) Alive(id string) bool {
 	parts := strings.Split(id, ".")
 	for _, p := range parts {
@@ -135,10 +150,12 @@ func (g *Groups) Alive(id string) bool {
 	}
 	// A nested container's group is in a group mesos in its parent's.
 	group := strings.Join(parts, "/mesos/")
+	own := false
 	for _, root := range g.roots {
 		if g.occupied(filepath.Join(root, group)) {
 			return true
 		}
+		own = own || isDirectory(filepath.Join(root, group))
 	}
 	for _, base := range g.bases {
 		others, err := filepath.Glob(filepath.Join(base, "*", group))
@@ -152,7 +169,10 @@ func (g *Groups) Alive(id string) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(g.paths, func(path string) bool { return strings.Contains(path, "/"+group+"/") })
+	if slices.ContainsFunc(g.paths, func(path string) bool { return strings.Contains(path, "/"+group+"/") }) {
+		return true
+	}
+	return g.v2 && !own && len(parts) > 1 && g.Alive(strings.Join(parts[:len(parts)-1], "."))
 }
 
 // processGroups returns the control groups of all processes, each with a slash

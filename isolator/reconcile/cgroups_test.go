@@ -1,12 +1,15 @@
 package reconcile_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/isolator/reconcile"
 )
 
@@ -40,7 +43,9 @@ func makeGroup(t *testing.T, dir string) {
 // find returns the groups of a Mesos agent with a root in a hierarchy.
 func find(t *testing.T, c reconcile.Cgroups, hierarchy, root string) *reconcile.Groups {
 	t.Helper()
-	groups, err := c.Find(reconcile.Flags{"launcher": "linux", "cgroups_root": root, "cgroups_hierarchy": hierarchy})
+	groups, err := c.Find(reconcile.Flags{
+		"launcher": "linux", "cgroups_root": root, "cgroups_hierarchy": hierarchy, "isolation": "cgroups/cpu,filesystem/linux",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,6 +136,46 @@ func TestCgroupsReleasesNothingWhoseProcessesItCannotSee(t *testing.T) {
 		}
 		if groups.Alive("removed") {
 			t.Errorf("in PID namespace %q: a container without a group is alive", namespace)
+		}
+	}
+}
+
+// With cgroups v2 Mesos makes a container's group only by a cgroups/... isolator, and a
+// nested container may share its parent's.
+func TestCgroupsOfVersion2TellOnlyWhatMesosPutThere(t *testing.T) {
+	proc, hierarchy := emptyProc(t), t.TempDir()
+	for path, text := range map[string]string{
+		"hierarchy/mesos/cgroup.controllers": "cpu", "hierarchy/mesos/top/leaf/cgroup.procs": "77\n", "hierarchy/mesos/top/cgroup.procs": "",
+		"hierarchy/mesos/top/mesos/ended/cgroup.procs": "", "hierarchy/mesos/over/cgroup.procs": "",
+		"proc/self/ns/pid": "", "proc/77/cgroup": "0::/mesos/top/leaf\n",
+	} {
+		base, rest, _ := strings.Cut(path, "/")
+		file := filepath.Join(map[string]string{"hierarchy": hierarchy, "proc": proc}[base], rest)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Remove(filepath.Join(proc, "self/ns/pid")), os.Symlink("pid:[4026531836]", filepath.Join(proc, "self/ns/pid"))); err != nil {
+		t.Fatal(err)
+	}
+	groups := find(t, reconcile.Cgroups{Proc: proc}, hierarchy, "mesos")
+	for id, want := range map[string]bool{"top": true, "top.shares": true, "top.shares.too": true, "top.ended": false, "over": false, "over.child": false, "none": false} {
+		if got := groups.Alive(id); got != want {
+			t.Errorf("%s: got alive %v, want %v", id, got, want)
+		}
+	}
+	for isolation, told := range map[string]bool{
+		"": false, "posix/cpu,posix/mem": false, "filesystem/linux,docker/volume": false, "filesystem/linux,cgroups/mem": true, "cgroups/all": true,
+	} {
+		_, err := reconcile.Cgroups{Proc: proc}.Find(reconcile.Flags{"launcher": "linux", "cgroups_root": "mesos", "cgroups_hierarchy": hierarchy, "isolation": isolation})
+		if (err == nil) != told {
+			t.Errorf("--isolation=%s: got %v", isolation, err)
+		}
+		if err != nil && (reconcile.TroubleOf(err).Kind != api.MesosGroups || !strings.Contains(err.Error(), "add cgroups/cpu")) {
+			t.Errorf("--isolation=%s: got %v, want what to add", isolation, err)
 		}
 	}
 }
