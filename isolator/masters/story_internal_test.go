@@ -205,21 +205,30 @@ func TestStoryOfATaskIsReadInAnyChunks(t *testing.T) {
 }
 
 func TestTasksThatDoNotComeBackWithTheirAgentAreForgotten(t *testing.T) {
-	v := newView()
-	now := time.Now()
 	agent := Agent{ID: "S1", Hostname: "node2", Active: true}
-	v.list(Listing{Registered: []Agent{agent}}, now)
-	for _, id := range []string{"stays", "ended"} {
-		v.task(Task{ID: id, Agent: "S1", State: "TASK_RUNNING"})
-		v.task(Task{ID: id, Agent: "S1", State: "TASK_UNREACHABLE", Lost: true, Since: now})
-	}
-	v.list(Listing{}, now)
-	back := Task{ID: "stays", Agent: "S1", State: "TASK_RUNNING"}
-	v.task(back)
-	v.returned(back)
-	v.list(Listing{Registered: []Agent{agent}}, now) // a round between the two events
-	v.back("S1")
-	if got := v.agents["S1"].evidence().Tasks; len(got) != 1 || got["TASK_RUNNING"] != 1 {
-		t.Errorf("got %v, want the one task that came back", got)
+	for listed, when := range []string{"before its tasks are told", "before it is told itself", "after that"} {
+		v := newView()
+		now := time.Now()
+		round := func(at int) {
+			if at == listed {
+				v.list(Listing{Registered: []Agent{agent}}, now)
+			}
+		}
+		v.list(Listing{Registered: []Agent{agent}}, now)
+		for _, id := range []string{"stays", "ended"} {
+			v.task(Task{ID: id, Agent: "S1", State: "TASK_RUNNING"})
+			v.task(Task{ID: id, Agent: "S1", State: "TASK_UNREACHABLE", Lost: true, Since: now})
+		}
+		v.list(Listing{}, now)
+		back := Task{ID: "stays", Agent: "S1", State: "TASK_RUNNING"}
+		round(0)
+		v.task(back)
+		v.returned(back)
+		round(1)
+		v.back("S1")
+		round(2)
+		if got := v.agents["S1"].evidence().Tasks; len(got) != 1 || got["TASK_RUNNING"] != 1 {
+			t.Errorf("listed %s: got %v, want the one task that came back", when, got)
+		}
 	}
 }

@@ -156,11 +156,14 @@ func (v *view) returned(t Task) {
 // before, and the others ended without a word.
 func (v *view) back(id string) {
 	a, ok := v.agents[id]
-	if !ok || a.present && a.again == nil {
+	if !ok {
 		return
 	}
-	for task := range a.tasks {
-		if !a.again[task] {
+	// Where a listing had the agent before its tasks were told, those that are still
+	// lost were not told.
+	listed := a.present && a.again == nil
+	for task, t := range a.tasks {
+		if t.Lost && listed || !a.again[task] && !listed {
 			delete(a.tasks, task)
 		}
 	}
