@@ -91,6 +91,16 @@ func (d *dataset) readOnly() bool {
 	return false
 }
 
+// writers reports whether any consumer may write.
+func (d *dataset) writers() bool {
+	for _, v := range d.consumers {
+		if !v.ReadOnly {
+			return true
+		}
+	}
+	return false
+}
+
 // stopRetry disarms the timer of a failed step and the watch beside it. The caller has
 // the mutex.
 func (d *dataset) stopRetry() {

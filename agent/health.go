@@ -19,17 +19,24 @@ type care struct {
 	remedy string // what happens next, and what a person can do
 }
 
-// treat decides what a mounted file system in some health needs. used says that
-// something may be using it: nothing is unmounted under a live consumer. path is for
-// the texts.
-func treat(kind api.HealthKind, used bool, path string) care {
+// need is what a mount is there for.
+type need int
+
+const (
+	needNone    need = iota // nothing uses it or waits for it
+	needAwaited             // nothing uses it, and a consumer that writes waits for it
+	needUsed                // something may be using it: nothing is unmounted under a live consumer
+)
+
+// treat decides what a mounted file system in some health needs. path is for the texts.
+func treat(kind api.HealthKind, has need, path string) care {
 	switch kind {
 	case api.HealthDeviceGone:
-		return failed("its device is gone", used)
+		return failed("its device is gone", has)
 	case api.HealthShutDown:
-		return failed("the kernel has shut its file system down, and every access fails", used)
+		return failed("the kernel has shut its file system down, and every access fails", has)
 	case api.HealthAborted:
-		return failed("the kernel has made its file system read-only after an error", used)
+		return failed("the kernel has made its file system read-only after an error", has)
 	case api.HealthUnmounted:
 		return care{
 			act: actRestore, halt: true, cause: "it was unmounted behind the agent's back",
@@ -41,10 +48,15 @@ func treat(kind api.HealthKind, used bool, path string) care {
 			remedy: fmt.Sprintf("New containers wait. Unmount what covers it: umount %s", path),
 		}
 	case api.HealthReadOnly:
-		return care{
-			cause:  "it was remounted read-only",
-			remedy: fmt.Sprintf("New containers that write wait. Make it writable again: mount -o remount,rw %s", path),
+		c := care{
+			cause: "it was remounted read-only",
+			remedy: fmt.Sprintf("New containers that write wait until nothing uses it, and then it is mounted anew. "+
+				"Make it writable again: mount -o remount,rw %s", path),
 		}
+		if has == needAwaited {
+			c.act, c.remedy = actRenew, "Nothing uses it, so the agent unmounts it and mounts it anew for the container that waits"
+		}
+		return c
 	case api.HealthIOErrors:
 		return care{
 			cause:  "accesses to its device have failed, and written data may be lost",
@@ -61,8 +73,8 @@ func treat(kind api.HealthKind, used bool, path string) care {
 }
 
 // failed is the care for a file system that only a new mount mends.
-func failed(cause string, used bool) care {
-	if used {
+func failed(cause string, has need) care {
+	if has == needUsed {
 		return care{halt: true, cause: cause, remedy: "Look at the storage below it, which may be full or failing. " +
 			"The volume is mounted anew as soon as nothing uses it: end its containers. New containers wait for that"}
 	}
@@ -82,9 +94,31 @@ func (d *dataset) serve(consumer string) {
 	d.served[consumer] = true
 }
 
-// inUse reports whether consumers may be using the mount: those that wait for it do
-// not.
-func (d *dataset) inUse() bool { return len(d.served) > 0 }
+// await notes that a consumer asks for its volumes, which it does not have yet: the
+// launch process of a container stops asking when it has them. Of a consumer that waits
+// across a restart of the agent, or that an answer did not reach, nothing else tells that.
+func (e *engine) await(c *consumer) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, v := range c.Volumes {
+		if d := e.datasets[v.Dataset]; d != nil && d.served[c.ID] {
+			delete(d.served, c.ID)
+			e.wake(d)
+		}
+	}
+}
+
+// need is what the mount of a dataset is there for. The caller has the mutex.
+func (e *engine) need(d *dataset) need {
+	switch {
+	case len(d.served) > 0 || e.leases[d.id].HeldBy(e.node):
+		return needUsed
+	case d.writers():
+		return needAwaited
+	default:
+		return needNone
+	}
+}
 
 // condition is the kind of the dataset's health, "" for healthy.
 func (d *dataset) condition() api.HealthKind {
@@ -120,7 +154,7 @@ func (e *engine) healthOf(d *dataset) *api.Health {
 		return nil
 	}
 	h := *d.health
-	h.Remedy = treat(h.Kind, d.inUse() || e.leases[d.id].HeldBy(e.node), e.stepper.path(d.id)).remedy
+	h.Remedy = treat(h.Kind, e.need(d), e.stepper.path(d.id)).remedy
 	return &h
 }
 
@@ -223,7 +257,7 @@ func (e *engine) observe(w ward, found host.Diagnosis, viewGone bool) {
 }
 
 func causeOf(kind api.HealthKind, detail string) string {
-	cause := treat(kind, false, "").cause
+	cause := treat(kind, needNone, "").cause
 	if detail != "" {
 		cause += ": " + strings.TrimRight(detail, ". ")
 	}

@@ -11,30 +11,31 @@ import (
 func TestTreat(t *testing.T) {
 	for _, c := range []struct {
 		kind           api.HealthKind
-		idle, used     action
+		idle, awaited  action
+		used           action
 		halts          bool
 		writer, reader bool // whether a new one may have it
 	}{
-		{"", actNone, actNone, false, true, true},
-		{api.HealthDeviceGone, actRenew, actNone, true, false, false},
-		{api.HealthShutDown, actRenew, actNone, true, false, false},
-		{api.HealthAborted, actRenew, actNone, true, false, false},
-		{api.HealthUnmounted, actRestore, actRestore, true, false, false},
-		{api.HealthCovered, actNone, actNone, true, false, false},
-		{api.HealthReadOnly, actNone, actNone, false, false, true},
-		{api.HealthIOErrors, actNone, actNone, false, true, true},
-		{api.HealthHung, actNone, actNone, true, false, false},
+		{"", actNone, actNone, actNone, false, true, true},
+		{api.HealthDeviceGone, actRenew, actRenew, actNone, true, false, false},
+		{api.HealthShutDown, actRenew, actRenew, actNone, true, false, false},
+		{api.HealthAborted, actRenew, actRenew, actNone, true, false, false},
+		{api.HealthUnmounted, actRestore, actRestore, actRestore, true, false, false},
+		{api.HealthCovered, actNone, actNone, actNone, true, false, false},
+		{api.HealthReadOnly, actNone, actRenew, actNone, false, false, true},
+		{api.HealthIOErrors, actNone, actNone, actNone, false, true, true},
+		{api.HealthHung, actNone, actNone, actNone, true, false, false},
 	} {
-		for used, want := range map[bool]action{false: c.idle, true: c.used} {
-			got := treat(c.kind, used, "/flocker/d")
-			if got.act != want || (got.halt || got.act != actNone) != c.halts {
-				t.Errorf("treat(%q, used %v) = %+v, want %q, halt %v", c.kind, used, got, want, c.halts)
+		for has, want := range map[need]action{needNone: c.idle, needAwaited: c.awaited, needUsed: c.used} {
+			got := treat(c.kind, has, "/flocker/d")
+			if got.act != want || (got.halt || got.act != actNone) != (c.halts || want != actNone) {
+				t.Errorf("treat(%q, need %v) = %+v, want %q, halt %v", c.kind, has, got, want, c.halts)
 			}
 			if c.kind != "" && (got.cause == "" || got.remedy == "") {
-				t.Errorf("treat(%q, used %v) says nothing: %+v", c.kind, used, got)
+				t.Errorf("treat(%q, need %v) says nothing: %+v", c.kind, has, got)
 			}
-			if act := mounted(facts{care: got}); c.halts && act != want || !c.halts && act != actRegister {
-				t.Errorf("mounted in health %q, used %v: next = %q", c.kind, used, act)
+			if act := mounted(facts{care: got}); (c.halts || want != actNone) && act != want || !c.halts && want == actNone && act != actRegister {
+				t.Errorf("mounted in health %q, need %v: next = %q", c.kind, has, act)
 			}
 		}
 		for readOnly, want := range map[bool]bool{false: c.writer, true: c.reader} {
@@ -44,10 +45,10 @@ func TestTreat(t *testing.T) {
 		}
 	}
 	for _, kind := range api.HealthKinds {
-		if treat(kind, true, "").cause == "" {
+		if treat(kind, needUsed, "").cause == "" {
 			t.Errorf("there is no care for %q", kind)
 		}
-		if act := treat(kind, true, "").act; act == actRenew || act == actUnmount {
+		if act := treat(kind, needUsed, "").act; act == actRenew || act == actUnmount {
 			t.Errorf("treat(%q) unmounts under a user: %q", kind, act)
 		}
 	}
@@ -168,13 +169,13 @@ func TestNoFailedMountIsTakenFromItsUsers(t *testing.T) {
 func TestAServedConsumerIsOneOfAnEarlierAgent(t *testing.T) {
 	e, d := watchedEngine(t)
 	e.addConsumer(&consumer{Consumer: api.Consumer{ID: "old"}, Volumes: []consumedVolume{{Dataset: "d"}}}, time.Time{})
-	if !d.inUse() {
+	if e.need(d) != needUsed {
 		t.Error("a consumer of an earlier agent does not count as a user")
 	}
 	e.removeConsumer(&consumer{Consumer: api.Consumer{ID: "old"}, Volumes: []consumedVolume{{Dataset: "d"}}})
 	d.seen.phase = api.PhaseAttached
 	e.addConsumer(&consumer{Consumer: api.Consumer{ID: "new"}, Volumes: []consumedVolume{{Dataset: "d"}}}, time.Now())
-	if d.inUse() {
+	if e.need(d) == needUsed {
 		t.Error("a consumer that waits counts as a user")
 	}
 }

@@ -257,28 +257,60 @@ func TestWhatIsMountedOverAVolumeIsNamedAndLeftAlone(t *testing.T) {
 	})
 }
 
-// TestAFullStorageIsTold fills the storage below an ext4 until the kernel gives it up.
-func TestAFullStorageIsTold(t *testing.T) {
-	s := newSAN(t)
-	if err := unix.Mount("small", s.root, "tmpfs", 0, "size=24m"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(s.root, unix.MNT_DETACH) })
-	n := s.node("node-1")
-	n.start()
-	m := n.use("first", volume("db"))[0]
-	f, err := os.Create(filepath.Join(m.Source, "data"))
+// fill writes to a file until it has some bytes or that fails, and flushes it.
+func fill(path string, bytes int) error {
+	f, err := os.Create(path)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	_, writeErr := f.Write(make([]byte, 40<<20))
-	if err := errors.Join(writeErr, f.Sync(), f.Close()); err == nil {
-		t.Fatal("the storage is not full")
+	_, err = f.Write(make([]byte, bytes))
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// TestAFullStorageIsTold fills the storage below a file system until the kernel cannot
+// write any more. It heals when there is room again.
+func TestAFullStorageIsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		volume      api.VolumeRequest
+		room, write int
+	}{
+		"ext4": {volume("db"), 24 << 20, 40 << 20},
+		"xfs":  {xfs("db"), 120 << 20, 128 << 20}, // its log takes half of the room
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSAN(t)
+			if err := unix.Mount("small", s.root, "tmpfs", 0, fmt.Sprintf("size=%d", c.room)); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = unix.Unmount(s.root, unix.MNT_DETACH) })
+			n := s.node("node-1")
+			n.start()
+			m := n.use("first", c.volume)[0]
+			write(t, filepath.Join(m.Source, "row"), "hello")
+			unix.Sync()
+			data := filepath.Join(m.Source, "data")
+			// The kernel logs no more than ten such errors of all devices in five seconds.
+			eventually(t, "that is told with the kernel's words", func() error {
+				if err := fill(data, c.write); err == nil {
+					return errors.New("the storage is not full")
+				}
+				st := s.control.State(m.DatasetID)
+				if h := st.Health; h == nil || h.Kind == api.HealthReadOnly || !strings.Contains(h.Cause, filepath.Base(st.Device)) {
+					return fmt.Errorf("health is %+v", h)
+				}
+				return nil
+			})
+			if err := unix.Mount("small", s.root, "tmpfs", unix.MS_REMOUNT, "size=400m"); err != nil {
+				t.Fatal(err)
+			}
+			n.release("first")
+			m = n.use("second", c.volume)[0]
+			if got := read(t, filepath.Join(m.Source, "row")); got != "hello" {
+				t.Errorf("read %q", got)
+			}
+			write(t, filepath.Join(m.Source, "row"), "again")
+		})
 	}
-	s.await("that is told with the kernel's words", func(c *agenttest.Control) bool {
-		h := c.State(c.Dataset("db").ID).Health
-		return h != nil && (h.Kind == api.HealthIOErrors || h.Kind == api.HealthAborted) && strings.Contains(h.Cause, filepath.Base(c.State(c.Dataset("db").ID).Device))
-	})
 }
 
 func TestARestartedAgentKnowsAVolumeThatFailedMeanwhile(t *testing.T) {
@@ -294,5 +326,76 @@ func TestARestartedAgentKnowsAVolumeThatFailedMeanwhile(t *testing.T) {
 		_, comes := n.isKeptFrom("second", v)
 		n.release("first")
 		comes()
+	})
+}
+
+// A container that waits for a failed volume does not use it, also when an agent that did
+// not see it come has started meanwhile.
+func TestAWaitThatOutlastsTheAgentHoldsNothingUp(t *testing.T) {
+	eachFS(t, func(t *testing.T, n *node, v api.VolumeRequest) {
+		m := n.use("first", v)[0]
+		shutDown(t, m.Source)
+		n.san.healthy("db", api.HealthShutDown)
+		if _, err := n.agent.Volumes().Acquire(t.Context(), request("second", v)); err != nil {
+			t.Fatal(err)
+		}
+		n.stop()
+		n.start()
+		n.san.healthy("db", api.HealthShutDown)
+		_, comes := n.isKeptFrom("second", v)
+		n.release("first")
+		write(t, filepath.Join(comes()[0].Source, "row"), "hello")
+	})
+}
+
+// An answer that did not reach the launch process has handed nothing out.
+func TestAContainerThatAsksAgainDoesNotUseTheVolumeYet(t *testing.T) {
+	eachFS(t, func(t *testing.T, n *node, v api.VolumeRequest) {
+		m := n.use("first", v)[0]
+		shutDown(t, m.Source)
+		n.san.healthy("db", api.HealthShutDown)
+		write(t, filepath.Join(n.use("first", v)[0].Source, "row"), "hello")
+	})
+}
+
+func TestAReadOnlyVolumeIsMountedAnewForAWriterWhenNothingUsesIt(t *testing.T) {
+	eachFS(t, func(t *testing.T, n *node, v api.VolumeRequest) {
+		m := n.use("first", v)[0]
+		command(t, "mount", "-o", "remount,ro", m.Source)
+		n.san.healthy("db", api.HealthReadOnly)
+		_, comes := n.isKeptFrom("second", v)
+		n.release("first")
+		write(t, filepath.Join(comes()[0].Source, "row"), "hello")
+		n.san.healthy("db", "")
+	})
+}
+
+func TestSeveralFailedVolumesAreMountedAnewTogether(t *testing.T) {
+	eachFS(t, func(t *testing.T, n *node, v api.VolumeRequest) {
+		a, b := v, v
+		a.Name, b.Name, b.Key = "a", "b", "other"
+		for _, m := range n.use("first", a, b) {
+			shutDown(t, m.Source)
+		}
+		n.san.healthy("a", api.HealthShutDown)
+		n.san.healthy("b", api.HealthShutDown)
+		n.release("first")
+		for _, m := range n.use("second", a, b) {
+			write(t, filepath.Join(m.Source, "row"), "hello")
+		}
+	})
+	t.Run("members of a set", func(t *testing.T) {
+		n := newSAN(t).node("node-1")
+		n.start()
+		for _, consumer := range []string{"one", "two"} {
+			shutDown(t, n.use(consumer, each("set", 2))[0].Source)
+		}
+		n.stop()
+		n.start()
+		n.release("one")
+		n.release("two")
+		for _, consumer := range []string{"three", "four"} {
+			write(t, filepath.Join(n.use(consumer, each("set", 2))[0].Source, "row"), "hello")
+		}
 	})
 }

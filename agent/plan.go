@@ -88,7 +88,7 @@ func (e *engine) turn(d *dataset) task {
 			lost:       d.seen.lost != "",
 			trims:      d.trimDue || e.trimRequested(d) != 0,
 			unplaced:   d.registered() && unplaced(d.seen.volume, d.record.Volume),
-			care:       treat(d.condition(), d.inUse() || e.leases[d.id].HeldBy(e.node), ""),
+			care:       treat(d.condition(), e.need(d), ""),
 		})
 	}
 	return t

@@ -237,6 +237,9 @@ func (v *Volumes) Await(ctx context.Context, id string, progress func(string)) (
 	if c == nil {
 		return nil, api.Errorf(api.CodeNotFound, "consumer %s is not known here: it was never acquired or is released", id)
 	}
+	if c.Kind == api.ConsumerMesos { // consumers of the other doors stand for several containers
+		v.engine.await(c)
+	}
 	// After a restart of the agent only the wall clock tells how long the
 	// consumer has waited; if that was set back, the limit still holds.
 	left := min(v.waitLimit-v.now().Sub(c.Since), v.waitLimit)
