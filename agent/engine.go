@@ -61,6 +61,7 @@ type dataset struct {
 	health  *api.Health     // what is wrong with it, without the remedy, nil for nothing
 	mending *api.Health     // what was wrong with it before it was unmounted, until it is mounted again
 	served  map[string]bool // the consumers that may be using the mount
+	logged  uint64          // the kernel's newest line before it was mounted
 	turns   uint64          // counts what changes mounts: a look from before it proves nothing
 
 	changed chan struct{} // closed, and replaced, whenever anything above changes
@@ -152,6 +153,7 @@ type engine struct {
 	names    map[string]int               // names that a front door is claiming right now
 	roots    map[string]int               // containers for which it does
 	stacked  map[string]bool              // mount points at which the survey found several mounts, or a part of a volume
+	logEnd   *host.LogEnd                 // nil where the kernel's log is not heard
 	synced   bool                         // the control service has told what concerns this node
 	closed   bool
 	workers  sync.WaitGroup
@@ -346,6 +348,9 @@ func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 		return t.seen, e.fence(ctx, d.id, t.record)
 	case actTrim:
 		return t.seen, e.trim(ctx, d, t.seen)
+	case actMount:
+		e.markLog(d)
+		return e.burden(ctx, d, t)
 	case actCreate, actAttach:
 		if err := e.inContact(); err != nil {
 			return t.seen, err

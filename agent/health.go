@@ -194,7 +194,7 @@ func (e *engine) ward(d *dataset) (ward, bool) {
 	}
 	if d.vigil == nil {
 		d.vigil = host.NewVigil(e.stepper.path(d.id), d.seen.mounted)
-		d.vigil.Unsure = e.stacked[string(d.id)]
+		d.vigil.Unsure, d.vigil.Since = e.stacked[string(d.id)], d.logged
 	}
 	w := ward{id: d.id, vigil: d.vigil, turn: d.turns, rests: !d.working || !changesMounts(d.doing)}
 	if d.seen.bound {

@@ -50,6 +50,12 @@ func newWatcher(log *slog.Logger, e *engine) *watcher {
 // run watches until ctx ends.
 func (w *watcher) run(ctx context.Context) {
 	events := make(chan host.Event)
+	if end, err := host.OpenLogEnd(); err == nil { // before the lines that are heard
+		defer end.Close()
+		w.engine.mu.Lock()
+		w.engine.logEnd = end
+		w.engine.mu.Unlock()
+	}
 	every, done := closeLook, make(chan struct{})
 	if source, logErr, err := host.OpenEvents(); err != nil {
 		w.log.Warn("mounts are looked at now and then only", "cause", err)
@@ -96,6 +102,18 @@ func (w *watcher) run(ctx context.Context) {
 			w.hear(ctx, event)
 		}
 	}
+}
+
+// markLog notes where the kernel's log ends before a volume is mounted: what it says of
+// the device until then is of an earlier mount, or of another volume.
+func (e *engine) markLog(d *dataset) {
+	e.mu.Lock()
+	end := e.logEnd
+	e.mu.Unlock()
+	seq := end.Seq()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d.logged = seq
 }
 
 // listen passes events on until ctx ends.

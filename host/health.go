@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,9 @@ type Vigil struct {
 	Device uint64
 	// Unsure says that there may be another mount over the file system by now.
 	Unsure bool
+	// Since is the number of the kernel's newest line before it was mounted: what that
+	// and earlier lines say is of what had the device before.
+	Since uint64
 
 	name func() string // the kernel's, of the device
 
@@ -80,7 +84,7 @@ func (v *Vigil) Hear(lines []LogLine, now time.Time) bool {
 	defer v.mu.Unlock()
 	concerned := false
 	for _, l := range lines {
-		if l.Level >= levelNotice || !l.Concerns(name) {
+		if l.Level >= levelNotice || l.Seq <= v.Since || !l.Concerns(name) {
 			continue
 		}
 		concerned = true
@@ -98,27 +102,18 @@ func (v *Vigil) Hear(lines []LogLine, now time.Time) bool {
 	return concerned
 }
 
-// endsWriting reports whether the kernel says of an ext4 that nothing is written to it
-// any more. Until the next attempt to write, nothing else shows that.
-func endsWriting(text string) bool {
-	for _, sign := range []string{"Aborting journal on device", "Remounting filesystem read-only", "shut down requested"} {
-		if strings.Contains(text, sign) {
-			return true
-		}
-	}
-	return false
-}
+// fatal are the kernel's words for an ext4 to which nothing is written any more. Until
+// the next attempt to write, nothing else shows that. They are looked for where the
+// kernel has them, not in what it quotes of a task's.
+var fatal = regexp.MustCompile(`^(?:Aborting journal on device |EXT4-fs \([^()]*\): (?:Remounting filesystem read-only|shut down requested))`)
 
-// losesData reports whether the kernel says that an access to a device failed.
-func losesData(text string) bool {
-	text = strings.ToLower(text)
-	for _, sign := range []string{"i/o error", "space allocation error", "potential data loss", "lost async page write", "lost sync page write"} {
-		if strings.Contains(text, sign) {
-			return true
-		}
-	}
-	return false
-}
+func endsWriting(text string) bool { return fatal.MatchString(text) }
+
+// losing are the kernel's words for accesses to a device that failed.
+var losing = regexp.MustCompile(`(?i)^[a-z0-9_ :/-]*error,? (?:on )?dev|^[A-Za-z0-9-]+(?: [a-z]+)? ?\([^()]*\): (?:[a-z0-9_]+:\d+: )?[^"']*(?:i/o error|potential data loss)|` +
+	`^\S+: writeback error on |^jbd2: .*error`)
+
+func losesData(text string) bool { return losing.MatchString(text) }
 
 // Inspect looks at the file system by all means.
 func (v *Vigil) Inspect(now time.Time) Diagnosis {

@@ -25,12 +25,18 @@ type watched struct {
 
 func watch(t *testing.T, dev host.Device, fs string) *watched {
 	t.Helper()
-	w := &watched{t: t, dev: dev, target: t.TempDir(), log: kernelLog(t)}
+	return watchFrom(t, dev, fs, kernelLog(t), 0)
+}
+
+func watchFrom(t *testing.T, dev host.Device, fs string, log *host.KernelLog, since uint64) *watched {
+	t.Helper()
+	w := &watched{t: t, dev: dev, target: t.TempDir(), log: log}
 	if err := host.Mount(dev.Path, w.target, fs, host.Restricted); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unmount(t, w.target) })
 	w.vigil = host.NewVigil(w.target, deviceNumber(t, dev))
+	w.vigil.Since = since
 	w.want(host.Healthy, "")
 	return w
 }
@@ -241,4 +247,32 @@ func TestEventsTellOfMountsAndOfTheKernelsLog(t *testing.T) {
 			break
 		}
 	}
+}
+
+// The kernel's log is heard some time after the kernel wrote it. By then the device may
+// have another mount, or another volume.
+func TestWhatWasSaidBeforeTheMountIsOfAnotherOne(t *testing.T) {
+	eachFS(t, func(t *testing.T, fs string) {
+		log := kernelLog(t)
+		end, err := host.OpenLogEnd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer end.Close()
+		dev := formatted(t, fs)
+		target := t.TempDir()
+		if err := host.Mount(dev.Path, target, fs, host.Restricted); err != nil {
+			t.Fatal(err)
+		}
+		shutdown(t, target)
+		unmount(t, target)
+		since := end.Seq()
+		w := watchFrom(t, dev, fs, log, since)
+		w.want(host.Healthy, "")
+		shutdown(t, w.target)
+		w.want(host.ShutDown, "loop")
+		if got := end.Seq(); got <= since {
+			t.Errorf("the log ended at %d, and then at %d", since, got)
+		}
+	})
 }

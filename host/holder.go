@@ -53,7 +53,7 @@ func (h Holder) String() string {
 	case HeldByLoop:
 		return fmt.Sprintf("loop device %s shows %s (losetup -d %s frees it)", h.Object, h.Path, h.Object)
 	case HeldBySwap:
-		return fmt.Sprintf("the kernel swaps to %s (swapoff %s frees it)", h.Path, h.Path)
+		return fmt.Sprintf("the kernel swaps to %s (swapoff %s frees it; if that fails with an I/O error, only a restart of the machine does)", h.Path, h.Path)
 	case HeldByOverlay:
 		return fmt.Sprintf("the overlay mounted at %s%s has a layer in it (unmount that first)", h.Path, h.inNamespace())
 	case HeldByDevice:

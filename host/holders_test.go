@@ -109,7 +109,7 @@ func TestHoldersOfAMount(t *testing.T) {
 		},
 		"swap file": {
 			hold: "dd if=/dev/zero of=$V/swap bs=1M count=2 2>/dev/null; chmod 600 $V/swap; mkswap $V/swap >/dev/null; swapon $V/swap; exec cat", release: "swapoff $V/swap",
-			want: []string{"the kernel swaps to $V/swap (swapoff $V/swap frees it)"},
+			want: []string{"the kernel swaps to $V/swap (swapoff $V/swap frees it; if that fails with an I/O error, only a restart of the machine does)"},
 		},
 		"hostile names": {
 			hold: "p=\"$V/$(printf 'a\\n\\033[31m (user root); all is well')\"; exec 3>\"$p\"; cp $(command -v cat) \"$V/../x); fine (y\"; exec \"$V/../x); fine (y\"",
@@ -186,7 +186,7 @@ func TestHoldersOfADevice(t *testing.T) {
 		},
 		"swap on it": {
 			after: "mkswap $D >/dev/null; swapon $D; exec cat", release: "swapoff $D",
-			want: []string{"the kernel swaps to $D (swapoff $D frees it)"},
+			want: []string{"the kernel swaps to $D (swapoff $D frees it; if that fails with an I/O error, only a restart of the machine does)"},
 		},
 	}
 	for name, c := range cases {

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +19,7 @@ import (
 type LogLine struct {
 	Level int // syslog's: 0 emergency ... 4 warning ... 7 debug
 	Text  string
+	Seq   uint64 // its number since the machine started
 }
 
 // Bounds of what is read from the kernel's log.
@@ -78,6 +81,50 @@ func (l *KernelLog) Read() (lines []LogLine, missed bool) {
 	return lines, missed
 }
 
+// LogEnd tells where the kernel's log ends. A nil one tells nothing.
+type LogEnd struct {
+	mu   sync.Mutex
+	log  *KernelLog
+	last uint64
+}
+
+// OpenLogEnd begins to follow the end of the kernel's log.
+func OpenLogEnd() (*LogEnd, error) {
+	log, err := OpenKernelLog()
+	if err != nil {
+		return nil, err
+	}
+	return &LogEnd{log: log}, nil
+}
+
+// Seq returns the number of the newest line, 0 where there was none since OpenLogEnd.
+func (e *LogEnd) Seq() uint64 {
+	if e == nil {
+		return 0
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for more := e.log != nil; more; {
+		lines, _ := e.log.Read()
+		more = len(lines) >= maxLogLines
+		for _, l := range lines {
+			e.last = max(e.last, l.Seq)
+		}
+	}
+	return e.last
+}
+
+// Close ends that. Seq then returns what it knows.
+func (e *LogEnd) Close() {
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.log.Close()
+	e.log = nil
+}
+
 // parseLogRecord reads a record of /dev/kmsg, "PRIORITY,SEQUENCE,TIME,FLAGS;TEXT\n
 // KEY=VALUE...". It returns false for what a program wrote into the log, and
 // replaces what is not printable: the text quotes file names and commands.
@@ -86,11 +133,13 @@ func parseLogRecord(record string) (LogLine, bool) {
 	if !ok {
 		return LogLine{}, false
 	}
-	priority, _, _ := strings.Cut(head, ",")
+	priority, rest, _ := strings.Cut(head, ",")
 	n, err := strconv.Atoi(priority)
 	if err != nil || n < 0 || n>>3 != 0 {
 		return LogLine{}, false
 	}
+	number, _, _ := strings.Cut(rest, ",")
+	seq, _ := strconv.ParseUint(number, 10, 64)
 	text, _, _ = strings.Cut(text, "\n")
 	text = strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
@@ -98,30 +147,37 @@ func parseLogRecord(record string) (LogLine, bool) {
 		}
 		return r
 	}, text[:min(len(text), maxLogLine)])
-	return LogLine{Level: n & 7, Text: strings.TrimRight(strings.TrimSpace(text), ".")}, true
+	return LogLine{Level: n & 7, Text: strings.TrimRight(strings.TrimSpace(text), "."), Seq: seq}, true
 }
 
-// Concerns reports whether a line names a block device, such as loop7, sda1 or
+// kernelWords are the beginnings of messages that name a device, as the file systems,
+// their journals and the block layer write them. Further on a message may quote what a
+// task chose, such as the name of a process or a file. A message may even begin with the
+// name of a process, of 15 bytes, so a device alone at the beginning is not enough.
+var kernelWords = []*regexp.Regexp{
+	regexp.MustCompile(`^[A-Za-z0-9-]+(?: [a-z]+)? ?\((?:device )?([^\s():,]+)[^()]*\): `), // XFS (loop3): ..., EXT4-fs error (device loop3): ...
+	regexp.MustCompile(`^[A-Za-z0-9_ :/-]*error, dev ([^\s,]+), sector \d`),
+	regexp.MustCompile(`^Buffer I/O error on dev(?:ice)? ([^\s,]+), logical block \d`),
+	regexp.MustCompile(`^(?:Aborting journal on device|JBD2: [^()]* (?:on|for|device)) ([^\s,:]+)-\d+`),
+	regexp.MustCompile(`^(\S+): (?:writeback error on|detected capacity change from|unable to read|rw=)`),
+	regexp.MustCompile(`^sd \S+ \[(\S+)\] `),
+}
+
+// taskWords mark messages that begin with the name of a process.
+var taskWords = regexp.MustCompile(` invoked oom-killer: |: page allocation (?:failure|stall)`)
+
+// Concerns reports whether a line is about a block device, such as loop7, sda1 or
 // dm-3. The journal of an ext4 is named after its device, as loop7-8.
 func (l LogLine) Concerns(device string) bool {
-	if device == "" {
+	if device == "" || taskWords.MatchString(l.Text) {
 		return false
 	}
-	isWord := func(b byte) bool {
-		return b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b == '_'
-	}
-	for at := 0; ; {
-		i := strings.Index(l.Text[at:], device)
-		if i < 0 {
-			return false
-		}
-		begin, end := at+i, at+i+len(device)
-		before := begin == 0 || !isWord(l.Text[begin-1]) && l.Text[begin-1] != '-' && l.Text[begin-1] != '.'
-		if before && (end == len(l.Text) || !isWord(l.Text[end])) {
+	for _, words := range kernelWords {
+		if m := words.FindStringSubmatch(l.Text); m != nil && m[1] == device {
 			return true
 		}
-		at = end
 	}
+	return false
 }
 
 // about returns the warnings among lines that name a device, as one text.
