@@ -248,8 +248,11 @@ func invalidPod(raw map[string]any, body []byte) (status int, message string, de
 		return http.StatusUnprocessableEntity, invalidJSON, detail("/containers", "'containers' is undefined on object: "+string(must(compact)))
 	}
 	var names []string
-	for _, c := range containers {
-		container, _ := c.(map[string]any)
+	for i, c := range containers {
+		container, isObject := c.(map[string]any)
+		if !isObject {
+			return http.StatusUnprocessableEntity, invalidJSON, detail(fmt.Sprintf("/containers(%d)", i), "error.expected.jsobject")
+		}
 		name, _ := container["name"].(string)
 		if slices.Contains(names, name) {
 			return http.StatusUnprocessableEntity, notValid, detail("/containers", "container names must be unique")

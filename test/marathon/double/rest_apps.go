@@ -383,8 +383,12 @@ func (d *Double) putApps(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 	list, _ := v.([]any)
 	var changes []change
-	for _, item := range list {
-		raw, _ := item.(map[string]any)
+	for i, item := range list {
+		raw, isObject := item.(map[string]any)
+		if !isObject {
+			refuse(w, http.StatusUnprocessableEntity, invalidJSON, detail(fmt.Sprintf("(%d)", i), "error.expected.jsobject"))
+			return
+		}
 		text, _ := raw["id"].(string)
 		id := normal(text)
 		if status, message, details := invalid(raw); status != 0 {
@@ -398,6 +402,10 @@ func (d *Double) putApps(w http.ResponseWriter, r *http.Request, body []byte) {
 		to := canonicalApp(id, raw)
 		if old == nil && raw["portDefinitions"] == nil {
 			to["portDefinitions"] = []any{} // of several at once none gets a port
+		}
+		if status, message, details := d.refused(id, to); status != 0 {
+			refuse(w, status, message, below(fmt.Sprintf("(%d)", i), details))
+			return
 		}
 		changes = append(changes, change{id: id, to: to})
 	}

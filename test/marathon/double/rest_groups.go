@@ -1,6 +1,7 @@
 package double
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -209,6 +210,10 @@ func (d *Double) putGroup(w http.ResponseWriter, r *http.Request, at string, bod
 		d.finishGroup(w, r, changes, parent(at))
 		return
 	}
+	if status, message, details := d.refusedMembers(raw, id, ""); status != 0 {
+		refuse(w, status, message, details)
+		return
+	}
 	deps := map[string][]string{}
 	d.readGroup(raw, id, deps, &changes)
 	d.leftOut(raw, id, &changes)
@@ -238,6 +243,50 @@ func (d *Double) putGroup(w http.ResponseWriter, r *http.Request, at string, bod
 		d.group(g).dependencies = on
 	}
 	d.finishGroup(w, r, changes, parentOfGroups(at))
+}
+
+// refusedMembers finds what Marathon refuses of a group's apps and pods: values of the
+// wrong kind first, each with the path that leads there.
+func (d *Double) refusedMembers(raw map[string]any, id, path string) (status int, message string, details any) {
+	for _, kind := range []string{"apps", "pods", "groups"} {
+		members, _ := raw[kind].([]any)
+		for i, m := range members {
+			at := fmt.Sprintf("%s/%s(%d)", path, kind, i)
+			member, isObject := m.(map[string]any)
+			if !isObject {
+				return http.StatusUnprocessableEntity, invalidJSON, detail(at, "error.expected.jsobject")
+			}
+			text, _ := member["id"].(string)
+			switch kind {
+			case "groups":
+				status, message, details = d.refusedMembers(member, resolve(id, text), at)
+			case "pods":
+				status, message, details = invalidPod(member, must(member))
+			default:
+				if status, message, details = invalid(member); status == 0 {
+					status, message, details = d.refused(resolve(id, text), canonicalApp(resolve(id, text), member))
+				}
+			}
+			if status == 0 {
+				continue
+			}
+			if kind != "groups" {
+				details = below(at, details)
+			}
+			return status, message, details
+		}
+	}
+	return 0, "", nil
+}
+
+// below puts a path before those of details.
+func below(at string, details any) any {
+	list, _ := details.([]any)
+	for _, d := range list {
+		one := d.(map[string]any)
+		one["path"] = strings.TrimSuffix(at+one["path"].(string), "/")
+	}
+	return details
 }
 
 // parentOfGroups is the group that Marathon names when one is put at a path.

@@ -1,0 +1,43 @@
+package double_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/flocker-mesos/flocker/test/marathon/double"
+)
+
+// What is wrong with an app or a pod is refused by every road that it takes.
+func TestWrongAppsAndPodsAreRefusedInGroupsAndListsToo(t *testing.T) {
+	const right = `{"id": "ok", "cmd": "sleep 1"}`
+	for _, tc := range []struct{ name, app, path string }{
+		{"no command", `{"id": "x"}`, ""},
+		{"a text as a number", `{"id": "x", "cmd": "sleep 1", "cpus": "1"}`, "/cpus"},
+		{"a label that is no text", `{"id": "x", "cmd": "sleep 1", "labels": {"a": 5}}`, "/labels/a"},
+		{"a constraint of one field", `{"id": "x", "cmd": "sleep 1", "constraints": [["hostname"]]}`, "/constraints"},
+		{"nothing", `null`, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := double.Start(t, double.Options{Auto: true})
+			for road, want := range map[string]string{
+				"POST /v2/groups {\"id\": \"/g\", \"apps\": [" + right + ", APP]}":                         `"path":"/apps(1)` + tc.path + `"`,
+				"PUT /v2/groups//g {\"groups\": [{\"id\": \"in\", \"apps\": [APP]}]}":                      `"path":"/groups(0)/apps(0)` + tc.path + `"`,
+				"PUT /v2/apps [" + strings.Replace(right, "ok", "/g/ok", 1) + ", APP]":                     "",
+				"POST /v2/pods {\"id\": \"/g/p\", \"containers\": [null]}":                                 `"path":"/containers(0)"`,
+				"POST /v2/groups {\"id\": \"/g\", \"pods\": [{\"id\": \"p\", \"containers\": [null, 5]}]}": `"path":"/pods(0)/containers(0)"`,
+			} {
+				method, rest, _ := strings.Cut(strings.ReplaceAll(road, "APP", tc.app), " ")
+				path, body, _ := strings.Cut(rest, " ")
+				status, answer := d.Do(method, path, json.RawMessage(body))
+				if status != http.StatusUnprocessableEntity || !strings.Contains(answer, want) {
+					t.Errorf("%s: got %d %s, want 422 and %s", road, status, answer, want)
+				}
+			}
+			if status, answer := d.Do(http.MethodGet, "/v2/apps", nil); status != http.StatusOK || answer != `{"apps":[]}` {
+				t.Errorf("got %d %s, want no app", status, answer)
+			}
+		})
+	}
+}
