@@ -54,7 +54,7 @@ func TestExplanationTellsWhatALeaseHoldsUp(t *testing.T) {
 			d.Fence = &api.Fence{Node: "b", Holder: "x", Epoch: 3, Since: now}
 		}, cluster.StatusFencing,
 			"A lease of node-x that does not expire keeps no other node from fencing it. It is waited for by node-b since 2026-03-01T10:00:00Z (0s). " +
-				"node-b looks whether node-x can still write to it, since 2026-03-01T10:00:00Z (0s). Then node-b gets it."},
+				"node-b checks whether node-x can still write to it, since 2026-03-01T10:00:00Z (0s). Then node-b gets it."},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := &api.Dataset{

@@ -9,8 +9,8 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 )
 
-// evidence says what Mesos says of a lost holder's machine. It is there for who
-// has to decide what became of the machine, and nothing follows from it.
+// evidence says what Mesos says of a lost holder's machine. It helps an operator to
+// decide what became of the machine; Flocker draws no conclusion from it.
 func (e *explanation) evidence(m *api.MesosAgent) {
 	if m == nil {
 		return

@@ -8,8 +8,8 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 )
 
-// ExplainMember says of a dataset that is a member of a set who has it, and who
-// waits for one of its kind; "" for one that is none.
+// ExplainMember names the user of a dataset that is a member of a set, and the first
+// waiter for a member of that set; "" if the dataset is not a member.
 func (s *State) ExplainMember(d *api.Dataset, now time.Time) string {
 	if d.Member == nil || d.Destroyed {
 		return ""
@@ -29,7 +29,7 @@ func (s *State) ExplainMember(d *api.Dataset, now time.Time) string {
 	return strings.Join(e.sentences, " ")
 }
 
-// ExplainWaiting says to who waits for a member of a set why there is none yet.
+// ExplainWaiting says why a waiter for a member of a set has none yet.
 func (s *State) ExplainWaiting(name string, node api.NodeID, consumer string, now time.Time) string {
 	set := s.Set(name)
 	place, waits := set.Waits(node, api.RootConsumer(consumer))
@@ -73,7 +73,7 @@ func (s *State) ExplainWaiting(name string, node api.NodeID, consumer string, no
 	return strings.Join(e.sentences, " ")
 }
 
-// uncounted says why nobody knows how many members a set has, one for each instance.
+// uncounted says why the number of members of a set with one for each instance is unknown.
 func (s *State) uncounted(now time.Time) string {
 	const ask = "How many members the set has is not known: as many as its app has instances, which Marathon says. "
 	var m api.MarathonStatus
@@ -83,7 +83,7 @@ func (s *State) uncounted(now time.Time) string {
 	e := explanation{node: s.Node, now: now}
 	switch {
 	case !s.followed():
-		e.say(ask + "Nobody follows Marathon at present: start a control service with --marathon URL, or write the number, as in each = 3.")
+		e.say(ask + "No replica follows Marathon at present: start a control service with --marathon URL, or write the number, as in each = 3.")
 	case !m.DownSince.IsZero():
 		e.say(ask+"Marathon cannot be read %s: %s.", e.at(m.DownSince), strings.TrimSuffix(m.Cause, "."))
 	default:

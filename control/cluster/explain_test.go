@@ -8,7 +8,7 @@ import (
 	"github.com/flocker-mesos/flocker/control/cluster"
 )
 
-func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
+func TestExplanationsTellTheCauseSinceWhenAndWhatComesNext(t *testing.T) {
 	var (
 		now    = time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 		before = func(d time.Duration) time.Time { return now.Add(-d) }
@@ -85,22 +85,22 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 		{"used on a node that does not know what Mesos runs", dataset(held("m")), state(api.PhaseMounted, used, func(st *api.DatasetState) { st.Node = "m" }), cluster.StatusMounted,
 			"Dataset db is mounted on node-m at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
 				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
-				"The agent of node-m cannot tell since 2026-03-01T09:55:00Z (5m0s) which containers Mesos still runs, so it keeps the volume even if they have ended " +
-				"without a cleanup: the Mesos agent does not answer."},
+				"The agent of node-m cannot tell which containers Mesos still runs: the Mesos agent does not answer, since 2026-03-01T09:55:00Z (5m0s). " +
+				"It keeps the volume even if they have ended without a cleanup."},
 		{"shut down while it is used", dataset(), state(api.PhaseMounted, used, func(st *api.DatasetState) {
 			st.Health = &api.Health{Kind: api.HealthShutDown, Cause: "the kernel has shut its file system down: XFS (loop3): Log I/O Error.",
 				Remedy: "It is mounted anew as soon as nothing uses it: end its containers", Since: before(2 * time.Second)}
 		}), cluster.StatusFailing,
-			"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
-				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
-				"The kernel has shut its file system down: XFS (loop3): Log I/O Error, since 2026-03-01T09:59:58Z (2s). " +
-				"It is mounted anew as soon as nothing uses it: end its containers."},
+			"The kernel has shut its file system down: XFS (loop3): Log I/O Error, since 2026-03-01T09:59:58Z (2s). " +
+				"It is mounted anew as soon as nothing uses it: end its containers. " +
+				"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s)."},
 		{"unwell in a way that only a newer agent knows", dataset(), state(api.PhaseMounted, used, func(st *api.DatasetState) {
 			st.Health = &api.Health{Kind: "melting", Since: before(2 * time.Second)}
 		}), cluster.StatusFailing,
-			"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
-				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
-				"Its file system is melting, since 2026-03-01T09:59:58Z (2s)."},
+			"Its file system is melting, since 2026-03-01T09:59:58Z (2s). " +
+				"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s)."},
 		{"mounted for a user who put it there", dataset(movedTo("a")), state(api.PhaseMounted), cluster.StatusMounted,
 			"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s)."},
 		{"no longer used", dataset(), state(api.PhaseMounted), cluster.StatusMounted,
@@ -122,29 +122,29 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 				"node-b gets it as soon as the last of its users there has ended and the volume is unmounted and detached."},
 		{"held by a node that is silent", dataset(held("x"), awaited("b")), state(api.PhaseMounted, used, func(st *api.DatasetState) { st.Node = "x" }),
 			cluster.StatusUnreachable,
-			"Dataset db is mounted on node-x (192.0.2.99) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+			"The agent of node-x has not been heard since 2026-03-01T09:55:00Z (5m0s). " +
+				"Dataset db is mounted on node-x (192.0.2.99) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
 				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
-				"The agent of node-x has not been heard since 2026-03-01T09:55:00Z (5m0s). " +
 				"It is waited for by node-b since 2026-03-01T09:59:50Z (10s). " +
-				"No other node with the same storage system is there to keep node-x from writing, and until then " +
+				"No other node with the same storage system is connected to keep node-x from writing. Until one is, " +
 				"its containers may still be running and writing, so no other node gets the volume."},
-		{"held by a node that is silent and wanted by nobody", dataset(held("x")), state(api.PhaseMounted, func(st *api.DatasetState) { st.Node = "x" }),
+		{"held by a node that is silent and wanted by no other node", dataset(held("x")), state(api.PhaseMounted, func(st *api.DatasetState) { st.Node = "x" }),
 			cluster.StatusUnreachable,
-			"Dataset db is mounted on node-x (192.0.2.99) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+			"The agent of node-x has not been heard since 2026-03-01T09:55:00Z (5m0s). " +
+				"Dataset db is mounted on node-x (192.0.2.99) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
 				"Nothing uses it there any more. " +
-				"The agent of node-x has not been heard since 2026-03-01T09:55:00Z (5m0s). " +
-				"While node-x is silent its containers may still be running and writing, so no other node gets the volume. " +
-				"That goes on when its agent is back: start it, or see to the machine. When another node asks for it, that one fences node-x first."},
+				"While node-x is silent, its containers may still be running and writing, so no other node gets the volume. " +
+				"It goes on when the agent is back: start it, or check the machine. A node that asks for the volume fences node-x first."},
 		{"silent node that may be writing", dataset(held("x"), awaited("b"), fencedBy("b", api.Fence{Policy: api.FenceWait, Finding: "its image is locked"})),
 			nil, cluster.StatusFencing,
-			"Dataset db was given to node-x (192.0.2.99) at 2026-03-01T09:56:00Z (4m0s ago), which has not reported about it yet. " +
-				"The agent of node-x has not been heard since 2026-03-01T09:55:00Z (5m0s). " +
+			"The agent of node-x has not been heard since 2026-03-01T09:55:00Z (5m0s). " +
+				"Dataset db was given to node-x (192.0.2.99) at 2026-03-01T09:56:00Z (4m0s ago), which has not reported about it yet. " +
 				"It is waited for by node-b since 2026-03-01T09:59:50Z (10s). " +
-				"node-b finds that node-x may still be writing, since 2026-03-01T09:59:00Z (1m0s): its image is locked. " +
-				"It is not taken from it before that ends: see to the machine. If it is off, say so: flocker nodes lost node-x. Then node-b gets it."},
+				"node-x may still be writing: its image is locked, since 2026-03-01T09:59:00Z (1m0s). " +
+				"node-b does not take the volume before that ends: check the machine. If it is off, declare it lost: flocker nodes lost node-x. Then node-b gets it."},
 		{"silent node that is being fenced", dataset(held("x"), awaited("b"), fencedBy("b", api.Fence{Begun: true})), nil, cluster.StatusFencing,
-			"Dataset db was given to node-x (192.0.2.99) at 2026-03-01T09:56:00Z (4m0s ago), which has not reported about it yet. " +
-				"The agent of node-x has not been heard since 2026-03-01T09:55:00Z (5m0s). " +
+			"The agent of node-x has not been heard since 2026-03-01T09:55:00Z (5m0s). " +
+				"Dataset db was given to node-x (192.0.2.99) at 2026-03-01T09:56:00Z (4m0s ago), which has not reported about it yet. " +
 				"It is waited for by node-b since 2026-03-01T09:59:50Z (10s). " +
 				"node-b takes the volume away from node-x, whose tenure has ended, since 2026-03-01T09:59:00Z (1m0s). Then node-b gets it."},
 		{"preempted", dataset(awaited("b"), func(d *api.Dataset) { d.Waiting[0].Preempt = true }), state(api.PhaseMounted, used), cluster.StatusWaiting,
@@ -172,11 +172,11 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 		{"cannot grow", dataset(larger), state(api.PhaseMounted, used, doing(api.ActionGrow), func(st *api.DatasetState) {
 			st.Failure = &api.Failure{Action: api.ActionGrow, Cause: "no space or quota left", Since: before(2 * time.Minute), Attempts: 5, NextTry: now.Add(8 * time.Second)}
 		}), cluster.StatusFailing,
-			"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
+			"node-a cannot grow the volume: no space or quota left. This has failed 5 times since 2026-03-01T09:58:00Z (2m0s). " +
+				"The next try is at 2026-03-01T10:00:08Z (in 8s). " +
+				"Dataset db is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
 				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
-				"It is to grow from 1GiB to 10GiB: its volume is next, and then its file system. " +
-				"Its next step there, to grow the volume, has failed 5 times since 2026-03-01T09:58:00Z (2m0s): no space or quota left. " +
-				"The next try is at 2026-03-01T10:00:08Z (in 8s)."},
+				"It is to grow from 1GiB to 10GiB: its volume is next, and then its file system."},
 		{"to grow where the backend cannot", dataset(larger, held("old")), state(api.PhaseMounted, used, func(st *api.DatasetState) { st.Node = "old" }),
 			cluster.StatusMounted,
 			"Dataset db is mounted on node-old (192.0.2.13) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
@@ -191,10 +191,10 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
 				"node-a destroys the volume when the last of its users there has ended."},
 		{"failing", dataset(), state(api.PhaseDetached, failed, used), cluster.StatusFailing,
-			"Dataset db belongs to node-a (192.0.2.10) since 2026-03-01T09:56:00Z (4m0s); its volume vol-1 is not attached. " +
-				"It is wanted there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
-				"Its next step there, to attach the volume, has failed 5 times since 2026-03-01T09:58:00Z (2m0s): no slot left on i-0abc. " +
-				"The next try is at 2026-03-01T10:00:08Z (in 8s)."},
+			"node-a cannot attach the volume: no slot left on i-0abc. This has failed 5 times since 2026-03-01T09:58:00Z (2m0s). " +
+				"The next try is at 2026-03-01T10:00:08Z (in 8s). " +
+				"Dataset db belongs to node-a (192.0.2.10) since 2026-03-01T09:56:00Z (4m0s); its volume vol-1 is not attached. " +
+				"It is wanted there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s)."},
 		{"just granted", dataset(held("b")), state(api.PhaseDetached), cluster.StatusPreparing,
 			"Dataset db was given to node-b (192.0.2.11) at 2026-03-01T09:56:00Z (4m0s ago), which has not reported about it yet."},
 		{"being made", dataset(func(d *api.Dataset) { d.Volume = nil }),
@@ -205,12 +205,12 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 		{"put on a node that was never there", dataset(held("never")), nil, cluster.StatusWaiting,
 			"Dataset db was put on node never at 2026-03-01T09:56:00Z (4m0s ago), but no agent has ever connected as that node. " +
 				"It gets there when the agent with the certificate of node never connects; " +
-				"until then any other node that asks for it, or that it is moved to, gets it at once."},
+				"until then any other node gets it at once if it asks for it or it is moved there."},
 		{"given up", dataset(unheld), state(api.PhaseDetached), cluster.StatusDetached,
 			"Dataset db is not in use: its volume vol-1 is attached nowhere. node-a used it last and gave it up at 2026-03-01T09:56:50Z (3m10s ago). " +
 				"The first node that asks for it gets it."},
 		{"never used", dataset(unheld, func(d *api.Dataset) { d.Volume = nil }), nil, cluster.StatusDetached,
-			"Dataset db is not in use and has no volume yet: one of 10GiB is made when it is first used at the latest. The first node that asks for it gets it."},
+			"Dataset db is not in use and has no volume yet: one of 10GiB is made at its first use at the latest. The first node that asks for it gets it."},
 		{"deleted while used", dataset(deleted), state(api.PhaseMounted, used), cluster.StatusDeleting,
 			"Dataset db was deleted. It is mounted on node-a (192.0.2.10) at /flocker/d1 since 2026-03-01T09:56:50Z (3m10s). " +
 				"It is used there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s). " +
@@ -223,7 +223,7 @@ func TestExplanationTellsWhoHasADatasetAndWhatComesNext(t *testing.T) {
 			"Dataset db was deleted and its volume was destroyed at 2026-02-27T08:00:00Z (2d2h ago). Its name is free again."},
 		{"vanished", dataset(), state(api.PhaseVanished, used), cluster.StatusFailing,
 			"Dataset db belongs to node-a (192.0.2.10) since 2026-03-01T09:56:00Z (4m0s), but its storage system does not know its volume vol-1 any more. " +
-				"It is not made anew, since its data would be missing: a person must look. " +
+				"It is not made anew, since its data would be missing: check the storage system. " +
 				"It is wanted there by container web.4711 of app /postgres since 2026-03-01T09:57:00Z (3m0s)."},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -49,8 +49,7 @@ func (e *explanation) outside(holder *api.Node) bool {
 	return true
 }
 
-// otherZones says which members of a set are free and of no use to who waits, since
-// they are in other zones.
+// otherZones names members of a set that are free, but in another zone than the waiter.
 func (e *explanation) otherZones(s *State, set string, w api.SetWaiter) {
 	var free, zones []string
 	for d := range s.Members(set) {

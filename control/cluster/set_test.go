@@ -368,7 +368,7 @@ func TestInstancesWaitForTheirNumberWhereMarathonIsFollowed(t *testing.T) {
 	says("Marathon cannot be read")
 	says("connection refused.")
 	s.s.Put(cluster.Change{Key: cluster.ReplicaKey("r"), Replica: &api.Replica{ID: "r", Lost: s.now}})
-	says("Nobody follows Marathon at present")
+	says("No replica follows Marathon at present")
 	s.refused(claim("c2"), api.CodeConflict, "flocker control --marathon URL")
 	s.do(cluster.SetMembers{At: s.now, Name: "kafka", Count: 2})
 	for i, want := range []string{"a/c0", "a/c1"} {

@@ -1,0 +1,101 @@
+package cluster
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/flocker-mesos/flocker/api"
+)
+
+func (e *explanation) name() string { return "Dataset " + nameOf(e.d) }
+
+func (e *explanation) volume() string {
+	if e.d.Volume == nil {
+		return "(not registered yet)"
+	}
+	return e.d.Volume.ID
+}
+
+func (e *explanation) nodeName(id api.NodeID) string {
+	if n := e.node(id); n != nil {
+		return n.Name()
+	}
+	return "node " + string(id)
+}
+
+func (e *explanation) at(t time.Time) string {
+	if t.IsZero() {
+		return "since an unknown time"
+	}
+	return "since " + stamp(t) + " (" + age(e.now.Sub(t)) + ")"
+}
+
+func (e *explanation) ago(t time.Time) string {
+	if t.IsZero() {
+		return "at an unknown time"
+	}
+	return "at " + stamp(t) + " (" + age(e.now.Sub(t)) + " ago)"
+}
+
+func consumerText(c api.Consumer) string {
+	kind := c.Kind
+	switch kind {
+	case api.ConsumerMake:
+		return "app " + c.App + ", for which its volume is made ahead of the first instance,"
+	case api.ConsumerMesos:
+		kind = "container"
+	case api.ConsumerHint:
+		kind = "a container that Marathon is about to start there,"
+	case api.ConsumerUnreadable:
+		return "container " + c.ID + ", whose file on the node cannot be read (" + c.SetAside + "): remove that when the container has ended"
+	case api.ConsumerCSI:
+		return "containers that have it through CSI (" + c.ID + ")"
+	}
+	text := strings.TrimSpace(kind + " " + c.ID)
+	if c.App != "" {
+		text += " of app " + c.App
+	}
+	if c.ReadOnly {
+		text += ", read-only,"
+	}
+	if c.SetAside != "" {
+		text += ", whose file on the node cannot be read (" + c.SetAside + "),"
+	}
+	return text
+}
+
+func nodeText(n *api.Node) string {
+	if n.Address == "" || n.Address == n.Name() {
+		return n.Name()
+	}
+	return n.Name() + " (" + n.Address + ")"
+}
+
+func (s *State) nodeText(id api.NodeID) string {
+	if n := s.Node(id); n != nil {
+		return n.Name()
+	}
+	return "node " + string(id)
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func age(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch d = max(d, 0); {
+	case d < time.Hour:
+		return d.Round(time.Second).String()
+	case d < day:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	default:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	}
+}
+
+func in(d time.Duration) string {
+	if d <= 0 {
+		return ""
+	}
+	return " (in " + age(max(d, time.Second)) + ")"
+}
