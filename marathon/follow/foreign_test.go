@@ -60,6 +60,14 @@ func TestAppsOfAMarathonThatLostItsRecordsAreGoneAndCanBeForgotten(t *testing.T)
 }
 
 func TestAppsComeBackWithTheirMarathon(t *testing.T) {
+	t.Run("the other one has no such app", func(t *testing.T) { comeBack(t, nil) })
+	t.Run("the other one has an app of that id, without volumes", func(t *testing.T) {
+		comeBack(t, map[string]any{"id": "/db", "cmd": "run"})
+	})
+}
+
+// comeBack has another Marathon answer for a while, which has an app or none.
+func comeBack(t *testing.T, other map[string]any) {
 	right, wrong := newWorld(t, double.Options{Auto: true}), double.Start(t, double.Options{Auto: true})
 	at := make(chan *double.Double, 1)
 	at <- right.Double
@@ -74,8 +82,11 @@ func TestAppsComeBackWithTheirMarathon(t *testing.T) {
 	right.follow(quick(), right.memory)
 	right.put("/db", "db", deleteLabel, "delete", "flocker.volume.data.grace", "1s")
 	right.await(t, "it runs", func(s *cluster.State) bool { a := s.App("/db"); return a != nil && len(a.Instances) == 1 })
+	if other != nil {
+		wrong.Do(http.MethodPut, "/v2/apps//db", other)
+	}
 	turn(wrong)
-	right.await(t, "it is gone", func(s *cluster.State) bool { return !s.App("/db").Missing.IsZero() })
+	right.await(t, "it is gone", func(s *cluster.State) bool { return s.App("/db") != nil && !s.App("/db").Missing.IsZero() })
 	wrong.Tell("app_terminated_event", map[string]any{"appId": "/db"}) // of the other cluster's own
 	right.snapshots(2)
 	turn(right.Double)
