@@ -30,9 +30,9 @@ func startReplica(t *testing.T, d *devDir, store string) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		run, err := assembleControl(service, settings, log)
+		run, err := assembleControl(ctx, service, settings, log)
 		if err == nil {
-			err = run(ctx)
+			err = run()
 		}
 		if err != nil {
 			t.Errorf("replica: %v", err)

@@ -33,7 +33,7 @@ func newControl() *cobra.Command {
 		}
 		log := settings.Log.logger(cmd.ErrOrStderr())
 		s := &startup{log: log, metrics: settings.Control.MetricsListen}
-		run, ok, err := awaitStart(cmd.Context(), s, func(ctx context.Context) (func(context.Context) error, error) {
+		run, ok, err := awaitStart(cmd.Context(), s, func(ctx context.Context) (func() error, error) {
 			if err := errors.Join(checkMounts(settings.Control.StateDir, settings.Control.Directory()), checkFiles(settings.files())); err != nil {
 				return nil, err
 			}
@@ -41,21 +41,21 @@ func newControl() *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			return assembleControl(service, settings, log)
+			return assembleControl(ctx, service, settings, log)
 		})
 		if err != nil || !ok {
 			return err
 		}
-		return run(cmd.Context())
+		return run()
 	}
 	cmd.AddCommand(newControlBackup(), newControlRestore(), newControlImport(), newControlAcceptLog(), newControlRepair())
 	return cmd
 }
 
-// assembleControl returns what runs a control service until its context ends. Where its
+// assembleControl returns what runs a control service until ctx ends. Where its
 // log is in Consul it keeps it in Consul's catalogue, and where there is a Marathon it
 // follows that. With an error the service is closed.
-func assembleControl(service *control.Service, settings *controlSettings, log *slog.Logger) (func(context.Context) error, error) {
+func assembleControl(ctx context.Context, service *control.Service, settings *controlSettings, log *slog.Logger) (func() error, error) {
 	register, err := registration(service, settings, log)
 	if err != nil {
 		return nil, errors.Join(err, service.Close())
@@ -64,7 +64,7 @@ func assembleControl(service *control.Service, settings *controlSettings, log *s
 	if err != nil {
 		return nil, errors.Join(err, service.Close())
 	}
-	return func(ctx context.Context) error {
+	return func() error {
 		group, ctx := errgroup.WithContext(ctx)
 		for _, run := range []func(context.Context) error{register, followMarathon, service.Run} {
 			if run != nil {
