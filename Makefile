@@ -34,23 +34,23 @@ test: go needs-test build consul machines flocker-go ## Run all tests with the r
 	$(GO) test -race -p 1 -timeout 20m $(TESTS)
 
 .PHONY: lint
-lint: $(LINTER) ## Check the code's form, and who imports whom
+lint: go $(LINTER) ## Check the code's form, and who imports whom
 	$(LINTER) run ./...
 	$(LINTER) run --build-tags faults ./...
 
 .PHONY: bench
-bench: needs build consul ## Measure against floors, in one run
+bench: go needs build consul ## Measure against floors, in one run
 	$(GO) run ./bench
 
 .PHONY: fuzz
-fuzz: ## Run each fuzz target for FUZZTIME (20s)
+fuzz: go ## Run each fuzz target for FUZZTIME (20s)
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func /:/' | while IFS=: read -r file name; do \
 		echo "$$name in $$(dirname $$file)"; \
 		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)" || exit 1; \
 	done
 
 .PHONY: chaos
-chaos: needs consul ## Run a cluster under faults for DURATION (5m) by the plan of SEED (a new one), and check it (root)
+chaos: go needs consul ## Run a cluster under faults for DURATION (5m) by the plan of SEED (a new one), and check it (root)
 	$(GO) run ./test/chaos -duration $(DURATION) -seed $(SEED)
 
 .PHONY: fmt

@@ -128,7 +128,7 @@ func newLeasesAcquire(g *group) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n, err := s.node(node)
+			n, err := s.nodeOf("node", node)
 			if err != nil {
 				return err
 			}

@@ -140,6 +140,15 @@ func (s *session) node(text string) (*api.Node, error) {
 	return findNode(all, text)
 }
 
+// nodeOf returns the node that a flag names, and names the flag if it is missing.
+func (s *session) nodeOf(flag, text string) (*api.Node, error) {
+	n, err := s.node(text)
+	if _, ok := errors.AsType[*usage.Error](err); ok && text == "" {
+		return nil, usage.Errorf("--%s is missing: %w", flag, err)
+	}
+	return n, err
+}
+
 func findNode(all []*api.Node, text string) (*api.Node, error) {
 	name, asName := strings.CutPrefix(text, api.RefName)
 	id, asID := strings.CutPrefix(text, api.RefID)

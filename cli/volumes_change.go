@@ -27,7 +27,7 @@ func newVolumesCreate(g *group) *cobra.Command {
 		Long: "Creates a volume and mounts it on a node, where it stays until it is moved or another node's\n" +
 			"container asks for it. Labelled apps need none of this: their volumes are made when they start.",
 		Example:           "  flocker volumes create --name orders-db --size 20GiB --node node1 --wait",
-		Args:              usage.Takes(cobra.NoArgs, "no arguments"),
+		Args:              createTakes,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		PreRunE:           wait.check,
 		RunE: g.run(&p, func(s *session, _ []string) error {
@@ -43,7 +43,7 @@ func newVolumesCreate(g *group) *cobra.Command {
 					return usage.Errorf("--owner: %w", err)
 				}
 			}
-			n, err := s.node(node)
+			n, err := s.nodeOf("node", node)
 			if err != nil {
 				return err
 			}
@@ -70,6 +70,15 @@ func newVolumesCreate(g *group) *cobra.Command {
 	wait.addFlags(flags, "mounted")
 	completeFlags(cmd, map[string]cobra.CompletionFunc{"node": g.completeNode, "owner": g.completeOwner})
 	return cmd
+}
+
+// createTakes refuses arguments, and tells a person who gives the name as one where it
+// goes.
+func createTakes(cmd *cobra.Command, args []string) error {
+	if len(args) == 1 && !cmd.Flags().Changed("name") {
+		return usage.Errorf("%s: expected no arguments, got %q: the name of a volume is given as --name %[2]s", cmd.CommandPath(), args[0])
+	}
+	return usage.Takes(cobra.NoArgs, "no arguments")(cmd, args)
 }
 
 func createRequest(name, size, profile string, metadata []string) (client.CreateRequest, error) {
@@ -125,11 +134,11 @@ func newVolumesMove(g *group) *cobra.Command {
 		ValidArgsFunction: others(g.completeVolume),
 		PreRunE:           wait.check,
 		RunE: g.run(&p, func(s *session, args []string) error {
-			all, err := s.volumesNamed(args)
+			n, err := s.nodeOf("to", to)
 			if err != nil {
 				return err
 			}
-			n, err := s.node(to)
+			all, err := s.volumesNamed(args)
 			if err != nil {
 				return err
 			}

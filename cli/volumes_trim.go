@@ -51,19 +51,22 @@ func newVolumesTrim(g *group) *cobra.Command {
 func trimmed() goal {
 	return goal{word: "trimmed", what: "trimmed", reached: func(d *api.DatasetDetail) bool {
 		return d.Dataset.Trim != nil && d.State != nil && d.State.Trim != nil && d.State.Trim.Number >= d.Dataset.Trim.Number
+	}, failed: func(d *api.DatasetDetail) error {
+		if text := d.State.Trim.Error; text != "" {
+			return errors.New(text)
+		}
+		return nil
 	}}
 }
 
-// tellTrim tells how the request to trim a volume was answered, if it was.
+// tellTrim tells how much of a volume was trimmed, if the request had an answer without
+// an error.
 func (s *session) tellTrim(asked *api.DatasetDetail) error {
 	d, err := s.Volume(s.ctx, ref(asked.Dataset.ID))
-	if err != nil || !trimmed().reached(d) {
-		return err // outcomes has told why there is no answer
+	if err != nil || !trimmed().reached(d) || trimmed().failed(d) != nil {
+		return err // outcomes has told of an answer that is missing, or an error
 	}
 	t := d.State.Trim
-	if t.Error != "" {
-		return errors.New(t.Error)
-	}
 	s.tell("%s: %d bytes (%s) trimmed in %s.", volumeName(d), t.Bytes, trimmedSize(t.Bytes), t.Took.Round(time.Millisecond))
 	return nil
 }

@@ -23,6 +23,9 @@ type goal struct {
 	reached func(*api.DatasetDetail) bool
 	// gone says that a dataset of which nothing is known any more has reached it.
 	gone bool
+	// failed returns why a dataset that has reached it got an error for an answer; nil for a
+	// goal that has no answer.
+	failed func(*api.DatasetDetail) error
 }
 
 func mounted() goal {
@@ -220,6 +223,8 @@ func (s *session) verdict(ctx context.Context, err error, name string, last *api
 		return fmt.Errorf("%s was deleted, so it will not be %s. %s", name, g.what, last.Why)
 	case err == nil && last != nil && !g.reached(last):
 		return fmt.Errorf("waiting alone does not make %s %s: %s", name, g.what, last.Why)
+	case err == nil && g.failed != nil && g.failed(last) != nil:
+		return g.failed(last)
 	case err == nil:
 		s.tell("%s is %s.", name, g.what)
 		return nil

@@ -1,7 +1,13 @@
 package isolator
 
+import "errors"
+
 // judgeAgent looks at the flocker agent of this machine.
 func judgeAgent(f *Facts) []Finding {
+	if away, ok := errors.AsType[*UnreachableError](f.AgentErr); ok && f.Agent == nil {
+		return []Finding{fail("flocker agent", "does not answer on %s: %v; start it (systemctl status flocker-agent says why it does not run), or name its socket with --socket",
+			away.Socket, away.Err)}
+	}
 	if f.Agent == nil {
 		return []Finding{fail("flocker agent", "%v", f.AgentErr)}
 	}

@@ -99,6 +99,10 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		level  Level
 		want   string // of one finding
 	}{
+		{"no agent on the socket", func(f *Facts) {
+			f.Agent, f.AgentErr = nil, &UnreachableError{"/run/x.sock", errors.New("no such file or directory")}
+		}, Fail,
+			"flocker agent does not answer on /run/x.sock: no such file or directory; start it"},
 		{"agent down", func(f *Facts) { f.Agent, f.AgentErr = nil, errors.New("connection refused") }, Fail, "flocker agent connection refused"},
 		{"other version", func(f *Facts) { f.Version = "2" }, Warn, "versions the agent is 1, this isolator, /opt/flocker/flocker-isolator, is 2"},
 		{"no control service", func(f *Facts) { f.Agent.Connected = false }, Warn, "control service"},

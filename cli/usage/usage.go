@@ -32,12 +32,14 @@ const likeness = 2
 // mistyped one among them for a call for help, and says that all is well.
 func Group(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
 	cmd.Args = cobra.ArbitraryArgs
-	cmd.SuggestionsMinimumDistance = likeness
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
 		err := fmt.Errorf("%s: there is no command %q", cmd.CommandPath(), args[0])
+		if below := namedBelow(cmd, args[0]); len(below) > 0 {
+			return Errorf("%w; did you mean %s?", err, strings.Join(below, " or "))
+		}
 		if meant := suggested(cmd, args[0]); meant != nil {
 			err = fmt.Errorf("%w; did you mean %q? (%s)", err, meant.Name(), meant.Short)
 		}
@@ -45,6 +47,20 @@ func Group(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
 	}
 	cmd.AddCommand(children...)
 	return cmd
+}
+
+// namedBelow returns the commands of a command's groups that have the word as their name,
+// or as another name by which a person calls them: "flocker rm" lacks the group alone.
+func namedBelow(cmd *cobra.Command, word string) []string {
+	var all []string
+	for _, group := range cmd.Commands() {
+		for _, c := range group.Commands() {
+			if !c.Hidden && (c.Name() == word || c.HasAlias(word) || slices.Contains(c.SuggestFor, strings.ToLower(word))) {
+				all = append(all, fmt.Sprintf("%q", c.CommandPath()))
+			}
+		}
+	}
+	return all
 }
 
 // suggested returns the command that a word was perhaps meant to be, nil for none: first
@@ -55,6 +71,8 @@ func suggested(cmd *cobra.Command, word string) *cobra.Command {
 			return child
 		}
 	}
+	// Two wrong letters of two make every short name a likely one.
+	cmd.SuggestionsMinimumDistance = min(likeness, max(1, len(word)/2))
 	if like := cmd.SuggestionsFor(word); len(like) > 0 {
 		if child, _, err := cmd.Find(like[:1]); err == nil {
 			return child

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -47,6 +49,9 @@ func newDev() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if os.Geteuid() != 0 {
 				return errors.New("loop devices and mounts need root: run this as root")
+			}
+			if _, err := os.Stat(filepath.Join(o.dir, devMark)); o.remove && errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("%s is no directory of flocker dev, and nothing was removed: name it with --dir", o.dir)
 			}
 			d, err := openDevDir(o.dir)
 			if err != nil {

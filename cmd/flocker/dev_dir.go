@@ -190,7 +190,7 @@ func (d *devDir) guide(w io.Writer, users net.Addr) error {
 
 A Mesos agent on this machine needs these flags:
 
-  --containerizers=mesos --isolation=filesystem/linux,com_criteo_mesos_CommandIsolator --modules=file://%[1]s/mesos/modules.json
+  --containerizers=mesos --isolation=cgroups/cpu,cgroups/mem,filesystem/linux,com_criteo_mesos_CommandIsolator --modules=file://%[1]s/mesos/modules.json
 
 The command line:
 

@@ -182,9 +182,16 @@ func TestDevRefusesADirectoryWithSomethingElse(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "mine"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"dev", "--dir", dir}, {"dev", "--dir", dir, "--remove", "--yes"}} {
-		if code, _, stderr := flocker(t, args...); code != exitFailure || !strings.Contains(stderr, "has something else in it") {
-			t.Errorf("%v: got %d and %q", args, code, stderr)
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"dev", "--dir", dir}, "has something else in it"},
+		{[]string{"dev", "--dir", dir, "--remove", "--yes"}, "is no directory of flocker dev, and nothing was removed"},
+		{[]string{"dev", "--dir", dir + "/absent", "--remove", "--yes"}, "is no directory of flocker dev, and nothing was removed"},
+	} {
+		if code, _, stderr := flocker(t, tt.args...); code != exitFailure || !strings.Contains(stderr, tt.want) {
+			t.Errorf("%v: got %d and %q", tt.args, code, stderr)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "mine")); err != nil {

@@ -35,6 +35,14 @@ func TestProgramIsWhatItIsCalled(t *testing.T) {
 		"flocker volumes inspect":   {exitUsage, `volumes show: expected at least one volume, got 0`},
 		"flocker volumes resize":    {exitUsage, `volumes grow: expected a volume and its new size, got 0`},
 		"flocker volumez":           {exitUsage, `did you mean "volumes"?`},
+		"flocker create":            {exitUsage, `there is no command "create"; did you mean "flocker volumes create"?`},
+		"flocker rm x":              {exitUsage, `did you mean "flocker nodes remove" or "flocker volumes destroy"?`},
+		"flocker delete x":          {exitUsage, `or "flocker nodes remove" or "flocker volumes destroy"?`},
+		"flocker destroy x":         {exitUsage, `did you mean "flocker volumes destroy"?`},
+		"flocker resize x 1GiB":     {exitUsage, `did you mean "flocker volumes grow"?`},
+		"flocker ps":                {exitUsage, `there is no command "ps"` + "\n"},
+		"flocker volumes create y":  {exitUsage, `the name of a volume is given as --name y`},
+		"flocker volumes move x y":  {exitUsage, `--to is missing: which node? There are: `},
 	} {
 		args := strings.Fields(line)
 		var out, errs bytes.Buffer

@@ -93,6 +93,10 @@ func (w *world) apply(cmd cluster.Command) (cluster.Outcome, error) {
 	next.Put(out.Changes...)
 	next.SetRevision(w.s.Revision() + 1)
 	w.count(w.s, next)
+	// The removal of a node ends its leases, and changes datasets in the same step.
+	if _, removal := cmd.(cluster.RemoveNode); !removal && next.Tag() != w.s.Tag() && next.CountLeases() != w.s.CountLeases() {
+		w.t.Fatalf("after %T the configuration has another tag since there are %d leases, not %d", cmd, next.CountLeases(), w.s.CountLeases())
+	}
 	if err := checkZones(w.s, next); err != nil {
 		w.t.Fatalf("%T: %v", cmd, err)
 	}
@@ -180,9 +184,6 @@ func (w *world) count(old, s *cluster.State) {
 		if h := s.Hint(d.ID); h != nil && old.Hint(d.ID) == nil {
 			w.seen["hinted"]++
 		}
-	}
-	if s.Tag() != old.Tag() && s.CountLeases() != old.CountLeases() {
-		w.t.Fatalf("the configuration has another tag since there are %d leases, not %d", s.CountLeases(), old.CountLeases())
 	}
 }
 

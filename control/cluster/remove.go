@@ -111,6 +111,9 @@ func (c RemoveNode) check(s *State, n *api.Node) error {
 		}
 	}
 	switch {
+	case len(held) > 0 && !n.GivenUp.IsZero():
+		return api.Errorf(api.CodeConflict, "node %s holds %s, which no other node has fenced yet: start the app that asks for it elsewhere, or move it to "+
+			"another node with flocker volumes move; flocker volumes show says what is in the way", n.Name(), few(held))
 	case len(held) > 0:
 		return api.Errorf(api.CodeConflict, "node %s holds %s, which no other node has fenced yet: if its machine is off, run flocker nodes lost %s, "+
 			"move what no app asks for to another node with flocker volumes move, and remove the node when it holds nothing", n.Name(), few(held), n.Name())

@@ -52,6 +52,8 @@ func TestRemovedNodeIsForgottenWithWhatRefersToIt(t *testing.T) {
 		t.Fatalf("got holder %+v", d.Holder)
 	}
 	st.refuseRemoval("a", false, "holds p", "flocker nodes lost a", "flocker volumes move")
+	st.do(cluster.GiveUpNode{At: fenceTime, Node: "a"})
+	st.refuseRemoval("a", false, "holds p", "flocker volumes move", "flocker volumes show says what is in the way")
 
 	st.do(cluster.Move{At: fenceTime, ID: "p", Primary: "b", By: cluster.Actor{Operator: true}})
 	st.do(cluster.Upkeep{At: fenceTime, Limit: 100})
