@@ -365,7 +365,7 @@ func (v *Volumes) explain(ctx context.Context, consumer string, vol consumedVolu
 	defer cancel()
 	detail, err := v.control.Detail(ctx, vol.Dataset)
 	if err != nil {
-		return "waiting for another node to let go of it; who that is cannot be told: " + err.Error()
+		return "waiting for another node to release it; its name is unknown: " + err.Error()
 	}
 	return strings.TrimSuffix(detail.Why, ".")
 }

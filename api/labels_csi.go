@@ -25,7 +25,7 @@ func CheckCSIMountFlag(flag string) error {
 	if slices.Contains(CSIMountFlags, flag) {
 		return nil
 	}
-	return FieldErrorf("volume_capability.mount.mount_flags", "%q is not possible: a volume is mounted once for all who have it on a machine, so %s",
+	return FieldErrorf("volume_capability.mount.mount_flags", "%q is not possible: a volume is mounted once for all its users on a machine, so %s",
 		brief(flag), suggest(flag, CSIMountFlags))
 }
 

@@ -91,7 +91,7 @@ func (p *parser) setDVDI(d *draft, field, option string) {
 		p.mistake(field, "option %q has no value: write it as in size=20", brief(option))
 	case name == settingEach:
 		d.broken = true
-		p.mistake(field, "option each is for labels alone: whoever asks by this road does not say for which instance; "+
+		p.mistake(field, "option each is for labels alone: a request by this road does not name its instance; "+
 			"write the labels %sKEY and %sKEY.each", LabelPrefix, LabelPrefix)
 	case !known:
 		d.broken = true

@@ -152,38 +152,60 @@ func newLeasesAcquire(g *group) *cobra.Command {
 func newLeasesRelease(g *group) *cobra.Command {
 	var p output.Printer
 	cmd := &cobra.Command{
-		Use:               "release VOLUME",
-		Short:             "End a lease, whoever has it",
-		Args:              usage.Takes(cobra.ExactArgs(1), "one volume"),
-		ValidArgsFunction: first(g.completeVolume),
+		Use:               "release VOLUME...",
+		Short:             "End leases of volumes, of any node",
+		Args:              usage.Takes(cobra.MinimumNArgs(1), "at least one volume"),
+		ValidArgsFunction: others(g.completeVolume),
 		RunE: g.run(&p, func(s *session, args []string) error {
-			id, name, err := s.leased(args[0])
+			all, err := named(args, s.leased, func(l leased) api.DatasetID { return l.id })
 			if err != nil {
 				return err
 			}
-			l, err := s.ReleaseLease(s.ctx, id)
-			if api.CodeOf(err) == api.CodeNotFound {
-				return fmt.Errorf("nobody has a lease of %s; `flocker leases list` shows all", name)
+			released := []*client.Lease{}
+			_, failed := each(all, func(l leased) string { return l.name }, func(of leased) error {
+				l, err := s.ReleaseLease(s.ctx, of.id)
+				if api.CodeOf(err) == api.CodeNotFound {
+					return fmt.Errorf("no node has a lease of %s; `flocker leases list` shows all", of.name)
+				}
+				if err != nil {
+					return err
+				}
+				released = append(released, l)
+				s.tell("Lease of %s released.", of.name)
+				return nil
+			})
+			if !s.Machine() {
+				return failed
 			}
-			if err != nil {
-				return err
+			names := texts(released, func(l *client.Lease) string { return string(l.Dataset) })
+			if len(args) > 1 {
+				return errors.Join(s.ListOf(released, names, func() {}), failed)
 			}
-			return s.Show(l, string(l.Dataset), func() { s.Linef("Lease of %s released.", name) })
+			if failed != nil {
+				return failed
+			}
+			return s.Show(released[0], names[0], func() {})
 		}),
 	}
 	addOutput(cmd, p.AddFlags)
 	return cmd
 }
 
+// leased names a dataset that may have a lease.
+type leased struct {
+	id   api.DatasetID
+	name string
+}
+
 // leased returns the dataset that a text means. One with a whole id need not exist: a
 // lease outlives it.
-func (s *session) leased(text string) (id api.DatasetID, name string, err error) {
+func (s *session) leased(text string) (leased, error) {
 	d, err := s.volume(text)
 	if whole, ok := api.ParseID(text); ok && errors.Is(err, errNoVolume) {
-		return api.DatasetID(whole), whole, nil
+		return leased{api.DatasetID(whole), whole}, nil
 	}
 	if err != nil {
-		return "", "", err
+		return leased{}, err
 	}
-	return d.Dataset.ID, volumeName(d), nil
+	return leased{d.Dataset.ID, volumeName(d)}, nil
 }

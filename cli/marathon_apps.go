@@ -44,16 +44,19 @@ func newMarathonApps(g *group) *cobra.Command {
 func newMarathonForget(g *group) *cobra.Command {
 	var p output.Printer
 	cmd := &cobra.Command{
-		Use:               "forget APP",
-		Short:             "Forget an app that Marathon lost without saying that it was destroyed; its volumes are kept",
-		Args:              usage.Takes(cobra.ExactArgs(1), "one app or pod"),
-		ValidArgsFunction: first(g.completeApp),
+		Use:               "forget APP...",
+		Short:             "Forget apps that Marathon lost without reporting them destroyed; their volumes are kept",
+		Args:              usage.Takes(cobra.MinimumNArgs(1), "at least one app or pod"),
+		ValidArgsFunction: others(g.completeApp),
 		RunE: g.run(&p, func(s *session, args []string) error {
-			if err := s.ForgetMarathonApp(s.ctx, args[0]); err != nil {
-				return err
-			}
-			s.tell("%s is forgotten; its volumes are kept.", args[0])
-			return nil
+			_, failed := each(args, func(id string) string { return id }, func(id string) error {
+				if err := s.ForgetMarathonApp(s.ctx, id); err != nil {
+					return err
+				}
+				s.tell("%s is forgotten; its volumes are kept.", id)
+				return nil
+			})
+			return failed
 		}),
 	}
 	addOutput(cmd, p.AddFlags)

@@ -33,7 +33,7 @@ func (m *marathonFlags) add(flags *pflag.FlagSet) {
 		value *string
 		usage string
 	}{
-		"marathon-user":                 {&m.User, "who asks Marathon, by a password"},
+		"marathon-user":                 {&m.User, "user name for Marathon, with a password"},
 		"marathon-password-file":        {&m.PasswordFile, "file with the password"},
 		"marathon-token-file":           {&m.TokenFile, "file with a token of DC/OS"},
 		"marathon-service-account-file": {&m.ServiceAccountFile, "file with the secret of a service account of DC/OS"},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,10 +16,10 @@ import (
 
 func newVolumesShare(g *group) *cobra.Command {
 	return newShare(g, &cobra.Command{
-		Use:   "share VOLUME --with OWNER",
-		Short: "Let others use a volume",
-		Long: "Lets other owners use a volume: mount it, and see it. They do not pre-empt, move, grow, change, lease, share or\n" +
-			"destroy it. An owner is role:NAME (or NAME alone) for the frameworks of a Mesos role, user:NAME for the\n" +
+		Use:   "share VOLUME... --with OWNER",
+		Short: "Let others use volumes",
+		Long: "Lets other owners use volumes: mount and see them. They do not pre-empt, move, grow, change, lease, share or\n" +
+			"destroy them. An owner is role:NAME (or NAME alone) for the frameworks of a Mesos role, user:NAME for the\n" +
 			"certificates of a user, or '*' for every caller.",
 		Example: "  flocker volumes share orders-db --with role:reports",
 	}, false)
@@ -26,9 +27,9 @@ func newVolumesShare(g *group) *cobra.Command {
 
 func newVolumesUnshare(g *group) *cobra.Command {
 	return newShare(g, &cobra.Command{
-		Use:     "unshare VOLUME --with OWNER",
-		Short:   "Stop sharing a volume with an owner",
-		Long:    "Stops sharing a volume with other owners. Containers that use it go on until they end.",
+		Use:     "unshare VOLUME... --with OWNER",
+		Short:   "Stop sharing volumes with an owner",
+		Long:    "Stops sharing volumes with other owners. Containers that use them go on until they end.",
 		Example: "  flocker volumes unshare orders-db --with role:reports",
 	}, true)
 }
@@ -36,26 +37,31 @@ func newVolumesUnshare(g *group) *cobra.Command {
 func newShare(g *group, cmd *cobra.Command, end bool) *cobra.Command {
 	var p output.Printer
 	var with []string
-	cmd.Args = usage.Takes(cobra.ExactArgs(1), "one volume")
-	cmd.ValidArgsFunction = first(g.completeVolume)
+	cmd.Args = usage.Takes(cobra.MinimumNArgs(1), "at least one volume")
+	cmd.ValidArgsFunction = others(g.completeVolume)
 	cmd.RunE = g.run(&p, func(s *session, args []string) error {
 		owners, err := parseOwners(with)
 		if err != nil {
 			return err
 		}
-		d, err := s.volume(args[0])
+		all, err := s.volumesNamed(args)
 		if err != nil {
 			return err
 		}
-		shared, err := s.Share(s.ctx, ref(d.Dataset.ID), api.Share{With: owners, End: end})
-		if err != nil {
-			return err
+		shared := []*api.DatasetDetail{}
+		_, failed := s.each(all, func(d *api.DatasetDetail) error {
+			now, err := s.Share(s.ctx, ref(d.Dataset.ID), api.Share{With: owners, End: end})
+			if err != nil {
+				return err
+			}
+			shared = append(shared, now)
+			s.tell("%s is shared with %s.", volumeName(now), sharedText(now.Dataset))
+			return nil
+		})
+		if !s.Machine() {
+			return failed
 		}
-		s.tell("%s is shared with %s.", volumeName(shared), sharedText(shared.Dataset))
-		if s.Machine() {
-			return s.showVolume(shared)
-		}
-		return nil
+		return errors.Join(s.showVolumes(shared, len(args) > 1), failed)
 	})
 	cmd.Flags().StringSliceVar(&with, "with", nil, "an owner, such as role:reports or '*'; several with commas")
 	addOutput(cmd, p.AddFlags)

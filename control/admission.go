@@ -38,7 +38,7 @@ func admitReader(who caller, r *http.Request) error {
 		return api.Errorf(api.CodeForbidden, "the certificate of %s is a reader's: it allows GET and HEAD, not %s. "+
 			"`flocker ca create-api-certificate NAME` without --read-only makes one that allows everything", who.name, r.Method)
 	case r.URL.Path == pathBackup:
-		return api.Errorf(api.CodeForbidden, "the certificate of %s is a reader's, and a backup is for users who may do everything", who.name)
+		return api.Errorf(api.CodeForbidden, "the certificate of %s is read-only, and a backup needs a certificate without that limit", who.name)
 	default:
 		return nil
 	}

@@ -16,7 +16,7 @@ type backups struct{ busy sync.Mutex }
 // service has it. One that fails on the way has no end.
 func (a *rest) getBackup(w http.ResponseWriter, r *request) error {
 	if !a.backups.busy.TryLock() {
-		return api.Errorf(api.CodeUnavailable, "somebody else is being sent a backup: try again when that is done")
+		return api.Errorf(api.CodeUnavailable, "another backup is being sent: try again when it is done")
 	}
 	defer a.backups.busy.Unlock()
 	b, err := TakeBackup(r.Context(), a.replica.log, a.version, a.now())

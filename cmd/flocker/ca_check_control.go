@@ -109,7 +109,7 @@ func (v *visit) clock(there time.Time) {
 	if skew := time.Since(there).Round(time.Second); skew.Abs() > maxSkew {
 		v.found = append(v.found, pki.Finding{
 			Severity: pki.Warning, File: v.address, Rule: pki.RuleDates, Is: fmt.Sprintf("its clock and the one here differ by %s", skew.Abs()),
-			Do: "set both clocks: who is wrong takes valid certificates for expired",
+			Do: "set both clocks: a machine with a wrong clock takes valid certificates for expired",
 		})
 	}
 }

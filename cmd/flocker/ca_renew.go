@@ -108,7 +108,7 @@ func newCAReplaceAuthority() *cobra.Command {
 		Short: "Begin to move the cluster to an authority with a new key",
 		Long: "Makes a new authority of the same cluster, which signs from now on, and writes both into\n" +
 			"cluster.crt. NAME is the new one's; by default the old one's with a number. Then, in this order:\n" +
-			"  1. give cluster.crt to every machine and user, who then trust both;\n" +
+			"  1. give cluster.crt to every machine and user; they then trust both;\n" +
 			"  2. renew every certificate with flocker ca renew, and install it;\n" +
 			"  3. flocker ca retire-authority, and give cluster.crt to everybody once more.\n" +
 			"At no moment do two of them not trust each other.",
@@ -142,7 +142,7 @@ func newCARetireAuthority() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retire-authority",
 		Short: "End the move to a new authority: the old one is trusted no more",
-		Long: "Takes the old authority out of cluster.crt. Nobody who has the new file accepts what the old one has\n" +
+		Long: "Takes the old authority out of cluster.crt. Programs with the new file do not accept what the old one has\n" +
 			"signed. It is refused while a certificate in the authority's directory was not renewed; look at the\n" +
 			"machines and users too, with flocker ca show or the metric flocker_certificate_expiry_timestamp_seconds,\n" +
 			"which names the authority.",

@@ -65,11 +65,12 @@ func newCARevoke() *cobra.Command {
 
 // revocationLoss lists the certificates that will be refused for ever.
 func revocationLoss(args []string, serials []*big.Int) string {
-	text := "A revocation cannot be taken back. Control services will refuse these certificates and close their connections:\n"
+	var text strings.Builder
+	text.WriteString("A revocation cannot be taken back. Control services will refuse these certificates and close their connections:\n")
 	for i, arg := range args {
-		text += fmt.Sprintf("  %s, serial number %x\n", arg, serials[i])
+		fmt.Fprintf(&text, "  %s, serial number %x\n", arg, serials[i])
 	}
-	return text
+	return text.String()
 }
 
 // serialOf returns the serial number that a file's certificate has, or a text is.

@@ -23,7 +23,7 @@ func newControl() *cobra.Command {
 	settings := defaultControlSettings()
 	cmd := &cobra.Command{
 		Use:   "control",
-		Short: "Run the control service, which knows all datasets and who holds them",
+		Short: "Run the control service, which knows all datasets and their holders",
 		Args:  usage.Takes(cobra.NoArgs, "no arguments"),
 	}
 	load := settingsFlags(cmd, settings, defaultControlConfig, controlHelp)

@@ -13,11 +13,11 @@ var agentHelp = map[string]string{
 		"empty where root_path is the same everywhere",
 	"logging":      "accepted from Flocker's own files and ignored; log is ours",
 	"certificates": "directory of cluster.crt, node.crt and node.key; by default the one that this file is in",
-	"state-dir":    "what the agent must not forget: who uses which dataset",
+	"state-dir":    "state that must outlive the agent: the users of each dataset",
 	"run-dir":      "what may be gone after a reboot: the writable side of the mount points, and what is published by CSI",
 	"mount-root":   "where volumes are mounted, each as its dataset's id",
 	"socket":       "where flocker-isolator and dvdcli call the agent",
-	"csi-socket": "where Mesos' volume/csi isolator, or whoever else speaks CSI, calls the agent, such as `/run/flocker/csi.sock`; " +
+	"csi-socket": "where Mesos' volume/csi isolator, or another CSI client, calls the agent, such as `/run/flocker/csi.sock`; " +
 		"empty for nowhere",
 	"wait-limit":    "how long a container waits for its volumes; keep it below Mesos' --executor_registration_timeout",
 	"workers":       "how many datasets are worked on at once",
@@ -64,7 +64,7 @@ var controlHelp = map[string]string{
 	"marathon-ca-file":              "file of the authorities that Marathon's certificate is checked by; empty for the system's",
 	"marathon-cert-file":            "file of a certificate to show to Marathon",
 	"marathon-key-file":             "file of its key",
-	"marathon-token-file":           "file with a token of DC/OS that somebody else keeps fresh",
+	"marathon-token-file":           "file with a token of DC/OS that another program renews",
 	"marathon-service-account-file": "file with the secret of a service account of DC/OS, as `dcos security secrets` makes it",
 	"marathon-login":                "URL where DC/OS gives out tokens; by default /acs/api/v1/auth/login at the first of Marathon's hosts",
 	"marathon-make-ahead": "whether volumes are made when their apps are deployed, so that it shows then what cannot be had; " +

@@ -173,7 +173,7 @@ func TestVolumesAreLeasedGrownAndChanged(t *testing.T) {
 		{"leases list", exitOK, `(?m)^db +[0-9a-f]{8} +` + string(c.node)[:8] + ` +machine +in \d+m$`},
 		{"volumes show db", exitOK, `(?m)^Lease     of node ` + string(c.node) + `, until `},
 		{"leases release db", exitOK, `^Lease of db released\.\n$`},
-		{"leases release db", exitFailure, `nobody has a lease of db`},
+		{"leases release db", exitFailure, `no node has a lease of db`},
 		{"volumes grow db 64MiB", exitFailure, `a volume never becomes smaller`},
 		{"volumes grow db 20GiB", exitOK, `^Growing db to 20GiB\.\n$`},
 		{"volumes show db", exitOK, `(?m)^Size      10GiB, to be grown to 20GiB, ext4$`},

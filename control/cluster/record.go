@@ -380,7 +380,7 @@ func soundDataset(d *api.Dataset) error {
 	case d.Holder != nil && d.Holder.Epoch != d.Epoch:
 		return fmt.Errorf("its holder's epoch %d is not its epoch %d", d.Holder.Epoch, d.Epoch)
 	case d.Holder == nil && len(d.Waiting) > 0:
-		return errors.New("nodes wait for it though nobody holds it")
+		return errors.New("nodes wait for it although no node holds it")
 	case d.Fence != nil && (d.Holder == nil || d.Fence.Holder != d.Holder.Node || d.Fence.Epoch != d.Epoch || d.Fence.Node == d.Holder.Node):
 		return errors.New("the fence is not about its holder")
 	case d.Member != nil && (d.Member.Set == "" || d.Member.Index < 0 || d.Member.Index >= api.MaxMembers):

@@ -125,7 +125,7 @@ type Update struct {
 
 // What went wrong, for callers to tell apart with errors.Is.
 var (
-	ErrRaced     = errors.New("somebody else committed first")
+	ErrRaced     = errors.New("another replica committed first")
 	ErrTooLarge  = errors.New("too much for one commit")
 	ErrUncertain = errors.New("it is unknown whether the commit took place")
 	ErrBroken    = errors.New("the log has to be opened anew")

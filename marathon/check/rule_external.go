@@ -344,7 +344,7 @@ func lookReclaim(p *probe) {
 	}
 	for _, v := range p.volumes {
 		if v.Reclaim == api.ReclaimDelete {
-			p.find(p.setting(v, reclaim), remedy{}, "%s is to be deleted with the app, and nobody hears when that is destroyed", v.Name)
+			p.find(p.setting(v, reclaim), remedy{}, "%s is to be deleted with the app, but no control service hears when that is destroyed", v.Name)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func lookMembers(p *probe) {
 func lookUnfollowed(p *probe) {
 	for _, v := range p.volumes {
 		if p.context.Unfollowed && v.Each == api.EachInstance {
-			p.find(p.setting(v, "each"), remedy{}, "%s has as many members as the app has instances, and nobody says how many those are", v.Name)
+			p.find(p.setting(v, "each"), remedy{}, "%s has as many members as the app has instances, and their number is not known", v.Name)
 		}
 	}
 }

@@ -49,7 +49,7 @@ func Rules() []*Rule {
 		{
 			ID: "label-ignored", Severity: Error, Mends: true, look: lookIgnored,
 			Finds: "a label is almost one of ours, such as flocker.volumes.data",
-			Why: "Nobody reads it: the app starts without its volume and writes into its sandbox, which is deleted some time " +
+			Why: "Flocker does not read it: the app starts without its volume and writes into its sandbox, which is deleted some time " +
 				"after it has ended.",
 			Fix: "write the label as flocker.volume.KEY or flocker.volume.KEY.SETTING",
 		},
@@ -103,7 +103,7 @@ func Rules() []*Rule {
 		{
 			ID: "single-instance", Severity: Warning, Mends: true, look: lookSingle,
 			Finds: "labels ask for a volume, and MARATHON_SINGLE_INSTANCE_APP is missing or misspelt",
-			Why: "With it Marathon itself refuses to scale the app, and any upgradeStrategy but 0 and 0, so that nobody locks it " +
+			Why: "With it Marathon itself refuses to scale the app, and any upgradeStrategy but 0 and 0, so that it is not locked " +
 				"up by mistake. Of our labels it knows nothing.",
 			Fix: `add the label "MARATHON_SINGLE_INSTANCE_APP": "true"`,
 		},
@@ -250,7 +250,7 @@ func Rules() []*Rule {
 		{
 			ID: "reclaim-unheard", Severity: Note, look: lookReclaim,
 			Finds: "a volume that is to be deleted with its app, and a control service that does not follow Marathon",
-			Why:   "Only who follows Marathon hears that an app was destroyed: the volume stays.",
+			Why:   "Only a control service that follows Marathon hears that an app was destroyed: the volume stays.",
 			Fix:   "have the control service follow Marathon (flocker control --marathon URL)",
 		},
 		{
@@ -263,7 +263,7 @@ func Rules() []*Rule {
 		{
 			ID: "launch-timeout", Severity: Warning,
 			Finds: "a time limit of Mesos or Marathon that is shorter than what a container may wait for its volumes",
-			Why:   "The launch is given up before the volume can be there, and before anybody hears what it waits for.",
+			Why:   "The launch is given up before the volume can be there, and before the cause of the wait is reported.",
 			Fix: "make --executor_registration_timeout of the Mesos agents longer than the agents' wait-limit, and " +
 				"--task_launch_timeout of Marathon longer than that",
 		},

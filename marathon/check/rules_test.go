@@ -211,7 +211,7 @@ func ruleCases(t *testing.T) map[string][]ruleCase {
 		"each-unknown": {
 			{"not asked", set(each, rolling), none, ""},
 			{"not followed", set(each, rolling), check.Context{Unfollowed: true}, `error /labels/flocker.volume.data.each db.data has as many members`},
-			{"not followed, on one line", `{"id": "/db", "labels": {"flocker.volume.data": "path=data,each=true"}}`, check.Context{Unfollowed: true}, `error /labels/flocker.volume.data nobody says`},
+			{"not followed, on one line", `{"id": "/db", "labels": {"flocker.volume.data": "path=data,each=true"}}`, check.Context{Unfollowed: true}, `error /labels/flocker.volume.data their number is not known`},
 			{"a number", set(`, "flocker.volume.data.each": "3"`, rolling), check.Context{Unfollowed: true}, ""},
 			{"no set", app(""), check.Context{Unfollowed: true}, ""},
 		},

@@ -119,7 +119,7 @@ func (f *Follower) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			f.log.Warn("who follows Marathon cannot be settled, will try again", "cause", err, "next_try", f.cfg.Look)
+			f.log.Warn("cannot settle which replica follows Marathon, will try again", "cause", err, "next_try", f.cfg.Look)
 		case mine:
 			f.turn(ctx)
 		}

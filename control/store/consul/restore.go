@@ -204,7 +204,7 @@ func (r *Restorer) write(ctx context.Context, ops api.TxnOps) (api.TxnResults, e
 	case err != nil:
 		return nil, fmt.Errorf("restore %s: %w", r.log.name, err)
 	case !ok:
-		return nil, fmt.Errorf("restore %s: %w, since somebody has written to it: stop all control services first (%w)",
+		return nil, fmt.Errorf("restore %s: %w, because it was written to meanwhile: stop all control services first (%w)",
 			r.log.name, store.ErrRaced, refused(refusals))
 	}
 	return results, nil
