@@ -92,16 +92,6 @@ func (d *dataset) readOnly() bool {
 	return false
 }
 
-// writers reports whether any consumer may write.
-func (d *dataset) writers() bool {
-	for _, v := range d.consumers {
-		if !v.ReadOnly {
-			return true
-		}
-	}
-	return false
-}
-
 // stopRetry disarms the timer of a failed step and the watch beside it. The caller has
 // the mutex.
 func (d *dataset) stopRetry() {
@@ -365,6 +355,9 @@ func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 		seen, err := e.burden(ctx, d, t)
 		if t.goal == goalYielded && inUse(err) {
 			err = e.evict(d, seen, err)
+		}
+		if t.act == actLook && t.goal == goalMounted && inUse(err) {
+			return e.rejoin(ctx, d, t, seen, err)
 		}
 		return seen, err
 	default:

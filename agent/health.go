@@ -120,6 +120,16 @@ func (e *engine) need(d *dataset) need {
 	}
 }
 
+// writers reports whether any consumer may write.
+func (d *dataset) writers() bool {
+	for _, v := range d.consumers {
+		if !v.ReadOnly {
+			return true
+		}
+	}
+	return false
+}
+
 // condition is the kind of the dataset's health, "" for healthy.
 func (d *dataset) condition() api.HealthKind {
 	if d.health == nil {

@@ -399,3 +399,37 @@ func TestSeveralFailedVolumesAreMountedAnewTogether(t *testing.T) {
 		}
 	})
 }
+
+func TestAVolumeThatIsUnmountedWhileTheAgentIsAwayIsMountedAgain(t *testing.T) {
+	eachFS(t, func(t *testing.T, n *node, v api.VolumeRequest) {
+		m := n.use("first", v)[0]
+		write(t, filepath.Join(m.Source, "row"), "hello")
+		clone, err := host.CloneMount(m.Source, m.Device) // as a container has it
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer clone.Close()
+		n.stop()
+		command(t, "umount", "-l", m.Source)
+		n.start()
+		eventually(t, "it is mounted again", func() error { return isMounted(m.Source, m.Device) })
+		n.san.healthy("db", "")
+		if got := read(t, filepath.Join(n.use("second", v)[0].Source, "row")); got != "hello" {
+			t.Errorf("read %q", got)
+		}
+	})
+}
+
+// A backup program that ended with its container may have left the file system frozen.
+func TestAFrozenVolumeIsReleased(t *testing.T) {
+	eachFS(t, func(t *testing.T, n *node, v api.VolumeRequest) {
+		m := n.use("first", v)[0]
+		write(t, filepath.Join(m.Source, "row"), "hello")
+		command(t, "fsfreeze", "-f", m.Source)
+		n.release("first")
+		n.san.released(m.DatasetID)
+		if got := read(t, filepath.Join(n.use("second", v)[0].Source, "row")); got != "hello" {
+			t.Errorf("read %q", got)
+		}
+	})
+}

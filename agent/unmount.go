@@ -22,6 +22,9 @@ func (s *stepper) unmount(id api.DatasetID, seen sight) (sight, error) {
 	if err := s.bindViews(id, seen, nil); err != nil {
 		return seen, err
 	}
+	if seen.mounted != 0 && host.Thaw(s.path(id), seen.mounted) {
+		s.log.Warn("thawed the file system, which was frozen (fsfreeze), to unmount it", "dataset", id, "path", s.path(id))
+	}
 	for _, target := range []string{s.viewPath(id), s.path(id)} {
 		if err := host.Unmount(target); err != nil {
 			return seen, err
@@ -76,4 +79,18 @@ func (s *stepper) restore(ctx context.Context, id api.DatasetID, record *api.Dat
 		return seen, err
 	}
 	return anew, nil
+}
+
+// rejoin mounts a volume again whose device is in use though it is not mounted: it was
+// unmounted behind the back of an earlier agent, whose consumers have copies of the
+// mount. Of other volumes it returns what was seen of them.
+func (e *engine) rejoin(ctx context.Context, d *dataset, t task, seen sight, err error) (sight, error) {
+	e.mu.Lock()
+	used := e.need(d) == needUsed
+	e.mu.Unlock()
+	if !used || seen.phase != api.PhaseAttached || t.record == nil || t.record.Volume == nil {
+		return seen, err
+	}
+	t.act, t.seen = actRestore, seen
+	return e.burden(ctx, d, t)
 }

@@ -419,7 +419,8 @@ func (f Finding) Text() string {
 	}
 	if len(parts) == 0 {
 		parts = append(parts, "nothing that /proc and /sys of this machine show has it, be it a process, mount, loop device, swap file or stacked device; "+
-			"an NFS export, a socket in it or a descriptor in flight between processes may")
+			"an NFS export, a socket in it, a descriptor in flight between processes or a file system that was unmounted while it was frozen "+
+			"(mount the device, and thaw it with fsfreeze -u) may")
 	}
 	if f.Cut != "" {
 		parts = append(parts, f.Cut)

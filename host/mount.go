@@ -93,6 +93,24 @@ func xfsUUID(device string) (string, error) {
 	return sb.uuid, nil
 }
 
+// Thaw ends the freeze of the file system of a device at target, and reports whether it was frozen. The
+// kernel keeps a frozen file system, and its device in use, when it is unmounted: then
+// nothing shows it, and only another mount can thaw it. A file system that cannot be
+// opened, such as one that is shut down, is left as it is.
+func Thaw(target string, device uint64) bool {
+	fd, err := open(target, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Dev != device {
+		return false
+	}
+	const fiThaw = 0xc0045878 // _IOWR('X', 120, int)
+	return retry(func() error { return unix.IoctlSetInt(fd, fiThaw, 0) }) == nil
+}
+
 // Unmount unmounts what is mounted at target, never lazily and never by force:
 // ErrBusy if it is in use. A target where nothing is mounted, or that does not
 // exist, is no error.

@@ -335,3 +335,21 @@ func TestMountOfAnEarlierVersionIsRestrictedInUse(t *testing.T) {
 		t.Errorf("mount table: got %+v, want the restrictions", at)
 	}
 }
+
+func TestThawIsForItsOwnDeviceAlone(t *testing.T) {
+	for _, fs := range []string{"ext4", "xfs"} {
+		dev := formatted(t, fs)
+		target := mount(t, dev, fs)
+		number := deviceNumber(t, dev)
+		if host.Thaw(target, number) {
+			t.Errorf("%s: thawed what was not frozen", fs)
+		}
+		run(t, "fsfreeze", "-f", target)
+		if host.Thaw(target, number+1) {
+			t.Errorf("%s: thawed another device", fs)
+		}
+		if !host.Thaw(target, number) || host.Thaw(target, number) {
+			t.Errorf("%s: not thawed once", fs)
+		}
+	}
+}
