@@ -338,9 +338,6 @@ func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 		return t.seen, e.fence(ctx, d.id, t.record)
 	case actTrim:
 		return t.seen, e.trim(ctx, d, t.seen)
-	case actMount:
-		e.markLog(d)
-		return e.burden(ctx, d, t)
 	case actCreate, actAttach:
 		if err := e.inContact(); err != nil {
 			return t.seen, err
@@ -356,10 +353,7 @@ func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 		if t.goal == goalYielded && inUse(err) {
 			err = e.evict(d, seen, err)
 		}
-		if t.act == actLook && t.goal == goalMounted && inUse(err) {
-			return e.rejoin(ctx, d, t, seen, err)
-		}
-		return seen, err
+		return e.rejoin(ctx, d, t, seen, err)
 	default:
 		return e.burden(ctx, d, t)
 	}
@@ -387,6 +381,9 @@ func (e *engine) burden(ctx context.Context, d *dataset, t task) (sight, error) 
 		return t.seen, err
 	}
 	defer e.slots.Release(1)
+	if t.act == actMount {
+		e.markLog(d)
+	}
 	return e.stepper.do(ctx, t.act, d.id, t.record, t.seen)
 }
 

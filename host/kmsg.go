@@ -173,7 +173,7 @@ func (l LogLine) Concerns(device string) bool {
 		return false
 	}
 	for _, words := range kernelWords {
-		if m := words.FindStringSubmatch(l.Text); m != nil && m[1] == device {
+		if m := words.FindStringSubmatch(l.Text); len(m) == 2 && m[1] == device {
 			return true
 		}
 	}
