@@ -142,6 +142,13 @@ func TestExplanationsTellTheCauseSinceWhenAndWhatComesNext(t *testing.T) {
 				"It is waited for by node-b since 2026-03-01T09:59:50Z (10s). " +
 				"node-x may still be writing: its image is locked, since 2026-03-01T09:59:00Z (1m0s). " +
 				"node-b does not take the volume before that ends: check the machine. If it is off, declare it lost: flocker nodes lost node-x. Then node-b gets it."},
+		{"lost node that is certainly writing", dataset(held("x"), awaited("b"), fencedBy("b", api.Fence{Policy: api.FenceWait, Vouched: true, Finding: "its image is locked"})),
+			nil, cluster.StatusFencing,
+			"The agent of node-x has not been heard since 2026-03-01T09:55:00Z (5m0s). " +
+				"Dataset db was given to node-x (192.0.2.99) at 2026-03-01T09:56:00Z (4m0s ago), which has not reported about it yet. " +
+				"It is waited for by node-b since 2026-03-01T09:59:50Z (10s). " +
+				"node-x may still be writing: its image is locked, since 2026-03-01T09:59:00Z (1m0s). " +
+				"node-b does not take the volume before that ends: check the machine. Then node-b gets it."},
 		{"silent node that is being fenced", dataset(held("x"), awaited("b"), fencedBy("b", api.Fence{Begun: true})), nil, cluster.StatusFencing,
 			"The agent of node-x has not been heard since 2026-03-01T09:55:00Z (5m0s). " +
 				"Dataset db was given to node-x (192.0.2.99) at 2026-03-01T09:56:00Z (4m0s ago), which has not reported about it yet. " +

@@ -94,8 +94,10 @@ func (e *explanation) fence(holder string) {
 	case f.Finding == "":
 		e.say("%s checks whether %s can still write to it, %s.", by, holder, e.at(f.Since))
 	case f.Policy == api.FenceWait:
-		e.say("%s may still be writing: %s, %s. %s does not take the volume before that ends: check the machine. If it is off, declare it lost: flocker nodes lost %s.",
-			holder, f.Finding, e.at(f.Since), by, holder)
+		e.say("%s may still be writing: %s, %s. %s does not take the volume before that ends: check the machine.", holder, f.Finding, e.at(f.Since), by)
+		if !f.Vouched { // else the finding says what its loss needs
+			e.say("If it is off, declare it lost: flocker nodes lost %s.", holder)
+		}
 	default:
 		e.say("%s: %s, %s. %s is to fence it (%s).", holder, f.Finding, e.at(f.Since), by, f.Policy)
 	}
