@@ -350,7 +350,7 @@ func TestReadersSeeEverythingAndChangeNothing(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/v1/backup", "/v1//backup", "/v1/%62ackup"} {
-		refused(http.MethodGet, path, "a backup is for users who may do everything")
+		refused(http.MethodGet, path, "a backup needs a certificate without that limit")
 	}
 	user := s.creds("alice").Client()
 	if response, text, err := s.get(s.users, "127.0.0.1", user, http.MethodGet, "/v1/backup"); err != nil || response.StatusCode != http.StatusOK {
