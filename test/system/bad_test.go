@@ -262,9 +262,8 @@ func TestAgentDownIsAClearErrorAndNoHang(t *testing.T) {
 	n := w.Nodes[0]
 	n.Agent.Kill()
 	r := w.launch(n, ledger("app"))
-	if u := w.ended(r); u.State != mesos.StateFailed || !strings.Contains(u.Message, "agent") ||
-		strings.Contains(u.Message, "execution error") {
-		t.Errorf("task is %+v, want it to name the agent before the timeout", u)
+	if u := w.ended(r); u.State != mesos.StateFailed || !strings.Contains(r.Stderr(), "the flocker agent does not answer") {
+		t.Errorf("task is %+v, its stderr %q, want it to name the agent at the end of its limit", u, r.Stderr())
 	}
 	w.must(n.Start(w.ctx()))
 	w.idle()

@@ -29,7 +29,7 @@ const modulesFile = `{"libraries": [{
 // The doctor examines a process that is called as a Mesos agent is.
 func TestDoctorTellsAGoodSetUpFromABadOne(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, cluster.Options{Nodes: 1})
+	w := newWorld(t, cluster.Options{Nodes: 1, NoMesos: true}) // whose flags would be asked for
 	n := w.Nodes[0]
 	w.must(os.WriteFile(n.Path("/etc/flocker/modules.json"), []byte(modulesFile), 0o644))
 	w.must(os.WriteFile(n.Path("/srv/libmesos_command_modules.so"), nil, 0o755))
@@ -110,7 +110,7 @@ func TestDoctorComputesTimeoutsFromTheNodesOwnVolumes(t *testing.T) {
 	text := strings.Join(strings.Fields(out), " ")
 	for _, want := range []string{
 		"ok wait-limit is 45s, volumes took up to ", "FAIL --task_launch_timeout is 1m0s, but a task may wait 45s for its volumes",
-		"start Marathon with --task_launch_timeout 80000", "made and formatted up to 1GiB 1 ", "attached up to 1GiB 1 ",
+		"start Marathon with --task_launch_timeout 90000", "made and formatted up to 1GiB 1 ", "attached up to 1GiB 1 ",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("got\n%s\nwant %q in it", out, want)

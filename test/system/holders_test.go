@@ -52,7 +52,7 @@ func TestWhatIsInTheWayIsNamed(t *testing.T) {
 		{
 			"swap file", "dd if=/dev/zero of=/flocker/$V/swap bs=1M count=2 2>/dev/null; chmod 600 /flocker/$V/swap; mkswap /flocker/$V/swap >/dev/null; " +
 				"swapon /flocker/$V/swap; echo 1", "swapoff /flocker/$V/swap",
-			"the kernel swaps to /flocker/" + id + "/swap (swapoff /flocker/" + id + "/swap frees it)",
+			"the kernel swaps to /flocker/" + id + "/swap (swapoff /flocker/" + id + "/swap frees it",
 		},
 	}
 	for _, c := range cases {

@@ -143,7 +143,7 @@ func TestAnAppsVolumeFollowsItFromDeployToGoodbye(t *testing.T) {
 		t.Errorf("the explanation does not say how to keep it: %s", why)
 	}
 	out, err := w.Control.Flocker(w.ctx(), "volumes", "undelete", "ledger")
-	if err != nil || !strings.Contains(out, "stays") {
+	if err != nil || !strings.Contains(out, "kept") {
 		t.Fatalf("undelete: got %q, %v", out, err)
 	}
 	w.put(two, map[string]any{"labels": map[string]string{
