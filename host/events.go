@@ -13,7 +13,6 @@ import (
 type Events struct {
 	mounts int // /proc/self/mountinfo
 	log    *KernelLog
-	wake   int // an eventfd, which ends a Wait
 }
 
 // Event is what happened since the last Wait.
@@ -30,10 +29,6 @@ func OpenEvents() (_ *Events, logErr, err error) {
 	if e.mounts, err = open("/proc/self/mountinfo", unix.O_RDONLY); err != nil {
 		return nil, nil, fmt.Errorf("open mount table: %w", err)
 	}
-	if e.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		_ = unix.Close(e.mounts)
-		return nil, nil, fmt.Errorf("make eventfd: %w", err)
-	}
 	e.log, logErr = OpenKernelLog()
 	return e, logErr, nil
 }
@@ -42,25 +37,19 @@ func OpenEvents() (_ *Events, logErr, err error) {
 func (e *Events) Close() {
 	e.log.Close()
 	_ = unix.Close(e.mounts)
-	_ = unix.Close(e.wake)
 }
 
 // Wait returns the next event, or an error when ctx has ended. It takes a thread, and
 // no time of a processor.
 func (e *Events) Wait(ctx context.Context) (Event, error) {
-	woken := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(woken)
-		_, _ = unix.Write(e.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
-	})
-	defer func() {
-		if !stop() {
-			<-woken
-		}
-	}()
+	end, closeEnd, err := endOf(ctx)
+	if err != nil {
+		return Event{}, err
+	}
+	defer closeEnd()
 	fds := []unix.PollFd{
 		{Fd: int32(e.mounts), Events: unix.POLLPRI},
-		{Fd: int32(e.wake), Events: unix.POLLIN},
+		{Fd: int32(end), Events: unix.POLLIN},
 	}
 	if e.log != nil {
 		fds = append(fds, unix.PollFd{Fd: int32(e.log.fd), Events: unix.POLLIN})
@@ -81,4 +70,24 @@ func (e *Events) Wait(ctx context.Context) (Event, error) {
 			return event, nil
 		}
 	}
+}
+
+// endOf returns an eventfd that poll(2) finds readable when ctx has ended. closeEnd closes
+// it after the write under way, which would go to the next file with its number otherwise.
+func endOf(ctx context.Context) (fd int, closeEnd func(), err error) {
+	fd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return -1, nil, fmt.Errorf("make eventfd: %w", err)
+	}
+	written := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(written)
+		_, _ = unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	})
+	return fd, func() {
+		if !stop() {
+			<-written
+		}
+		_ = unix.Close(fd)
+	}, nil
 }

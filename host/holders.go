@@ -398,14 +398,14 @@ func (f Finding) Watch(ctx context.Context) error {
 	if len(polled) == 0 {
 		return errors.ErrUnsupported
 	}
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	add(wake, err, unix.POLLIN)
+	end, closeEnd, err := endOf(ctx)
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _, _ = unix.Write(wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) })
-	err = retry(func() error { _, err := unix.Poll(polled, -1); return err })
-	if !stop() {
+	defer closeEnd()
+	fds := append([]unix.PollFd{{Fd: int32(end), Events: unix.POLLIN}}, polled...)
+	err = retry(func() error { _, err := unix.Poll(fds, -1); return err })
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err
