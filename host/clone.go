@@ -31,15 +31,9 @@ func cloneVolume(path string, device uint64) (*os.File, error) {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(tree), path)
-	var st unix.Stat_t
-	if err := unix.Fstat(tree, &st); err != nil {
+	if err := checkDevice(tree, device); err != nil {
 		f.Close()
 		return nil, err
-	}
-	if st.Dev != device {
-		f.Close()
-		return nil, fmt.Errorf("device %d:%d is mounted there, not %d:%d", unix.Major(st.Dev), unix.Minor(st.Dev),
-			unix.Major(device), unix.Minor(device))
 	}
 	return f, nil
 }

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/moby/sys/mountinfo"
 )
 
 // NotMountedError says that a file system of /etc/fstab is not mounted.
@@ -33,12 +31,12 @@ func CheckMounted(path string) error {
 	if err != nil {
 		return fmt.Errorf("read table of file systems: %w", err)
 	}
-	mounts, err := mountinfo.GetMounts(nil)
+	mounts, err := MountTable()
 	if err != nil {
-		return fmt.Errorf("read mount table: %w", err)
+		return err
 	}
 	at := func(point string) bool {
-		return slices.ContainsFunc(mounts, func(m *mountinfo.Info) bool { return m.Mountpoint == point })
+		return slices.ContainsFunc(mounts, func(m MountEntry) bool { return m.Target == point })
 	}
 	if point := missingMount(string(table), resolve(path), at); point != "" {
 		return &NotMountedError{Path: path, MountPoint: point}
@@ -49,17 +47,16 @@ func CheckMounted(path string) error {
 // missingMount returns the mount point of a table of file systems that is at or above a
 // path and has nothing mounted, "" where there is none.
 func missingMount(table, path string, mounted func(string) bool) string {
-	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\134`, `\`)
 	for line := range strings.Lines(table) {
 		fields := strings.Fields(line)
 		if len(fields) < 4 || strings.HasPrefix(fields[0], "#") || slices.Contains(strings.Split(fields[3], ","), "noauto") {
 			continue
 		}
-		point := unescape.Replace(fields[1])
+		point := unescapeOctal(fields[1])
 		if !filepath.IsAbs(point) || point == "/" {
 			continue // the root is always mounted, and swap has no place
 		}
-		if point = filepath.Clean(point); (path == point || strings.HasPrefix(path, point+"/")) && !mounted(point) {
+		if point = filepath.Clean(point); within(path, point) && !mounted(point) {
 			return point
 		}
 	}

@@ -71,7 +71,7 @@ func (x *holderIndex) readLoops() {
 		return
 	}
 	for _, number := range numbers {
-		backing := readShort(fmt.Sprintf("/sys/block/loop%d/loop/backing_file", number))
+		backing := LoopFile(number)
 		if backing == "" {
 			continue
 		}
@@ -103,21 +103,15 @@ func (x *holderIndex) readSwaps() {
 	}
 }
 
-// unescapeOctal undoes the kernel's escapes of blanks, such as \040.
+// unescapeOctal undoes the escapes of blanks in a table of the kernel or in fstab(5), such
+// as \040.
 func unescapeOctal(path string) string {
-	if !strings.Contains(path, `\`) {
-		return path
-	}
-	for _, c := range []byte(" \t\n\\") {
-		path = strings.ReplaceAll(path, fmt.Sprintf(`\%03o`, c), string(c))
-	}
-	return path
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(path)
 }
 
 // blockHolders names the devices that are built on a block device.
 func blockHolders(device uint64) []string {
-	dir := fmt.Sprintf("/sys/dev/block/%d:%d/holders", unix.Major(device), unix.Minor(device))
-	entries, err := os.ReadDir(dir)
+	entries, err := os.ReadDir(filepath.Join(sysBlock(device), "holders"))
 	if err != nil {
 		return nil
 	}

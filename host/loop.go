@@ -139,9 +139,7 @@ func DetachLoop(number int, backing FileID) error {
 
 func detachLoop(number int, backing FileID) error {
 	dev, err := openLoopNode(number, unix.O_RDWR|unix.O_EXCL)
-	if errors.Is(err, unix.EBUSY) {
-		err = ErrBusy
-	}
+	err = asBusy(err)
 	if isNoLoop(err) {
 		return nil
 	}

@@ -93,22 +93,43 @@ func xfsUUID(device string) (string, error) {
 	return sb.uuid, nil
 }
 
-// Thaw ends the freeze of the file system of a device at target, and reports whether it was frozen. The
-// kernel keeps a frozen file system, and its device in use, when it is unmounted: then
-// nothing shows it, and only another mount can thaw it. A file system that cannot be
-// opened, such as one that is shut down, is left as it is.
+// Thaw ends the freeze of the file system of a device at target, and reports whether it
+// was frozen. The kernel keeps a frozen file system, and its device in use, when it is
+// unmounted: then nothing shows it, and only another mount can thaw it. A file system
+// that cannot be opened, such as one that is shut down, is left as it is.
 func Thaw(target string, device uint64) bool {
-	fd, err := open(target, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
+	fd, err := openMount(target, device)
 	if err != nil {
 		return false
 	}
 	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || st.Dev != device {
-		return false
-	}
 	const fiThaw = 0xc0045878 // _IOWR('X', 120, int)
 	return retry(func() error { return unix.IoctlSetInt(fd, fiThaw, 0) }) == nil
+}
+
+// openMount opens the directory at which a device must be mounted.
+func openMount(target string, device uint64) (int, error) {
+	fd, err := open(target, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
+	if err != nil {
+		return -1, err
+	}
+	if err := checkDevice(fd, device); err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// checkDevice refuses a file that is not on a device.
+func checkDevice(fd int, device uint64) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Dev != device {
+		return fmt.Errorf("device %d:%d is mounted there, not %d:%d", unix.Major(st.Dev), unix.Minor(st.Dev), unix.Major(device), unix.Minor(device))
+	}
+	return nil
 }
 
 // Unmount unmounts what is mounted at target, never lazily and never by force:

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
+	"path/filepath"
 	"strings"
 	"unsafe"
 
@@ -36,20 +36,14 @@ func Trim(target string, device uint64, stop func() bool) (int64, error) {
 }
 
 func trim(target string, device uint64, stop func() bool) (int64, error) {
-	fd, err := open(target, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
+	fd, err := openMount(target, device)
 	if err != nil {
 		return 0, err
 	}
 	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return 0, err
-	}
-	if st.Dev != device {
-		return 0, fmt.Errorf("device %d:%d is mounted there, not %d:%d", unix.Major(st.Dev), unix.Minor(st.Dev), unix.Major(device), unix.Minor(device))
-	}
-	if limit, ok := discardLimit(device); ok && limit == 0 {
-		return 0, fmt.Errorf("%w (/sys/dev/block/%d:%d/queue/discard_max_bytes is 0)", ErrNoDiscard, unix.Major(device), unix.Minor(device))
+	path := filepath.Join(sysBlock(device), "queue/discard_max_bytes")
+	if limit, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(limit)) == "0" { // a partition has none
+		return 0, fmt.Errorf("%w (%s is 0)", ErrNoDiscard, path)
 	}
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(fd, &fs); err != nil {
@@ -63,29 +57,21 @@ func trim(target string, device uint64, stop func() bool) (int64, error) {
 			return total, nil
 		}
 		part := trimRange{start: start, length: trimChunk}
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), fitrim, uintptr(unsafe.Pointer(&part)))
+		err := retry(func() error {
+			if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), fitrim, uintptr(unsafe.Pointer(&part))); errno != 0 {
+				return errno
+			}
+			return nil
+		})
 		switch {
-		case errno == unix.EOPNOTSUPP || errno == unix.ENOTTY:
+		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOTTY):
 			return total, ErrNoDiscard
-		case errno == unix.EINVAL && start > 0:
+		case errors.Is(err, unix.EINVAL) && start > 0:
 			return total, nil // behind the end of the file system
-		case errno == unix.EINTR:
-			start -= trimChunk
-			continue
-		case errno != 0:
-			return total, errno
+		case err != nil:
+			return total, err
 		}
 		total += int64(part.length)
 	}
 	return total, nil
-}
-
-// discardLimit returns how many bytes a device can discard at once, if sysfs tells.
-func discardLimit(device uint64) (int64, bool) {
-	data, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/queue/discard_max_bytes", unix.Major(device), unix.Minor(device)))
-	if err != nil {
-		return 0, false // a partition, whose disk knows
-	}
-	limit, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
-	return limit, err == nil
 }
