@@ -146,7 +146,7 @@ func (a *Agent) assemble(journal *journal, instance string, where zones) error {
 	a.engine = &engine{
 		node: a.deps.Node, log: a.deps.Log, now: a.deps.Now, stepper: a.stepper, control: a.link, reports: a.reports,
 		inContact: a.link.inContact, mayMake: a.mayMake, grace: a.cfg.PreemptGrace, times: m.times, waitLimit: a.cfg.WaitLimit,
-		slots: semaphore.NewWeighted(int64(a.cfg.Workers)), holders: newObstacles(), trims: semaphore.NewWeighted(1),
+		slots: semaphore.NewWeighted(int64(a.cfg.Workers)), watches: semaphore.NewWeighted(maxWatches), trims: semaphore.NewWeighted(1),
 		datasets: map[api.DatasetID]*dataset{}, leases: map[api.DatasetID]*api.Lease{}, names: map[string]int{}, roots: map[string]int{}, metrics: m,
 	}
 	if a.engine.ending = a.deps.Ending; a.engine.ending == nil {

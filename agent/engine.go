@@ -134,7 +134,7 @@ type engine struct {
 	mayMake func(*api.Dataset) error
 	grace   time.Duration       // for processes that are asked to let a preempted volume go
 	slots   *semaphore.Weighted // bounds the steps that burden the machine
-	holders obstacles
+	watches *semaphore.Weighted // bounds the volumes that have their holders watched
 	trims   *semaphore.Weighted
 
 	mu       sync.Mutex
@@ -351,7 +351,7 @@ func (e *engine) step(ctx context.Context, d *dataset, t task) (sight, error) {
 	case actLook, actUnmount, actDetach:
 		seen, err := e.burden(ctx, d, t)
 		if t.goal == goalYielded && inUse(err) {
-			err = e.evict(d, seen, err)
+			err = e.evict(ctx, d, seen, err)
 		}
 		return e.rejoin(ctx, d, t, seen, err)
 	default:

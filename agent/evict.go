@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,7 +24,7 @@ func inUse(err error) bool { return errors.Is(err, host.ErrBusy) || errors.Is(er
 // of the step, with what was done about it; the step is tried again.
 //
 // A process of this very program is never among them.
-func (e *engine) evict(d *dataset, seen sight, busy error) error {
+func (e *engine) evict(ctx context.Context, d *dataset, seen sight, busy error) error {
 	e.mu.Lock()
 	if d.asked.IsZero() {
 		d.asked = time.Now()
@@ -43,7 +44,11 @@ func (e *engine) evict(d *dataset, seen sight, busy error) error {
 		signal, what = unix.SIGKILL, "killed"
 	}
 	signalled := 0
-	for _, u := range e.stepper.users(device) {
+	users, err := e.stepper.users(ctx, device)
+	if err != nil {
+		e.log.Warn("some processes that use a preempted volume may be missed", "dataset", d.id, "name", nameOf(d.record), "cause", err)
+	}
+	for _, u := range users {
 		if u.ID == unix.Getpid() {
 			continue
 		}
@@ -56,14 +61,14 @@ func (e *engine) evict(d *dataset, seen sight, busy error) error {
 	return fmt.Errorf("%w; another node preempts the volume, and %d processes were %s", busy, signalled, what)
 }
 
-// users returns who keeps a device in use: by open files, or by having it
-// mounted in a container.
-func (s *stepper) users(device uint64) []host.Process {
-	all := host.Users(device, maxEvicted)
+// users returns the processes that keep a device in use: by open files, or by having
+// it mounted in a container. An error says that there may be more of them.
+func (s *stepper) users(ctx context.Context, device uint64) ([]host.Process, error) {
+	all, err := s.holders.Users(ctx, device, maxEvicted)
 	for _, p := range host.Mounters(device, s.root.Path(""), maxEvicted) {
 		if !slices.Contains(all, p) {
 			all = append(all, p)
 		}
 	}
-	return all
+	return all, err
 }

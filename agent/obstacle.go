@@ -6,27 +6,14 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/backend"
 	"github.com/flocker-mesos/flocker/host"
 )
 
-// obstacles finds what keeps volumes in use. It is asked only when a step has failed
-// because of that.
-type obstacles struct {
-	search  *host.HolderSearch
-	watches *semaphore.Weighted // each takes a thread of the machine
-}
-
-// maxWatches bounds how many volumes have their holders watched; others are tried
-// again after a second at the most, as all are.
+// maxWatches bounds how many volumes have their holders watched, since each watch takes
+// a thread of the machine; others are tried again after a second at the most, as all are.
 const maxWatches = 64
-
-func newObstacles() obstacles {
-	return obstacles{search: &host.HolderSearch{}, watches: semaphore.NewWeighted(maxWatches)}
-}
 
 // obstructedError is a step that failed since something on this machine holds the
 // volume.
@@ -63,7 +50,7 @@ func (e *engine) blame(ctx context.Context, id api.DatasetID, seen sight, err er
 	}
 	mounted, lookErr := e.stepper.mountedAt(subject.Target)
 	subject.Mounted = lookErr == nil && mounted == subject.Device
-	return &obstructedError{err, e.holders.search.Find(ctx, subject)}
+	return &obstructedError{err, e.stepper.holders.Find(ctx, subject)}
 }
 
 // holderPause is how long after an event the step is tried again: the kernel tells of
@@ -74,13 +61,13 @@ const holderPause = 20 * time.Millisecond
 // watchHolders has the step tried again when something that holds the volume may have
 // gone. The caller has the mutex, and is a worker.
 func (e *engine) watchHolders(ctx context.Context, d *dataset, finding host.Finding) {
-	if e.closed || !e.holders.watches.TryAcquire(1) {
+	if e.closed || !e.watches.TryAcquire(1) {
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	d.unwatch = cancel
 	e.workers.Go(func() {
-		defer e.holders.watches.Release(1)
+		defer e.watches.Release(1)
 		defer cancel()
 		if finding.Watch(ctx) != nil {
 			return

@@ -78,6 +78,7 @@ type stepper struct {
 	stopper  backend.Stopper // nil where nothing can stop machines
 	grower   backend.Grower  // nil where the backend cannot make volumes larger
 	zones    zones
+	holders  host.HolderSearch // for explaining failures, and for evictions
 }
 
 func (s *stepper) backendName() string              { return s.backend.Properties().Name }
@@ -123,7 +124,7 @@ func (s *stepper) act(ctx context.Context, act action, id api.DatasetID, record 
 	case actUnmount:
 		return s.unmount(id, seen)
 	case actRenew:
-		return s.renew(id, seen)
+		return s.renew(ctx, id, seen)
 	case actRestore:
 		return s.restore(ctx, id, record, seen)
 	case actDetach:

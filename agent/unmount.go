@@ -51,9 +51,13 @@ func (s *stepper) checkCover(target string, device uint64) error {
 }
 
 // renew takes down a file system that has failed and that nothing uses.
-func (s *stepper) renew(id api.DatasetID, seen sight) (sight, error) {
-	if users := s.users(seen.mounted); len(users) > 0 {
+func (s *stepper) renew(ctx context.Context, id api.DatasetID, seen sight) (sight, error) {
+	users, err := s.users(ctx, seen.mounted)
+	if len(users) > 0 {
 		return seen, fmt.Errorf("its file system has failed, and it is %w", host.ErrBusy)
+	}
+	if err != nil {
+		return seen, fmt.Errorf("its file system has failed, and it may be in use: %w", err)
 	}
 	if after, err := s.unmount(id, seen); err != nil {
 		return after, err

@@ -42,7 +42,7 @@ type Finding struct {
 type HolderSearch struct {
 	mu   sync.Mutex
 	last *holderIndex
-	hung chan struct{} // of a read of /proc that did not return, closed when it does
+	maps mapReader
 }
 
 const (
@@ -80,8 +80,7 @@ func (s *HolderSearch) Find(ctx context.Context, subject Subject) Finding {
 }
 
 // lookCloser looks at what costs more: threads that have left their process' mount
-// namespace or directory, and memory maps. The kernel may make a reader of a memory
-// map wait for as long as that process likes, so that is read apart.
+// namespace or directory, and memory maps.
 func (s *HolderSearch) lookCloser(ctx context.Context, x *holderIndex, subject Subject) {
 	for _, id := range x.processes {
 		if ctx.Err() != nil {
@@ -90,43 +89,13 @@ func (s *HolderSearch) lookCloser(ctx context.Context, x *holderIndex, subject S
 		}
 		x.inspectThreads(id)
 	}
-	if s.hung != nil {
-		select {
-		case <-s.hung:
-			s.hung = nil
-		default:
-			x.cut = "memory maps were not looked at, since the kernel still has an earlier look wait"
-			return
-		}
+	mappers, err := s.maps.find(ctx, x.processes, subject.Device, 1)
+	for _, m := range mappers {
+		x.add(subject.Device, m)
 	}
-	done := make(chan struct{})
-	var mapper Holder
-	go func() { // it outlives this call only while the kernel makes it wait, and there is one at the most
-		defer close(done)
-		mapper = findMapper(ctx, x.processes, subject.Device)
-	}()
-	select {
-	case <-done:
-		if mapper.Process.ID != 0 {
-			x.add(subject.Device, mapper)
-		}
-	case <-ctx.Done():
-		s.hung = done
-		x.cut = "memory maps were not looked at: the kernel has the look wait"
+	if err != nil {
+		x.cut = err.Error()
 	}
-}
-
-// findMapper returns a process that has a file of a device mapped into its memory.
-func findMapper(ctx context.Context, processes []int, device uint64) Holder {
-	for _, id := range processes {
-		if ctx.Err() != nil {
-			break
-		}
-		if path, ok := mapsDevice(filepath.Join("/proc", strconv.Itoa(id), "maps"), device); ok {
-			return Holder{Kind: HeldByMapping, Process: describeProcess(id), Path: plainPath(path)}
-		}
-	}
-	return Holder{}
 }
 
 // holderIndex is what one walk has found, by device.
@@ -203,15 +172,10 @@ func (x *holderIndex) walk(ctx context.Context) {
 	}
 	x.readLoops()
 	x.readSwaps()
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
+	var err error
+	if x.processes, err = processIDs(); err != nil {
 		x.cut = "/proc cannot be read: " + err.Error()
 		return
-	}
-	for _, e := range entries {
-		if id, err := strconv.Atoi(e.Name()); err == nil {
-			x.processes = append(x.processes, id)
-		}
 	}
 	for i, id := range x.processes {
 		if ctx.Err() != nil {

@@ -1,9 +1,7 @@
 package host
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -206,28 +204,6 @@ func mountsOnThread(namespace int) ([]*mountinfo.Info, error) {
 // numberOf returns the number in a namespace's name, such as mnt:[4026531841].
 func numberOf(namespace string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(namespace, "mnt:["), "]")
-}
-
-// mapsBytes bounds how much is read of one process' memory map.
-const mapsBytes = 8 << 20
-
-// mapsDevice reports whether a memory map has a file of a device, and which. Each
-// line is "ADDRESSES PERMISSIONS OFFSET MAJOR:MINOR INODE PATH".
-func mapsDevice(path string, device uint64) (string, bool) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", false
-	}
-	defer f.Close()
-	number := fmt.Sprintf("%02x:%02x", unix.Major(device), unix.Minor(device))
-	lines := bufio.NewScanner(io.LimitReader(f, mapsBytes))
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) > 5 && fields[3] == number && fields[4] != "0" {
-			return strings.Join(fields[5:], " "), true
-		}
-	}
-	return "", false
 }
 
 // LockHolders names the processes of this machine that have a file locked by flock(2),

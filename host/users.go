@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,31 +14,51 @@ import (
 
 // Users returns up to limit processes that keep a file system from being
 // unmounted: by an open or mapped file, their working directory or their root on
-// the device with this number. It walks through /proc and is for explaining a
-// failure, not for deciding anything: processes come and go, and what the
-// kernel itself holds is not among them.
-func Users(device uint64, limit int) []Process {
-	entries, err := os.ReadDir("/proc")
+// the device with this number. An error says that there may be more of them. Users
+// walks through /proc: processes come and go, and what the kernel itself holds is
+// not among them.
+func (s *HolderSearch) Users(ctx context.Context, device uint64, limit int) ([]Process, error) {
+	processes, err := processIDs()
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	var users []Process
-	for _, e := range entries {
-		id, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
+	var others []int
+	for _, id := range processes {
+		if len(users) == limit {
+			return users, nil
 		}
-		if dir := filepath.Join("/proc", e.Name()); uses(dir, device) {
+		if uses(filepath.Join("/proc", strconv.Itoa(id)), device) {
 			users = append(users, describeProcess(id))
-			if len(users) == limit {
-				break
-			}
+		} else {
+			others = append(others, id)
 		}
 	}
-	return users
+	ctx, cancel := context.WithTimeout(ctx, searchLimit)
+	defer cancel()
+	mappers, err := s.maps.find(ctx, others, device, limit-len(users))
+	for _, m := range mappers {
+		users = append(users, m.Process)
+	}
+	return users, err
 }
 
-// uses reports whether a process has a file on the device open or mapped.
+// processIDs returns the processes of this machine.
+func processIDs() ([]int, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var ids []int
+	for _, e := range entries {
+		if id, err := strconv.Atoi(e.Name()); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// uses reports whether a process has a file on the device open.
 func uses(dir string, device uint64) bool {
 	for _, name := range []string{"cwd", "root", "exe"} {
 		if onDevice(filepath.Join(dir, name), device) {
@@ -50,8 +71,7 @@ func uses(dir string, device uint64) bool {
 			return true
 		}
 	}
-	_, ok := mapsDevice(filepath.Join(dir, "maps"), device)
-	return ok
+	return false
 }
 
 func onDevice(path string, device uint64) bool {
@@ -81,7 +101,7 @@ func Mounters(device uint64, root string, limit int) []Process {
 	own := func(p place) bool {
 		return !known[p] && (p.device != below.device || !within(p.path, below.path))
 	}
-	entries, err := os.ReadDir("/proc")
+	processes, err := processIDs()
 	if err != nil {
 		return nil
 	}
@@ -99,12 +119,8 @@ func Mounters(device uint64, root string, limit int) []Process {
 		namespace string
 	}
 	var others []candidate
-	for _, e := range entries {
-		id, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		dir := filepath.Join("/proc", e.Name())
+	for _, id := range processes {
+		dir := filepath.Join("/proc", strconv.Itoa(id))
 		namespace, err := os.Readlink(filepath.Join(dir, "ns/mnt"))
 		if err != nil || namespace == mine {
 			continue

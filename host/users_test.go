@@ -15,6 +15,15 @@ import (
 	"github.com/flocker-mesos/flocker/host"
 )
 
+func usersOf(t *testing.T, device uint64, limit int) []host.Process {
+	t.Helper()
+	users, err := new(host.HolderSearch).Users(t.Context(), device, limit)
+	if err != nil {
+		t.Error(err)
+	}
+	return users
+}
+
 func TestUsersNamesWhoKeepsAFileSystemBusy(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("users", dir, "tmpfs", 0, "size=1m"); err != nil {
@@ -25,7 +34,7 @@ func TestUsersNamesWhoKeepsAFileSystemBusy(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatalf("Mounted = %v, %v", ok, err)
 	}
-	if got := host.Users(at.Device, 10); len(got) != 0 {
+	if got := usersOf(t, at.Device, 10); len(got) != 0 {
 		t.Errorf("users of an idle file system = %v", got)
 	}
 	f, err := os.Create(filepath.Join(dir, "open"))
@@ -37,13 +46,13 @@ func TestUsersNamesWhoKeepsAFileSystemBusy(t *testing.T) {
 	if err := sleeper.Start(); err != nil {
 		t.Fatal(err)
 	}
-	got := host.Users(at.Device, 10)
+	got := usersOf(t, at.Device, 10)
 	for _, want := range []int{os.Getpid(), sleeper.Process.Pid} {
 		if !slices.ContainsFunc(got, func(p host.Process) bool { return p.ID == want }) {
 			t.Errorf("users = %v, want process %d among them", got, want)
 		}
 	}
-	if got := host.Users(at.Device, 1); len(got) != 1 {
+	if got := usersOf(t, at.Device, 1); len(got) != 1 {
 		t.Errorf("%d users, the limit is 1", len(got))
 	}
 	_ = f.Close()
@@ -69,13 +78,13 @@ func TestUsersOfMappedFilesAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = f.Close()
-	if got := host.Users(number, 10); len(got) != 1 || got[0].ID != os.Getpid() {
+	if got := usersOf(t, number, 10); len(got) != 1 || got[0].ID != os.Getpid() {
 		t.Errorf("users are %v, want this process", got)
 	}
 	if err := unix.Munmap(memory); err != nil {
 		t.Fatal(err)
 	}
-	if got := host.Users(number, 10); len(got) != 0 {
+	if got := usersOf(t, number, 10); len(got) != 0 {
 		t.Errorf("users of an idle file system are %v", got)
 	}
 }
