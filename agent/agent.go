@@ -265,26 +265,21 @@ func (a *Agent) listen() (map[string]net.Listener, error) {
 // noteFacts notes what the isolator has to know while no agent runs. Without it the
 // isolator takes the defaults.
 func (a *Agent) noteFacts() {
-	dir := api.MemoryDir(a.cfg.Socket)
-	err := os.MkdirAll(dir, 0o755)
-	if err == nil {
-		facts := api.AgentFacts{WaitLimit: a.cfg.WaitLimit, Labels: a.deps.Labels != nil}
-		err = writeFacts(filepath.Join(dir, api.AgentFactsFile), facts)
-	}
-	if err != nil {
+	facts := api.AgentFacts{WaitLimit: a.cfg.WaitLimit, Labels: a.deps.Labels != nil}
+	if err := writeFacts(api.MemoryDir(a.cfg.Socket), facts); err != nil {
 		a.deps.Log.Warn("cannot note the wait limit for containers that are launched while no agent runs", "cause", err)
 	}
 }
 
-func writeFacts(path string, facts api.AgentFacts) error {
+func writeFacts(dir string, facts api.AgentFacts) error {
 	text, err := json.Marshal(facts)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(path+".new", text, 0o644); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return os.Rename(path+".new", path)
+	return host.ReplaceFile(filepath.Join(dir, api.AgentFactsFile), text, 0o644)
 }
 
 // reportAll has the state of everything reported, as on a new stream.

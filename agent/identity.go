@@ -72,14 +72,7 @@ const maxIdentity = 1024
 
 func newIdentity(path string) (string, error) {
 	id := uuid.NewString()
-	tmp := path + ".new"
-	if err := os.RemoveAll(tmp); err != nil {
-		return "", fmt.Errorf("write identity of this agent: %w", err)
-	}
-	if err := os.WriteFile(tmp, []byte(id+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("write identity of this agent: %w", err)
-	}
-	if err := os.Rename(tmp, path); err != nil {
+	if err := host.ReplaceFile(path, []byte(id+"\n"), 0o600); err != nil {
 		return "", fmt.Errorf("write identity of this agent: %w", err)
 	}
 	return id, nil

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/flocker-mesos/flocker/host"
 )
 
 // timesPause is the least time between two writes of the file of times.
@@ -48,24 +50,7 @@ func (t *times) write() error {
 	if err != nil {
 		return fmt.Errorf("encode: %w", err)
 	}
-	tmp := t.path + ".new"
-	if err := os.RemoveAll(tmp); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	if _, err = f.Write(data); err == nil {
-		err = f.Sync() // a power cut leaves the old file or the new one
-	}
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(tmp, t.path)
+	return host.ReplaceFile(t.path, data, 0o600)
 }
 
 // removeUnreadable makes room for the file where something else is in its place,

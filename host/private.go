@@ -137,3 +137,26 @@ func SetAside(from int, name string, to int) (string, error) {
 	}
 	return "", fmt.Errorf("1000 entries called %s were set aside already", name)
 }
+
+// ReplaceFile writes a small file that only this process writes. After a crash at any
+// instruction, and after a power cut, it is the old one or the new one.
+func ReplaceFile(path string, data []byte, mode os.FileMode) error {
+	tmp := path + ".new"
+	if err := os.RemoveAll(tmp); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(data); err == nil {
+		err = f.Sync()
+	}
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}

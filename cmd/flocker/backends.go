@@ -11,6 +11,7 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/backend"
 	"github.com/flocker-mesos/flocker/backend/loopback"
+	"github.com/flocker-mesos/flocker/host"
 )
 
 // backendSettings say which storage system makes the volumes; the keys are
@@ -77,9 +78,5 @@ func remember(path, text string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	tmp := path + ".tmp"
-	if err := os.WriteFile(tmp, []byte(text+"\n"), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
+	return host.ReplaceFile(path, []byte(text+"\n"), 0o600)
 }
