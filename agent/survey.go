@@ -15,7 +15,7 @@ import (
 // it does not find is looked at when it is wanted. It returns the number of
 // datasets that are mounted as they should be. Run calls it first.
 func (a *Agent) Survey(ctx context.Context) (int, error) {
-	mounts, err := a.mounts()
+	mounts, stacked, err := a.mounts()
 	if err != nil {
 		return 0, err
 	}
@@ -38,6 +38,7 @@ func (a *Agent) Survey(ctx context.Context) (int, error) {
 	e := a.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.stacked = stacked
 	mounted := 0
 	for id, v := range attached {
 		d := e.track(id)
@@ -63,14 +64,15 @@ func (a *Agent) Survey(ctx context.Context) (int, error) {
 	return mounted, nil
 }
 
-// mounts returns what is mounted below the mount root: the device number by
-// the name of the mount point.
-func (a *Agent) mounts() (map[string]uint64, error) {
+// mounts returns what is mounted below the mount root: the device number by the name
+// of the mount point, and the names of the mount points that have several mounts or a
+// part of a volume.
+func (a *Agent) mounts() (mounts map[string]uint64, stacked map[string]bool, err error) {
 	table, err := host.MountTable()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	mounts, stacked := map[string]uint64{}, map[string]bool{}
+	mounts, stacked = map[string]uint64{}, map[string]bool{}
 	for _, m := range table {
 		dir, name := filepath.Split(m.Target)
 		if filepath.Clean(dir) != a.root.Path("") {
@@ -85,14 +87,11 @@ func (a *Agent) mounts() (map[string]uint64, error) {
 		// An agent of before has mounted it without.
 		if want := host.Restricted &^ lifted(name); m.Flags&want != want {
 			if err := host.Restrict(m.Target, want); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 	}
-	a.engine.mu.Lock()
-	a.engine.stacked = stacked
-	a.engine.mu.Unlock()
-	return mounts, nil
+	return mounts, stacked, nil
 }
 
 // Look finds out anew how far a dataset is on this node, as its worker does

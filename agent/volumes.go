@@ -266,6 +266,8 @@ func (v *Volumes) Await(ctx context.Context, id string, progress func(string)) (
 
 // awaitOwner is checkOwner that waits while the control service is away.
 func (v *Volumes) awaitOwner(ctx context.Context, vol consumedVolume, owner api.Owner, limit <-chan time.Time, progress func(string)) error {
+	again := time.NewTicker(explainEvery)
+	defer again.Stop()
 	for {
 		err := v.checkOwner(ctx, vol, owner)
 		if api.CodeOf(err) != api.CodeUnavailable {
@@ -273,14 +275,11 @@ func (v *Volumes) awaitOwner(ctx context.Context, vol consumedVolume, owner api.
 		}
 		progress(fmt.Sprintf("volume %s (%s): whether %s may use it still can't be asked: %v. Waiting, for %s at the most.",
 			vol.Name, vol.Key, owner, err, v.waitLimit))
-		again := time.NewTimer(explainEvery)
 		select {
 		case <-again.C:
 		case <-limit:
-			again.Stop()
 			return err
 		case <-ctx.Done():
-			again.Stop()
 			return ctx.Err()
 		}
 	}
