@@ -82,7 +82,7 @@ func (e *engine) addConsumer(c *consumer, asked time.Time) {
 		d := e.track(v.Dataset)
 		d.consumers[c.ID] = v
 		if asked.IsZero() {
-			d.serve(c.ID) // by an earlier agent, for all that is known
+			d.serve(c.ID) // an earlier agent may have done so
 		}
 		e.endHint(d)
 		d.final = false // who comes anew deserves an attempt

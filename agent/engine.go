@@ -27,7 +27,7 @@ const (
 	// containers elsewhere wait for that.
 	maxFenceRetry = 5 * time.Second
 	// maxBusyRetry bounds the pause between two attempts at a volume that is in use
-	// on this machine: the kernel does not tell of all that may end that.
+	// on this machine: the kernel does not tell of all ways in which that ends.
 	maxBusyRetry = time.Second
 )
 

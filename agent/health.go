@@ -15,7 +15,7 @@ import (
 type care struct {
 	act    action // what the agent does about it, actNone for nothing
 	halt   bool   // nothing else is done with it meanwhile
-	cause  string // what is wrong, the beginning of a sentence
+	cause  string // what is wrong, as the beginning of a sentence
 	remedy string // what happens next, and what a person can do
 }
 
@@ -60,11 +60,11 @@ func treat(kind api.HealthKind, has need, path string) care {
 	case api.HealthIOErrors:
 		return care{
 			cause:  "accesses to its device have failed, and written data may be lost",
-			remedy: "Look at the storage below it, which may be full or failing. The volume stays in use, and this goes a minute after the last error",
+			remedy: "Look at the storage below it, which may be full or failing. The volume stays in use, and this warning ends a minute after the last error",
 		}
 	case api.HealthHung:
 		return care{
-			halt: true, cause: "looking at it does not come to an end",
+			halt: true, cause: "a look at it does not return",
 			remedy: "New containers wait. Look at the storage below it, and at the processes in state D",
 		}
 	default:
@@ -95,8 +95,8 @@ func (d *dataset) serve(consumer string) {
 }
 
 // await notes that a consumer asks for its volumes, which it does not have yet: the
-// launch process of a container stops asking when it has them. Of a consumer that waits
-// across a restart of the agent, or that an answer did not reach, nothing else tells that.
+// launch process of a container stops asking when it has them. Nothing else tells that
+// a consumer still waits after a restart of the agent, or after an answer was lost.
 func (e *engine) await(c *consumer) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -18,8 +18,7 @@ type control interface {
 	Claim(ctx context.Context, req api.ClaimRequest) (*api.Dataset, error)
 	Member(ctx context.Context, req api.MemberRequest) (*api.MemberReply, error)
 	Detail(ctx context.Context, id api.DatasetID) (*api.DatasetDetail, error)
-	// reachable returns nil where there is a stream to the control service, else why
-	// there is none.
+	// reachable returns why the stream to the control service is down, nil while it is up.
 	reachable() error
 }
 
@@ -55,8 +54,7 @@ const (
 // a control service that takes agents and lets them go at once.
 const steady = time.Second
 
-// claimPatience is how long a claim waits for a stream where there is none. Its
-// client asks again.
+// claimPatience is how long a claim waits for a stream. Clients retry.
 const claimPatience = 3 * time.Second
 
 // minPause is the least pause before another attempt to connect, however many

@@ -22,8 +22,8 @@ func (e *engine) suspect(volumeID string) {
 	}
 }
 
-// bereaved is a volume that is mounted here and that the storage system does not have any
-// more. Its users keep what the kernel still has.
+// bereaved returns the sight of a volume that is mounted here and that the storage system
+// does not have any more. Its users keep what the kernel still has.
 func (s *stepper) bereaved(id api.DatasetID, record *api.Dataset, last sight, mounted uint64) sight {
 	seen := sight{phase: api.PhaseMounted, mounted: mounted, device: last.device, bound: last.bound, volume: backend.Volume{
 		ID: record.Volume.ID, DatasetID: string(id), Size: record.Volume.Size, Zone: record.Volume.Zone, AttachedTo: s.instance,

@@ -51,7 +51,7 @@ func newMetrics(l *link, j *journal, t *times) *metrics {
 		otherLog: prometheus.NewDesc("flocker_agent_control_other_log",
 			"1 while the control service is refused because its log is not the one that this node knows.", nil, nil),
 		mesos: prometheus.NewDesc("flocker_agent_mesos_trouble",
-			"1 while it cannot be told which containers the Mesos agent still runs, so that no lost cleanup is made up for.", []string{"reason"}, nil),
+			"1 while the agent cannot tell which containers the Mesos agent still runs, and so makes up for no lost cleanup.", []string{"reason"}, nil),
 	}
 }
 

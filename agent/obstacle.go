@@ -46,7 +46,7 @@ func (e *engine) blame(ctx context.Context, id api.DatasetID, seen sight, err er
 		}
 	}
 	if subject.Device == 0 {
-		return err // it is in use elsewhere
+		return err // another machine uses it
 	}
 	mounted, lookErr := e.stepper.mountedAt(subject.Target)
 	subject.Mounted = lookErr == nil && mounted == subject.Device

@@ -50,7 +50,7 @@ func TestAFailureEndsWithWhatWasTried(t *testing.T) {
 		"it is tried again":               {failed: actMount, phase: api.PhaseAttached, used: true, want: actMount, shown: true},
 		"its user has ended":              {failed: actMount, phase: api.PhaseAttached, want: actDetach},
 		"a user came":                     {failed: actDetach, phase: api.PhaseAttached, used: true, want: actMount},
-		"somebody else has done it":       {failed: actMount, phase: api.PhaseMounted, used: true, want: actNone},
+		"it is done already":              {failed: actMount, phase: api.PhaseMounted, used: true, want: actNone},
 		"its tenure is over":              {failed: actMount, phase: api.PhaseAttached, used: true, change: revoked, want: actDetach},
 		"a look comes before the attempt": {failed: actMount, phase: api.PhaseUnknown, used: true, want: actLook, shown: true},
 	} {

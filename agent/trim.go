@@ -9,7 +9,7 @@ import (
 	"github.com/flocker-mesos/flocker/host"
 )
 
-// trimCheck is how often it is looked which volumes are due.
+// trimCheck is how often the agent looks for volumes that are due.
 const trimCheck = time.Minute
 
 // runTrims has mounted volumes trimmed by the clock until ctx ends, where the storage
@@ -63,7 +63,7 @@ func (e *engine) trimRequested(d *dataset) uint64 {
 }
 
 // trim gives the free blocks of a mounted volume back, until the volume is wanted
-// elsewhere. That it fails is told, and is no failure of the volume.
+// elsewhere. It reports a failure as its result, and does not fail the step.
 func (e *engine) trim(ctx context.Context, d *dataset, seen sight) error {
 	e.mu.Lock()
 	number := e.trimRequested(d)

@@ -45,7 +45,7 @@ func TestTrimOnRequest(t *testing.T) {
 	if after := room(t, image); before-after < 30<<20 {
 		t.Errorf("the image takes %d bytes, before %d", after, before)
 	}
-	// A request of long ago is nobody's any more.
+	// The agent ignores an expired request.
 	s.control.Change(id, func(d *api.Dataset) { d.Trim = &api.Trim{Number: 8, Asked: time.Now().Add(-2 * api.TrimLimit)} })
 	n.hears()
 	if got := s.control.State(id).Trim; got.Number != 7 {

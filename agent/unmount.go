@@ -87,7 +87,7 @@ func (s *stepper) restore(ctx context.Context, id api.DatasetID, record *api.Dat
 
 // rejoin mounts a volume again whose device is in use though it is not mounted: it was
 // unmounted behind the back of an earlier agent, whose consumers have copies of the
-// mount. Of all others it returns the outcome of the turn.
+// mount. For all others it returns the outcome of the turn as it is.
 func (e *engine) rejoin(ctx context.Context, d *dataset, t task, seen sight, err error) (sight, error) {
 	if t.act != actLook || t.goal != goalMounted || !inUse(err) {
 		return seen, err

@@ -273,7 +273,7 @@ func (v *Volumes) awaitOwner(ctx context.Context, vol consumedVolume, owner api.
 		if api.CodeOf(err) != api.CodeUnavailable {
 			return err
 		}
-		progress(fmt.Sprintf("volume %s (%s): whether %s may use it still can't be asked: %v. Waiting, for %s at the most.",
+		progress(fmt.Sprintf("volume %s (%s): cannot ask whether %s may still use it: %v. Waiting, for %s at the most.",
 			vol.Name, vol.Key, owner, err, v.waitLimit))
 		select {
 		case <-again.C:

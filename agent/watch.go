@@ -11,12 +11,12 @@ import (
 	"github.com/flocker-mesos/flocker/host"
 )
 
-// The watcher looks at every mounted volume: when the kernel's log names its device,
-// when the mount table changes, and every now and then. It is the owner of all looks
-// but those at a volume that is just being handed out.
+// watcher looks at every mounted volume: when the kernel's log names its device, when
+// the mount table changes, and periodically. It makes all looks but those at a volume
+// that is just being handed out.
 //
-// Looks need no I/O. One that does not come to an end all the same keeps its goroutine,
-// and nothing else.
+// Looks need no I/O. A look that does not return all the same keeps its goroutine, and
+// nothing else.
 type watcher struct {
 	log    *slog.Logger
 	engine *engine
@@ -24,7 +24,7 @@ type watcher struct {
 	limit  time.Duration // of a look at one volume
 	lookAt func(v ward, closely bool) result
 
-	hung map[api.DatasetID]*atomic.Bool // looks that have not come to an end; true when they have
+	hung map[api.DatasetID]*atomic.Bool // looks that have not returned; true when they have
 }
 
 // The watcher's times. With many volumes it looks less often, so that it costs the same.
@@ -58,7 +58,7 @@ func (w *watcher) run(ctx context.Context) {
 	}
 	every, done := closeLook, make(chan struct{})
 	if source, logErr, err := host.OpenEvents(); err != nil {
-		w.log.Warn("mounts are looked at now and then only", "cause", err)
+		w.log.Warn("the kernel's events cannot be heard: mounts are looked at periodically only", "cause", err)
 		close(done)
 	} else {
 		if logErr != nil {
@@ -190,7 +190,7 @@ func (w *watcher) lookUntilHung(ctx context.Context, wards []ward, closely func(
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
 	results := make([]result, len(wards))
-	var looked atomic.Int64 // how many of the results are there
+	var looked atomic.Int64 // number of finished results
 	ended, all := &atomic.Bool{}, make(chan struct{})
 	go func() {
 		defer close(all)

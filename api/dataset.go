@@ -261,7 +261,7 @@ const (
 	HealthCovered    HealthKind = "covered"     // something else is mounted over it
 	HealthReadOnly   HealthKind = "read-only"   // it was remounted read-only
 	HealthIOErrors   HealthKind = "io-errors"   // it is usable, but an access to its device has just failed
-	HealthHung       HealthKind = "hung"        // looking at it does not come to an end
+	HealthHung       HealthKind = "hung"        // a look at it does not return
 )
 
 // HealthKinds are all kinds.

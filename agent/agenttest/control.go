@@ -65,7 +65,7 @@ func (c *Control) Dialer(node api.NodeID) agent.Dialer {
 			return nil, errDown
 		}
 		s := &session{control: c, node: node, events: make(chan struct{}, 1), gone: make(chan struct{})}
-		delete(c.mesos, node) // the new stream has not told of any
+		delete(c.mesos, node) // nothing was reported on the new stream yet
 		c.announce()
 		c.streams[s] = true
 		for _, d := range c.datasets {
@@ -237,8 +237,8 @@ func (c *Control) Unhint(id api.DatasetID) {
 }
 
 // Await returns when cond holds of the cluster, which cond may look at through
-// the given functions, or with ctx's error. Cond may also look at what an agent
-// reports to no control service, such as its mounts: it is asked now and then.
+// the given functions, or with ctx's error. Await also calls cond periodically, so that
+// it may look at what an agent does not report, such as its mounts.
 func (c *Control) Await(ctx context.Context, cond func(c *Control) bool) error {
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()

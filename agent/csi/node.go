@@ -162,8 +162,8 @@ func (n *node) bring(ctx context.Context, volume api.VolumeRequest) (api.Mount, 
 	}
 }
 
-// acquire makes the containers a consumer. While the control service is away it waits,
-// as every other door does.
+// acquire makes the containers a consumer. It retries while the control service is
+// away, as the other front doors do.
 func (n *node) acquire(ctx context.Context, consumer string, volume api.VolumeRequest) error {
 	for {
 		_, err := n.Volumes.Acquire(ctx, api.AcquireRequest{
