@@ -176,16 +176,27 @@ func (s *csiServer) cleanup(key string) error {
 	}
 	var errs []error
 	for _, v := range mine {
-		shared, err := s.shared(key, v)
-		if p, ok := s.plugins[v.Plugin]; err == nil && !shared && ok {
-			err = p.unpublish(v.ID)
-		}
-		errs = append(errs, err)
+		errs = append(errs, s.release(key, v))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	return os.RemoveAll(s.agent.host.Path(s.checkpoint(key)))
+}
+
+// release takes a volume down unless another container uses it. A container says
+// that it does before it waits for its turn to publish, so that what is decided
+// within a turn still holds when the volume is taken down.
+func (s *csiServer) release(key string, v usedVolume) error {
+	p, ok := s.plugins[v.Plugin]
+	if !ok {
+		return nil
+	}
+	defer p.turn(v.ID)()
+	if shared, err := s.shared(key, v); err != nil || shared {
+		return err
+	}
+	return p.unpublish(v.ID)
 }
 
 // usedVolume is what the isolator remembers for each container.

@@ -225,12 +225,11 @@ func (p *csiPlugin) bring(s *csiState) error {
 	return p.save(s, csiPublished)
 }
 
-// unpublish takes a volume down, as far as it is up.
+// unpublish takes a volume down, as far as it is up. The caller has the volume's turn.
 func (p *csiPlugin) unpublish(volume string) error {
 	if err := p.initialize(); err != nil {
 		return err
 	}
-	defer p.turn(volume)()
 	s, err := p.load(volume)
 	if err != nil || s == nil {
 		return err

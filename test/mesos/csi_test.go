@@ -387,3 +387,25 @@ func awaitCalls(t *testing.T, p *plugin, want string) {
 		t.Fatal(err)
 	}
 }
+
+// A task may follow at once on another whose launch failed, and whose cleanup is still
+// under way.
+func TestCleanupLeavesTheVolumeOfTheNextTask(t *testing.T) {
+	t.Parallel()
+	a, p := csiAgent(t, mesos.Config{Linger: time.Millisecond})
+	for _, volume := range []string{"a", "b", "c", "d"} {
+		t.Run(volume, func(t *testing.T) {
+			t.Parallel()
+			for range 20 {
+				p.set("NodePublishVolume "+volume, "not now")
+				ended(t, launch(t, a, csiTask("one", volume, "true")))
+				p.set("NodePublishVolume "+volume, "")
+				r := launch(t, a, csiTask("two", volume, "true"))
+				if u := ended(t, r); u.State != mesos.StateFinished {
+					t.Fatalf("the task is %+v: %s", u, r.Stderr())
+				}
+				gone(t, r)
+			}
+		})
+	}
+}
