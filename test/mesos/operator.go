@@ -2,7 +2,6 @@ package mesos
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -20,13 +19,7 @@ func (a *Agent) serve(l *life) error {
 	if err != nil {
 		return err
 	}
-	types := map[string]int32{}
-	for name, number := range agentapi.Call_Type_value {
-		if name != "UNKNOWN" {
-			types[name] = number
-		}
-	}
-	o := &operator{agent: a, life: l, door: v1.Door{Kind: "agent", Types: types, Username: a.config.Username, Password: a.config.Password}}
+	o := &operator{agent: a, life: l, door: v1.Door{Kind: "agent", Types: agentapi.Call_Type_value, Username: a.config.Username, Password: a.config.Password}}
 	l.server = &http.Server{Handler: o, ReadHeaderTimeout: 10 * time.Second}
 	l.served = make(chan struct{})
 	go func() {
@@ -56,47 +49,26 @@ func (o *operator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	case "/health":
 	case "/version":
-		inJSON(w, versionInfo)
+		v1.Reply(w, &v1.Version)
 	case "/flags", "/containers":
 		if !o.door.Allowed(w, r, "readonly") {
 			return
 		}
 		if path == "/flags" {
-			inJSON(w, map[string]any{"flags": o.agent.flags()})
+			v1.Reply(w, map[string]any{"flags": o.agent.flags()})
 			return
 		}
 		if list, err := o.agent.oldContainers(r.Context(), o.life); err == nil {
-			inJSON(w, list)
+			v1.Reply(w, list)
 		}
 	default:
 		v1.NotFound(w)
 	}
 }
 
-func inJSON(w http.ResponseWriter, v any) {
-	data, err := encode(v)
-	if err != nil {
-		panic(err) // it is ours
-	}
-	w.Header().Set("Content-Type", v1.JSON)
-	_, _ = w.Write(data)
-}
-
-var versionInfo = map[string]any{
-	"version": "1.12.0", "build_date": "now", "build_time": 1.0, "build_user": "root",
-	"git_sha": "c1b42f79d157aa900be5cbb0c1023f1479962aa7", "git_branch": "refs/heads/master",
-}
-
 func (o *operator) call(w http.ResponseWriter, r *http.Request, c *v1.Call) {
 	call := new(agentapi.Call)
-	var err error
-	if c.Form == v1.Protobuf {
-		err = call.Unmarshal(c.Body)
-	} else {
-		err = json.Unmarshal(c.Body, call)
-	}
-	if err != nil {
-		v1.Refuse(w, http.StatusBadRequest, "Failed to parse body into a protobuf object")
+	if !c.Decode(w, call) {
 		return
 	}
 	response, extend, err := o.answer(r, call)
@@ -119,9 +91,9 @@ func (o *operator) answer(r *http.Request, call *agentapi.Call) (*agentapi.Respo
 	case agentapi.Call_GET_HEALTH:
 		answer.GetHealth = &agentapi.Response_GetHealth{Healthy: true}
 	case agentapi.Call_GET_VERSION:
-		answer.GetVersion = wireVersion()
+		answer.GetVersion = &agentapi.Response_GetVersion{VersionInfo: v1.Version}
 	case agentapi.Call_GET_FLAGS:
-		answer.GetFlags = a.wireFlags()
+		answer.GetFlags = &agentapi.Response_GetFlags{Flags: v1.Flags(a.flags())}
 	case agentapi.Call_GET_LOGGING_LEVEL:
 		answer.GetLoggingLevel = &agentapi.Response_GetLoggingLevel{}
 	case agentapi.Call_GET_OPERATIONS:

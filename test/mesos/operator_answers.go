@@ -2,7 +2,6 @@ package mesos
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -103,24 +102,6 @@ func (c *container) status() *mesosapi.ContainerStatus {
 		s.ExecutorPID = &pid
 	}
 	return s
-}
-
-func wireVersion() *agentapi.Response_GetVersion {
-	text := func(name string) *string { s := versionInfo[name].(string); return &s }
-	built := 1.0
-	return &agentapi.Response_GetVersion{VersionInfo: mesosapi.VersionInfo{
-		Version: *text("version"), BuildDate: text("build_date"), BuildTime: &built, BuildUser: text("build_user"), GitSHA: text("git_sha"), GitBranch: text("git_branch"),
-	}}
-}
-
-func (a *Agent) wireFlags() *agentapi.Response_GetFlags {
-	flags := a.flags()
-	list := &agentapi.Response_GetFlags{}
-	for _, name := range slices.Sorted(maps.Keys(flags)) {
-		value := flags[name]
-		list.Flags = append(list.Flags, mesosapi.Flag{Name: name, Value: &value})
-	}
-	return list
 }
 
 // getFrameworks answers with the one framework of the agent: it is there while it has

@@ -1,45 +1,11 @@
 package master
 
-import (
-	"encoding/json"
-	"maps"
-	"net/http"
-	"slices"
-	"strings"
-
-	mesos "github.com/mesos/mesos-go/api/v1/lib"
-	"github.com/mesos/mesos-go/api/v1/lib/master"
-
-	v1 "github.com/flocker-mesos/flocker/test/mesos/v1"
-)
-
-func inJSON(w http.ResponseWriter, v any) {
-	data, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // it is ours
-	}
-	w.Header().Set("Content-Type", v1.JSON)
-	_, _ = w.Write(data)
-}
-
-var versionInfo = map[string]any{
-	"version": "1.12.0", "build_date": "now", "build_time": 1.0, "build_user": "root",
-	"git_sha": "c1b42f79d157aa900be5cbb0c1023f1479962aa7", "git_branch": "refs/heads/master",
-}
+import "strings"
 
 // flags are some of a master's, one of which no agent has.
 var flags = map[string]string{
 	"agent_ping_timeout": "15secs", "agent_reregister_timeout": "10mins", "allocator": "hierarchical", "authenticate_http_readonly": "false",
 	"authenticate_http_readwrite": "false", "max_agent_ping_timeouts": "5", "port": "5050", "quorum": "1", "registry": "replicated_log",
-}
-
-func wireFlags() *master.Response_GetFlags {
-	list := &master.Response_GetFlags{}
-	for _, name := range slices.Sorted(maps.Keys(flags)) {
-		value := flags[name]
-		list.Flags = append(list.Flags, mesos.Flag{Name: name, Value: &value})
-	}
-	return list
 }
 
 // part adds a part to an answer in JSON, for what mesos-go's messages do not know.
@@ -113,19 +79,6 @@ func completeEvent(event map[string]any) {
 	if subscribed, ok := event["subscribed"].(map[string]any); ok {
 		completeState(subscribed["get_state"].(map[string]any))
 	}
-}
-
-func registryResources() []any {
-	var all []any
-	for _, r := range []struct {
-		name  string
-		value float64
-	}{{"cpus", 16}, {"mem", 16000}, {"disk", 20000}} {
-		all = append(all, map[string]any{"name": r.name, "role": "*", "type": "SCALAR", "scalar": map[string]any{"value": r.value}})
-	}
-	return append(all, map[string]any{"name": "ports", "role": "*", "type": "RANGES", "ranges": map[string]any{
-		"range": []any{map[string]any{"begin": 31000, "end": 32000}},
-	}})
 }
 
 // old is what the paths of before the v1 API tell, in short.

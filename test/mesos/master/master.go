@@ -2,7 +2,6 @@ package master
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -91,7 +90,7 @@ func (m *Master) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/health":
 		return
 	case "/version":
-		inJSON(w, versionInfo)
+		v1.Reply(w, &v1.Version)
 		return
 	case "/redirect":
 		m.redirect(w, "")
@@ -108,7 +107,7 @@ func (m *Master) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case path == "/flags":
-		inJSON(w, map[string]any{"flags": flags})
+		v1.Reply(w, map[string]any{"flags": flags})
 	case path == "/registrar(1)/registry":
 		m.registry(w)
 	case !m.leads():
@@ -120,7 +119,7 @@ func (m *Master) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		m.cluster.mu.Lock()
 		defer m.cluster.mu.Unlock()
-		inJSON(w, m.cluster.old(path))
+		v1.Reply(w, m.cluster.old(path))
 	}
 }
 
@@ -153,26 +152,13 @@ func (m *Master) redirect(w http.ResponseWriter, path string) {
 func (m *Master) door() *v1.Door {
 	m.cluster.mu.Lock()
 	defer m.cluster.mu.Unlock()
-	types := map[string]int32{}
-	for name, number := range master.Call_Type_value {
-		if name != "UNKNOWN" {
-			types[name] = number
-		}
-	}
-	return &v1.Door{Kind: "master", Types: types, Username: m.cluster.user, Password: m.cluster.password}
+	return &v1.Door{Kind: "master", Types: master.Call_Type_value, Username: m.cluster.user, Password: m.cluster.password}
 }
 
 // operate answers the operator API.
 func (m *Master) operate(w http.ResponseWriter, r *http.Request, c *v1.Call) {
 	call := new(master.Call)
-	var err error
-	if c.Form == v1.Protobuf {
-		err = call.Unmarshal(c.Body)
-	} else {
-		err = json.Unmarshal(c.Body, call)
-	}
-	if err != nil {
-		v1.Refuse(w, http.StatusBadRequest, "Failed to parse body into a protobuf object")
+	if !c.Decode(w, call) {
 		return
 	}
 	switch {
@@ -203,9 +189,9 @@ func (m *Master) answer(call *master.Call) (*master.Response, func(map[string]an
 	case master.Call_GET_HEALTH:
 		r.GetHealth = &master.Response_GetHealth{Healthy: true}
 	case master.Call_GET_VERSION:
-		return r, part("get_version", map[string]any{"version_info": versionInfo})
+		r.GetVersion = &master.Response_GetVersion{VersionInfo: v1.Version}
 	case master.Call_GET_FLAGS:
-		r.GetFlags = wireFlags()
+		r.GetFlags = &master.Response_GetFlags{Flags: v1.Flags(flags)}
 	case master.Call_GET_MASTER:
 		return r, part("get_master", m.info())
 	case master.Call_GET_AGENTS:
@@ -246,9 +232,9 @@ func (m *Master) registry(w http.ResponseWriter) {
 	case c.noRegistry:
 		v1.Refuse(w, http.StatusForbidden, "")
 	case c.leader == m:
-		inJSON(w, c.registry(m))
+		v1.Reply(w, c.registry(m))
 	default:
-		inJSON(w, map[string]any{}) // it has not read the registry
+		v1.Reply(w, map[string]any{}) // it has not read the registry
 	}
 }
 

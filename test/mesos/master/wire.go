@@ -141,7 +141,7 @@ func (c *Cluster) registry(m *Master) map[string]any {
 	for _, a := range c.agents {
 		if a.present() || a.recovered {
 			present = append(present, entry{"deactivated": a.deactivated, "info": entry{
-				"checkpoint": true, "hostname": a.Hostname, "id": entry{"value": a.ID}, "port": 5051, "resources": registryResources(),
+				"checkpoint": true, "hostname": a.Hostname, "id": entry{"value": a.ID}, "port": 5051, "resources": resources(new("*")),
 			}})
 		}
 	}

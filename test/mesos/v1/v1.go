@@ -9,10 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+
+	mesos "github.com/mesos/mesos-go/api/v1/lib"
 )
 
 // The media types.
@@ -24,9 +27,8 @@ const (
 
 // Door is the way into an agent or a master.
 type Door struct {
-	Kind string // agent or master
-	// Types are all types of calls by name, without UNKNOWN.
-	Types map[string]int32
+	Kind  string           // agent or master
+	Types map[string]int32 // of calls, by name
 	// Username and Password are what callers must give, "" for nothing.
 	Username, Password string
 }
@@ -185,7 +187,24 @@ func (d *Door) typeOfProtobuf(body []byte) (string, error) {
 }
 
 // Message is a message of mesos-go.
-type Message interface{ Marshal() ([]byte, error) }
+type Message interface {
+	Marshal() ([]byte, error)
+	Unmarshal(data []byte) error
+}
+
+// Decode reads the call into its message, and refuses it if that fails.
+func (c *Call) Decode(w http.ResponseWriter, m Message) bool {
+	var err error
+	if c.Form == Protobuf {
+		err = m.Unmarshal(c.Body)
+	} else {
+		err = json.Unmarshal(c.Body, m)
+	}
+	if err != nil {
+		Refuse(w, http.StatusBadRequest, "Failed to parse body into a protobuf object")
+	}
+	return err == nil
+}
 
 // Answer writes a message in the form that was asked for. Extend may add to its JSON
 // what mesos-go's messages do not know, and may be nil.
@@ -213,7 +232,7 @@ func InJSON(m any, extend func(map[string]any)) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var tree map[string]any
+	var tree any
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	if err := d.Decode(&tree); err != nil {
@@ -221,9 +240,34 @@ func InJSON(m any, extend func(map[string]any)) ([]byte, error) {
 	}
 	withoutNulls(tree)
 	if extend != nil {
-		extend(tree)
+		extend(tree.(map[string]any))
 	}
 	return json.Marshal(tree)
+}
+
+// Reply answers a request of before the v1 API.
+func Reply(w http.ResponseWriter, v any) {
+	data, err := InJSON(v, nil)
+	if err != nil {
+		panic(fmt.Sprintf("encode %v: %v", v, err))
+	}
+	w.Header().Set("Content-Type", JSON)
+	_, _ = w.Write(data)
+}
+
+// Version is that of the recorded masters and agents.
+var Version = mesos.VersionInfo{
+	Version: "1.12.0", BuildDate: new("now"), BuildTime: new(1.0), BuildUser: new("root"),
+	GitSHA: new("c1b42f79d157aa900be5cbb0c1023f1479962aa7"), GitBranch: new("refs/heads/master"),
+}
+
+// Flags returns flags as messages have them.
+func Flags(flags map[string]string) []mesos.Flag {
+	var list []mesos.Flag
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		list = append(list, mesos.Flag{Name: name, Value: new(flags[name])})
+	}
+	return list
 }
 
 func withoutNulls(v any) {
