@@ -157,6 +157,8 @@ func (d *Double) URLs() []string {
 	return urls
 }
 
+func (d *Double) leaderURL() string { return d.servers[max(d.leader, 0)].URL }
+
 // Do has the leader answer a request without a network, and returns the status and
 // the body.
 func (d *Double) Do(method, path string, body any) (status int, answer string) {

@@ -22,6 +22,24 @@ type app struct {
 	destroyed bool           // no list has it any more
 }
 
+// versions lists the versions that there have been, oldest first.
+func (a *app) versions() []string {
+	all := []string{}
+	for _, s := range a.history {
+		all = append(all, s.version)
+	}
+	return all
+}
+
+// at returns what the app was at a version, nil for none.
+func (a *app) at(version string) *spec {
+	i := slices.IndexFunc(a.history, func(s spec) bool { return s.version == version })
+	if i < 0 {
+		return nil
+	}
+	return &a.history[i]
+}
+
 // Conditions of instances, in Marathon's words.
 const (
 	scheduled   = "Scheduled"

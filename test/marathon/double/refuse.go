@@ -80,10 +80,8 @@ func (d *Double) refused(id string, to map[string]any) (status int, message stri
 	var all []any
 	wrong := func(path string, errors ...string) { all = append(all, detail(path, errors...)...) }
 	s := &spec{raw: to}
-	if status, message := refusedVolumes(to); status != 0 && status != http.StatusUnprocessableEntity {
-		return status, message, nil
-	} else if status != 0 {
-		return status, invalidJSON, detail(message, "'hostPath' is undefined on object: "+string(must(volumeOf(to, 0))))
+	if status, message, details := refusedVolumes(s); status != 0 {
+		return status, message, details
 	}
 	checks, _ := to["healthChecks"].([]any)
 	for _, c := range checks {
@@ -160,17 +158,10 @@ func refusedConstraints(v any) (mistakes []string) {
 	return mistakes
 }
 
-func volumeOf(to map[string]any, i int) any {
-	container, _ := to["container"].(map[string]any)
-	volumes, _ := container["volumes"].([]any)
-	return volumes[i]
-}
-
-// refusedVolumes finds CSI volumes of which Marathon makes a status 500.
-func refusedVolumes(to map[string]any) (status int, message string) {
-	container, _ := to["container"].(map[string]any)
-	volumes, _ := container["volumes"].([]any)
-	for i, v := range volumes {
+// refusedVolumes finds CSI volumes that Marathon cannot read, of most of which it makes
+// a status 500.
+func refusedVolumes(s *spec) (status int, message string, details any) {
+	for i, v := range s.volumes() {
 		volume, _ := v.(map[string]any)
 		e, _ := volume["external"].(map[string]any)
 		if e["provider"] != "csi" {
@@ -183,27 +174,26 @@ func refusedVolumes(to map[string]any) (status int, message string) {
 		_, hasFS := capability["fsType"].(string)
 		switch {
 		case !has:
-			return http.StatusInternalServerError, "Bug. CSIVolumeValidator applied to DVDI external volume"
+			return http.StatusInternalServerError, "Bug. CSIVolumeValidator applied to DVDI external volume", nil
 		case !hasMode:
-			return http.StatusUnprocessableEntity, fmt.Sprintf("/container/volumes(%d)/hostPath", i)
+			return http.StatusUnprocessableEntity, invalidJSON,
+				detail(fmt.Sprintf("/container/volumes(%d)/hostPath", i), "'hostPath' is undefined on object: "+string(must(volume)))
 		case kind != "mount" && kind != "block":
-			return http.StatusInternalServerError, kind + " (of class java.lang.String)"
+			return http.StatusInternalServerError, kind + " (of class java.lang.String)", nil
 		case kind == "mount" && !hasFS:
-			return http.StatusInternalServerError, "fsType must be specified with mount access type CSI volumes. This is a bug. Validation should have prevented this"
+			return http.StatusInternalServerError, "fsType must be specified with mount access type CSI volumes. This is a bug. Validation should have prevented this", nil
 		case !strings.HasPrefix(mode, "SINGLE_NODE_") && !strings.HasPrefix(mode, "MULTI_NODE_"):
-			return http.StatusInternalServerError, "CSI options.access.mode is invalid. This is a bug. Validation should have prevented this."
+			return http.StatusInternalServerError, "CSI options.access.mode is invalid. This is a bug. Validation should have prevented this.", nil
 		}
 	}
-	return 0, ""
+	return 0, "", nil
 }
 
 // refusedExternal finds what is wrong with an app's external volumes.
 func (d *Double) refusedExternal(id string, s *spec) []any {
-	container, _ := s.raw["container"].(map[string]any)
-	volumes, _ := container["volumes"].([]any)
 	var all []any
 	names := map[string]int{}
-	for i, v := range volumes {
+	for i, v := range s.volumes() {
 		volume, _ := v.(map[string]any)
 		e, ok := volume["external"].(map[string]any)
 		if !ok {

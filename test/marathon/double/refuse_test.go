@@ -41,3 +41,33 @@ func TestWrongAppsAndPodsAreRefusedInGroupsAndListsToo(t *testing.T) {
 		})
 	}
 }
+
+func TestARollBackOfALockedAppIsRefused(t *testing.T) {
+	d := double.Start(t, double.Options{}) // in which no deployment comes to its end
+	put := func(query string, body any, want int) string {
+		t.Helper()
+		status, answer := d.Do(http.MethodPut, "/v2/apps//app"+query, body)
+		if status != want {
+			t.Fatalf("got %d %s, want %d", status, answer, want)
+		}
+		return answer
+	}
+	var first struct{ Version string }
+	if err := json.Unmarshal([]byte(put("", map[string]any{"cmd": "sleep 1"}, http.StatusCreated)), &first); err != nil {
+		t.Fatal(err)
+	}
+	put("?force=true", map[string]any{"cmd": "sleep 2"}, http.StatusOK)
+	put("", map[string]any{"version": first.Version}, http.StatusConflict)
+	put("?force=true", map[string]any{"version": first.Version}, http.StatusOK)
+}
+
+func TestARefusedVolumeIsShown(t *testing.T) {
+	const right = `{"containerPath": "a", "mode": "RW", "external": {"provider": "csi", "name": "a", "options": {"capability": {"accessType": "mount", "accessMode": "SINGLE_NODE_WRITER", "fsType": "ext4"}}}}`
+	wrong := strings.Replace(strings.Replace(right, `"accessMode": "SINGLE_NODE_WRITER", `, "", 1), `"name": "a"`, `"name": "the wrong one"`, 1)
+	d := double.Start(t, double.Options{})
+	body := `{"id": "x", "cmd": "sleep 1", "container": {"type": "MESOS", "volumes": [` + right + `, ` + wrong + `]}}`
+	status, answer := d.Do(http.MethodPost, "/v2/apps", json.RawMessage(body))
+	if status != http.StatusUnprocessableEntity || !strings.Contains(answer, "volumes(1)/hostPath") || !strings.Contains(answer, "the wrong one") {
+		t.Errorf("got %d %s, want the second volume", status, answer)
+	}
+}

@@ -28,7 +28,7 @@ func (d *Double) serve(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte("pong"))
 		return
 	}
-	resource, rest, _ := strings.Cut(strings.TrimPrefix(path, "/v2/"), "/")
+	resource, rest, deeper := strings.Cut(strings.TrimPrefix(path, "/v2/"), "/")
 	if !strings.HasPrefix(path, "/v2/") {
 		resource = ""
 	}
@@ -45,15 +45,14 @@ func (d *Double) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 	case accept != "" && !strings.Contains(accept, "json") && !strings.Contains(accept, "*/*") && !strings.Contains(accept, "application/*"):
 		refuse(w, http.StatusNotAcceptable, "Not Acceptable", nil)
-	case len(body) > 0 && !strings.Contains(r.Header.Get("Content-Type")+"json", "json") ||
-		r.Header.Get("Content-Type") != "" && len(body) > 0 && !strings.Contains(r.Header.Get("Content-Type"), "json"):
+	case r.Header.Get("Content-Type") != "" && len(body) > 0 && !strings.Contains(r.Header.Get("Content-Type"), "json"):
 		refuse(w, http.StatusUnsupportedMediaType, "Unsupported Media Type", nil)
 	default:
 		if suffix, ok := strings.CutPrefix(resource, base+"::"); ok {
-			rest = "::" + suffix
-			if _, more, found := strings.Cut(strings.TrimPrefix(path, "/v2/"), "/"); found {
-				rest += "/" + more
+			if deeper {
+				suffix += "/" + rest
 			}
+			rest = "::" + suffix
 		}
 		serve(w, r, rest, body)
 	}
@@ -61,10 +60,10 @@ func (d *Double) serve(w http.ResponseWriter, r *http.Request) {
 
 func (d *Double) serveInfo(w http.ResponseWriter, r *http.Request, _ string, _ []byte) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		refuse(w, http.StatusMethodNotAllowed, "Method Not Allowed", nil)
+		notAllowed(w)
 		return
 	}
-	leader := strings.TrimPrefix(strings.TrimPrefix(d.servers[max(d.leader, 0)].URL, "http://"), "https://")
+	leader := strings.TrimPrefix(strings.TrimPrefix(d.leaderURL(), "http://"), "https://")
 	if strings.HasSuffix(r.URL.Path, "/leader") {
 		reply(w, http.StatusOK, map[string]any{"leader": leader})
 		return
@@ -103,7 +102,7 @@ func (d *Double) serveDeployments(w http.ResponseWriter, r *http.Request, id str
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		refuse(w, http.StatusMethodNotAllowed, "Method Not Allowed", nil)
+		notAllowed(w)
 		return
 	}
 	list := []any{}
@@ -135,12 +134,14 @@ func (d *Double) undo(w http.ResponseWriter, r *http.Request, dep *deployment) {
 			back = append(back, c)
 		}
 	}
-	out := d.change(back, true, "/", nil)
-	d.answerChange(w, http.StatusOK, out)
+	d.answerChange(w, http.StatusOK, d.change(back, true, "/", nil))
 }
 
-// answerChange answers with a deployment.
+// answerChange answers with a deployment, or that others have the apps locked.
 func (d *Double) answerChange(w http.ResponseWriter, status int, out outcome) {
+	if conflict(w, out) {
+		return
+	}
 	w.Header().Set("Marathon-Deployment-Id", out.deployment.id)
 	reply(w, status, map[string]any{"version": out.version, "deploymentId": out.deployment.id})
 }

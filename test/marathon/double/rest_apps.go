@@ -65,12 +65,9 @@ func (d *Double) serveApps(w http.ResponseWriter, r *http.Request, rest string, 
 		reply(w, http.StatusOK, map[string]any{"app": shown})
 	case r.Method == http.MethodDelete:
 		force := r.URL.Query().Get("force") != "false" // the default of the real one
-		out := d.change([]change{{id: id}}, force, parent(id), nil)
-		if !conflict(w, out) {
-			d.answerChange(w, http.StatusOK, out)
-		}
+		d.answerChange(w, http.StatusOK, d.change([]change{{id: id}}, force, parent(id), nil))
 	default:
-		refuse(w, http.StatusMethodNotAllowed, "Method Not Allowed", nil)
+		notAllowed(w)
 	}
 }
 
@@ -117,7 +114,7 @@ func (d *Double) serveAllApps(w http.ResponseWriter, r *http.Request, body []byt
 	case http.MethodPut, http.MethodPatch:
 		d.putApps(w, r, body)
 	default:
-		refuse(w, http.StatusMethodNotAllowed, "Method Not Allowed", nil)
+		notAllowed(w)
 	}
 }
 
@@ -167,25 +164,16 @@ func selector(text string) (func(map[string]any) bool, error) {
 
 func (d *Double) serveVersions(w http.ResponseWriter, a *app, version string) {
 	if version == "" {
-		all := []any{}
-		for _, s := range a.history {
-			all = append(all, s.version)
-		}
-		for _, v := range a.asked {
-			all = append(all, v)
-		}
-		reply(w, http.StatusOK, map[string]any{"versions": all})
+		reply(w, http.StatusOK, map[string]any{"versions": append(a.versions(), a.asked...)})
 		return
 	}
 	if _, err := time.Parse(time.RFC3339, version); err != nil {
 		refuse(w, http.StatusUnprocessableEntity, "Invalid timestamp provided '"+version+"'. Expecting ISO-8601 datetime string.", nil)
 		return
 	}
-	for _, s := range a.history {
-		if s.version == version {
-			reply(w, http.StatusOK, s.shown(false))
-			return
-		}
+	if s := a.at(version); s != nil {
+		reply(w, http.StatusOK, s.shown(false))
+		return
 	}
 	a.asked = append(a.asked, version) // it shows up afterwards
 	refuse(w, http.StatusNotFound, "App '"+a.id+"' does not exist in version "+version, []any{})
@@ -194,10 +182,7 @@ func (d *Double) serveVersions(w http.ResponseWriter, a *app, version string) {
 func (d *Double) restartApp(w http.ResponseWriter, r *http.Request, a *app) {
 	to := maps.Clone(a.raw)
 	to["restarted"] = float64(d.clock) // what makes it another one
-	out := d.change([]change{{id: a.id, to: to}}, forced(r), parent(a.id), nil)
-	if !conflict(w, out) {
-		d.answerChange(w, http.StatusOK, out)
-	}
+	d.answerChange(w, http.StatusOK, d.change([]change{{id: a.id, to: to}}, forced(r), parent(a.id), nil))
 }
 
 // toldOf tells that an app was put.
@@ -249,12 +234,9 @@ func (d *Double) putApp(w http.ResponseWriter, r *http.Request, id string, body 
 		return
 	}
 	out := d.change([]change{{id: id, to: to}}, forced(r), parent(id), d.toldOf(r, id))
-	if conflict(w, out) {
-		return
-	}
 	status := http.StatusOK
 	if out.created {
-		w.Header().Set("Location", d.servers[max(d.leader, 0)].URL+id)
+		w.Header().Set("Location", d.leaderURL()+id)
 		status = http.StatusCreated
 	}
 	d.answerChange(w, status, out)
@@ -319,15 +301,13 @@ func (d *Double) freePort() int {
 func (d *Double) rollBack(w http.ResponseWriter, r *http.Request, a *app, version string, raw map[string]any) {
 	for key := range raw {
 		if key != "version" && key != "id" {
-			refuse(w, http.StatusUnprocessableEntity, "Object is not valid", detail("/", "The 'version' field may only be combined with the 'id' field."))
+			refuse(w, http.StatusUnprocessableEntity, notValid, detail("/", "The 'version' field may only be combined with the 'id' field."))
 			return
 		}
 	}
-	for _, s := range a.history {
-		if s.version == version {
-			d.answerChange(w, http.StatusOK, d.change([]change{{id: a.id, to: s.raw}}, forced(r), parent(a.id), d.toldOf(r, a.id)))
-			return
-		}
+	if s := a.at(version); s != nil {
+		d.answerChange(w, http.StatusOK, d.change([]change{{id: a.id, to: s.raw}}, forced(r), parent(a.id), d.toldOf(r, a.id)))
+		return
 	}
 	d.groupFailed(parent(a.id), d.version(), "App '"+a.id+"' does not exist")
 	refuse(w, http.StatusNotFound, "App '"+a.id+"' does not exist", nil)
@@ -366,7 +346,7 @@ func (d *Double) postApp(w http.ResponseWriter, r *http.Request, body []byte) {
 	if conflict(w, out) {
 		return
 	}
-	w.Header().Set("Location", d.servers[max(d.leader, 0)].URL+id)
+	w.Header().Set("Location", d.leaderURL()+id)
 	w.Header().Set("Marathon-Deployment-Id", out.deployment.id)
 	maps.Copy(asked, map[string]any{
 		"version": out.version, "tasksStaged": 0, "tasksRunning": 0, "tasksHealthy": 0, "tasksUnhealthy": 0,
@@ -409,10 +389,7 @@ func (d *Double) putApps(w http.ResponseWriter, r *http.Request, body []byte) {
 		}
 		changes = append(changes, change{id: id, to: to})
 	}
-	out := d.change(changes, forced(r), "/", nil)
-	if !conflict(w, out) {
-		d.answerChange(w, http.StatusOK, out)
-	}
+	d.answerChange(w, http.StatusOK, d.change(changes, forced(r), "/", nil))
 }
 
 // shownApp is an app as Marathon shows it.

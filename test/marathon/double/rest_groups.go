@@ -90,17 +90,17 @@ func (d *Double) serveGroups(w http.ResponseWriter, r *http.Request, rest string
 			return
 		}
 		embed := r.URL.Query()["embed"]
-		reply(w, http.StatusOK, d.shownGroup(id, embed, true))
+		reply(w, http.StatusOK, d.shownGroup(id, embed))
 	case r.Method == http.MethodDelete:
 		d.deleteGroup(w, r, id)
 	case r.Method == http.MethodPut, r.Method == http.MethodPost:
 		d.putGroup(w, r, id, body)
 	default:
-		refuse(w, http.StatusMethodNotAllowed, "Method Not Allowed", nil)
+		notAllowed(w)
 	}
 }
 
-func (d *Double) shownGroup(id string, embed []string, top bool) map[string]any {
+func (d *Double) shownGroup(id string, embed []string) map[string]any {
 	apps, pods, groups := []any{}, []any{}, []any{}
 	children := map[string]bool{}
 	prefix := strings.TrimSuffix(id, "/") + "/"
@@ -132,7 +132,7 @@ func (d *Double) shownGroup(id string, embed []string, top bool) map[string]any 
 		}
 	}
 	for _, child := range slices.Sorted(maps.Keys(children)) {
-		groups = append(groups, d.shownGroup(child, embed, false))
+		groups = append(groups, d.shownGroup(child, embed))
 	}
 	g := d.groups[id]
 	if g == nil {
@@ -143,7 +143,7 @@ func (d *Double) shownGroup(id string, embed []string, top bool) map[string]any 
 		dependencies = append(dependencies, on)
 	}
 	out := map[string]any{"id": id, "apps": apps, "pods": pods, "groups": groups, "dependencies": dependencies, "version": g.version}
-	if top && id != "/" && parent(id) == "/" || !top && parent(id) == "/" {
+	if id != "/" && parent(id) == "/" {
 		out["enforceRole"] = false
 	}
 	if len(embed) > 0 {
@@ -172,9 +172,7 @@ func (d *Double) deleteGroup(w http.ResponseWriter, r *http.Request, id string) 
 			}
 		}
 	})
-	if !conflict(w, out) {
-		d.answerChange(w, http.StatusOK, out)
-	}
+	d.answerChange(w, http.StatusOK, out)
 }
 
 // putGroup creates or changes a group.
@@ -195,7 +193,7 @@ func (d *Double) putGroup(w http.ResponseWriter, r *http.Request, at string, bod
 			a := d.apps[member]
 			changes = append(changes, change{id: member, pod: a.pod, to: a.scaled(int(float64(a.wanted()) * by))})
 		}
-		d.finishGroup(w, r, changes, parent(at))
+		d.answerChange(w, http.StatusOK, d.change(changes, forced(r), parent(at), nil))
 		return
 	case raw["version"] != nil:
 		version, _ := raw["version"].(string)
@@ -207,7 +205,7 @@ func (d *Double) putGroup(w http.ResponseWriter, r *http.Request, at string, bod
 		for _, member := range d.within(at) {
 			changes = append(changes, change{id: member, pod: d.apps[member].pod, to: was[member]})
 		}
-		d.finishGroup(w, r, changes, parent(at))
+		d.answerChange(w, http.StatusOK, d.change(changes, forced(r), parent(at), nil))
 		return
 	}
 	if status, message, details := d.refusedMembers(raw, id, ""); status != 0 {
@@ -221,11 +219,11 @@ func (d *Double) putGroup(w http.ResponseWriter, r *http.Request, at string, bod
 		var details []any
 		for i, known := range slices.Sorted(maps.Keys(d.groups)) {
 			if strings.HasPrefix(known, id+"/") {
-				details = append(details, detail("/groups("+string(rune('0'+i%10))+")/enforceRole",
+				details = append(details, detail(fmt.Sprintf("/groups(%d)/enforceRole", i),
 					"enforceRole cannot be modified in a request that adds, removes or modifies services; please make these changes in separate requests.")[0])
 			}
 		}
-		refuse(w, http.StatusUnprocessableEntity, "Object is not valid", details)
+		refuse(w, http.StatusUnprocessableEntity, notValid, details)
 		return
 	}
 	if r.URL.Query().Get("dryRun") == "true" {
@@ -242,7 +240,7 @@ func (d *Double) putGroup(w http.ResponseWriter, r *http.Request, at string, bod
 	for g, on := range deps {
 		d.group(g).dependencies = on
 	}
-	d.finishGroup(w, r, changes, parentOfGroups(at))
+	d.answerChange(w, http.StatusOK, d.change(changes, forced(r), parent(at), nil))
 }
 
 // refusedMembers finds what Marathon refuses of a group's apps and pods: values of the
@@ -289,14 +287,6 @@ func below(at string, details any) any {
 	return details
 }
 
-// parentOfGroups is the group that Marathon names when one is put at a path.
-func parentOfGroups(at string) string {
-	if at == "/" {
-		return "/"
-	}
-	return parent(at)
-}
-
 // hasGroups reports whether a group has groups.
 func (d *Double) hasGroups(id string) bool {
 	for known := range d.groups {
@@ -305,13 +295,6 @@ func (d *Double) hasGroups(id string) bool {
 		}
 	}
 	return false
-}
-
-func (d *Double) finishGroup(w http.ResponseWriter, r *http.Request, changes []change, group string) {
-	out := d.change(changes, forced(r), group, nil)
-	if !conflict(w, out) {
-		d.answerChange(w, http.StatusOK, out)
-	}
 }
 
 // leftOut adds the members of a group that its new definition does not have, of the kinds

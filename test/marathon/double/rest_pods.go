@@ -25,7 +25,7 @@ func (d *Double) servePods(w http.ResponseWriter, r *http.Request, rest string, 
 	case !hasVerb && r.Method == http.MethodPut:
 		d.putPod(w, r, id, body, false)
 	case verb == "instances" && r.Method != http.MethodDelete:
-		refuse(w, http.StatusMethodNotAllowed, "Method Not Allowed", nil)
+		notAllowed(w)
 	case a == nil && !hasVerb && r.Method != http.MethodDelete:
 		refuse(w, http.StatusNotFound, `{"message": "pod with `+id+` does not exist"}`, []any{})
 	case a == nil:
@@ -44,12 +44,12 @@ func (d *Double) servePods(w http.ResponseWriter, r *http.Request, rest string, 
 			return
 		}
 		w.Header().Set("Marathon-Deployment-Id", out.deployment.id)
-		w.Header().Set("Location", d.servers[max(d.leader, 0)].URL+"/"+out.deployment.id)
+		w.Header().Set("Location", d.leaderURL()+"/"+out.deployment.id)
 		w.WriteHeader(http.StatusAccepted)
 	case r.Method == http.MethodGet, r.Method == http.MethodHead:
 		reply(w, http.StatusOK, a.shown(true))
 	default:
-		refuse(w, http.StatusMethodNotAllowed, "Method Not Allowed", nil)
+		notAllowed(w)
 	}
 }
 
@@ -59,7 +59,7 @@ func (d *Double) serveAllPods(w http.ResponseWriter, r *http.Request, verb strin
 		return
 	}
 	if verb == "versions" {
-		refuse(w, http.StatusUnprocessableEntity, "Object is not valid", detail("/",
+		refuse(w, http.StatusUnprocessableEntity, notValid, detail("/",
 			`must fully match regular expression '^(([a-z0-9]|[a-z0-9][a-z0-9\\-]*[a-z0-9])\\.)*([a-z0-9]|[a-z0-9][a-z0-9\\-]*[a-z0-9])|(\\.|\\.\\.)$'`))
 		return
 	}
@@ -114,7 +114,7 @@ func (d *Double) putPod(w http.ResponseWriter, r *http.Request, id string, body 
 	}
 	w.Header().Set("Marathon-Deployment-Id", out.deployment.id)
 	if create {
-		w.Header().Set("Location", d.servers[max(d.leader, 0)].URL+id)
+		w.Header().Set("Location", d.leaderURL()+id)
 		reply(w, http.StatusCreated, d.apps[id].shown(true))
 		return
 	}
@@ -123,18 +123,12 @@ func (d *Double) putPod(w http.ResponseWriter, r *http.Request, id string, body 
 
 func (d *Double) servePodVersions(w http.ResponseWriter, a *app, version string) {
 	if version == "" {
-		all := []any{}
-		for _, s := range a.history {
-			all = append(all, s.version)
-		}
-		reply(w, http.StatusOK, all)
+		reply(w, http.StatusOK, a.versions())
 		return
 	}
-	for _, s := range a.history {
-		if s.version == version {
-			reply(w, http.StatusOK, s.shown(true))
-			return
-		}
+	if s := a.at(version); s != nil {
+		reply(w, http.StatusOK, s.shown(true))
+		return
 	}
 	refuse(w, http.StatusNotFound, "Pod '"+a.id+"' does not exist in version "+version, []any{})
 }

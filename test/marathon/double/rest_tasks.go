@@ -25,7 +25,7 @@ func (d *Double) serveAppTasks(w http.ResponseWriter, r *http.Request, a *app, i
 		}
 		reply(w, http.StatusOK, map[string]any{"tasks": list})
 	case r.Method != http.MethodDelete:
-		refuse(w, http.StatusMethodNotAllowed, "Method Not Allowed", nil)
+		notAllowed(w)
 	case r.URL.Query().Get("scale") == "true" && r.URL.Query().Get("wipe") == "true":
 		refuse(w, http.StatusBadRequest, "You cannot use scale and wipe at the same time.", nil)
 	case id != "" && len(found) == 0:
@@ -50,9 +50,7 @@ func (d *Double) killFound(w http.ResponseWriter, r *http.Request, found map[*ap
 				}
 			}
 		})
-		if !conflict(w, out) {
-			d.answerChange(w, http.StatusOK, out)
-		}
+		d.answerChange(w, http.StatusOK, out)
 		return
 	}
 	list := []any{}

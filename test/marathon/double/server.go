@@ -144,3 +144,7 @@ func refuse(w http.ResponseWriter, status int, message string, details any) {
 	}
 	reply(w, status, body)
 }
+
+func notAllowed(w http.ResponseWriter) {
+	refuse(w, http.StatusMethodNotAllowed, "Method Not Allowed", nil)
+}

@@ -250,10 +250,14 @@ func (s *spec) external() bool { return s.hasVolume("external") }
 // resident reports whether an app has a volume on its machine's disk.
 func (s *spec) resident() bool { return s.hasVolume("persistent") }
 
-func (s *spec) hasVolume(kind string) bool {
+func (s *spec) volumes() []any {
 	container, _ := s.raw["container"].(map[string]any)
 	volumes, _ := container["volumes"].([]any)
-	return slices.ContainsFunc(volumes, func(v any) bool {
+	return volumes
+}
+
+func (s *spec) hasVolume(kind string) bool {
+	return slices.ContainsFunc(s.volumes(), func(v any) bool {
 		m, _ := v.(map[string]any)
 		return m[kind] != nil
 	})
