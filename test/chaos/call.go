@@ -84,10 +84,16 @@ type configuration struct {
 	Deleted bool          `json:"deleted"`
 }
 
+// unsent reports whether a call failed before it reached a replica.
+func unsent(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
+
 // outcomeOf tells what became of a write, and what is wrong with an answer that
 // no write may get.
 func outcomeOf(in input, a answer, err error) (out output, wrong error) {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+	if unsent(err) {
 		return output{outcome: nothing}, nil
 	}
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -207,7 +206,7 @@ func (n *nemesis) strikeHost(ctx context.Context, e event) (mending, error) {
 			return h.Plug(ctx, true)
 		}, h.Plug(ctx, false)
 	case nodeForced:
-		node := n.node(h.Name)
+		node := n.cluster.Node(h.Name)
 		return func(ctx context.Context) error {
 			revoke := n.uses.allow(endedForced, func(u *use) bool { return u.node == node })
 			open, _ := n.operate(ctx, h.Name, http.MethodPost, "lost?force=true")
@@ -245,11 +244,6 @@ func (n *nemesis) strikeHost(ctx context.Context, e event) (mending, error) {
 	}
 }
 
-// node returns the node of a name.
-func (n *nemesis) node(name string) *cluster.Node {
-	return n.cluster.Nodes[slices.IndexFunc(n.cluster.Nodes, func(c *cluster.Node) bool { return c.Name == name })]
-}
-
 // awaitTenure calls back once a node that was given up by force is connected again
 // and has no tenure that was ended: what it is given from then on is its own.
 func (n *nemesis) awaitTenure(ctx context.Context, node *cluster.Node, callback func()) {
@@ -277,7 +271,7 @@ func (n *nemesis) awaitTenure(ctx context.Context, node *cluster.Node, callback 
 // operate does something to a node through the first replica that can. It reports
 // whether a call is open: it got no answer, and may take effect later.
 func (n *nemesis) operate(ctx context.Context, node, method, what string) (open bool, err error) {
-	id := n.node(node).ID
+	id := n.cluster.Node(node).ID
 	var errs []error
 	for _, r := range n.cluster.Controls {
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -286,8 +280,7 @@ func (n *nemesis) operate(ctx context.Context, node, method, what string) (open 
 		if err == nil && (a.status < http.StatusMultipleChoices || method == http.MethodDelete && a.status == http.StatusNotFound) {
 			return open, nil // a node that never connected has nothing to be ended
 		}
-		dial, ok := errors.AsType[*net.OpError](err)
-		open = open || err != nil && (!ok || dial.Op != "dial") || a.status == http.StatusServiceUnavailable
+		open = open || err != nil && !unsent(err) || a.status == http.StatusServiceUnavailable
 		errs = append(errs, err, fmt.Errorf("%s answers %d %s", r.Name, a.status, a.body))
 	}
 	return open, errors.Join(errs...)

@@ -102,7 +102,7 @@ func (m *Marathon) launch(l double.Launch) error {
 	if m.Before != nil {
 		m.Before(l)
 	}
-	n := m.cluster.node(l.Host)
+	n := m.cluster.Node(l.Host)
 	if n == nil {
 		return fmt.Errorf("there is no node %s", l.Host)
 	}
@@ -124,7 +124,8 @@ func (m *Marathon) launch(l double.Launch) error {
 	return err
 }
 
-func (c *Cluster) node(name string) *Node {
+// Node returns the node of a name, nil for none.
+func (c *Cluster) Node(name string) *Node {
 	for _, n := range c.Nodes {
 		if n.Name == name {
 			return n

@@ -50,6 +50,17 @@ func (a away) waits() string {
 	return "the control service cannot be reached"
 }
 
+// hears waits until a speaker says why it waits.
+func (w *world) hears(speaker string, said func() string, why string) {
+	w.t.Helper()
+	w.until("the "+speaker+" says what it waits for", func() error {
+		if text := said(); !strings.Contains(text, why) {
+			return fmt.Errorf("it says %q", text)
+		}
+		return nil
+	})
+}
+
 // TestNoLaunchFailsWhileAgentOrControlServiceIsAway launches by every door while the
 // agent or the control service is away, each with a volume that is yet to be made.
 func TestNoLaunchFailsWhileAgentOrControlServiceIsAway(t *testing.T) {
@@ -91,21 +102,11 @@ func TestNoLaunchFailsWhileAgentOrControlServiceIsAway(t *testing.T) {
 				return string(said)
 			}
 			for door, said := range map[string]func() string{"task": task.Stderr, "pod": pod.Runs[0].Stderr, "dvdcli": waiting} {
-				w.until("the "+door+" says what it waits for", func() error {
-					if !strings.Contains(said(), fault.waits()) {
-						return fmt.Errorf("it says %q", said())
-					}
-					return nil
-				})
+				w.hears(door, said, fault.waits())
 			}
 			// One that is killed while it waits leaves nothing behind.
 			killed := w.launch(n, ledger("killed"))
-			w.until("the task to be killed waits", func() error {
-				if !strings.Contains(killed.Stderr(), fault.waits()) {
-					return fmt.Errorf("it says %q", killed.Stderr())
-				}
-				return nil
-			})
+			w.hears("task to be killed", killed.Stderr, fault.waits())
 			w.end(killed)
 			fault.end(w, n)
 			for _, r := range []*mesos.Run{task, pod.Runs[0], byCSI} {
@@ -149,7 +150,6 @@ func TestAgentDiesAtAnyMomentOfALaunch(t *testing.T) {
 	}
 }
 
-// TestUnlabelledContainersAreNotHeldUpWhileTheAgentIsAway.
 func TestUnlabelledContainersAreNotHeldUpWhileTheAgentIsAway(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, cluster.Options{Nodes: 1})

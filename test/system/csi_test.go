@@ -280,13 +280,18 @@ func (w *world) lifeByCSI(env string) {
 	k.stop()
 }
 
+func (w *world) restartMesos(n *cluster.Node) {
+	w.t.Helper()
+	n.Mesos.Kill()
+	w.must(n.Mesos.Restart())
+}
+
 // restartMesosUntilIdle restarts a Mesos agent whose calls to take a volume down have
 // failed: it repeats them only then.
 func (w *world) restartMesosUntilIdle(n *cluster.Node) {
 	w.t.Helper()
 	if n.Mesos.DestroyErrors() > 0 {
-		n.Mesos.Kill()
-		w.must(n.Mesos.Restart())
+		w.restartMesos(n)
 	}
 	w.idle()
 }

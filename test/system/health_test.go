@@ -87,13 +87,6 @@ func (w *world) pathOf(name string) string {
 	return d.State.Path
 }
 
-func (w *world) on(n *cluster.Node, command string) {
-	w.t.Helper()
-	if out, err := n.Command(w.ctx(), "sh", "-c", command).Output(); err != nil {
-		w.t.Fatalf("%s: %v: %s", command, err, out)
-	}
-}
-
 // TestAShutDownVolumeIsToldAndNotHandedOut shuts one of two volumes down under its task.
 // The next task waits for the first one's end, and has the data.
 func TestAShutDownVolumeIsToldAndNotHandedOut(t *testing.T) {
@@ -107,15 +100,9 @@ func TestAShutDownVolumeIsToldAndNotHandedOut(t *testing.T) {
 			w.says(first, "wrote 1")
 			w.says(other, "wrote 1")
 
-			w.on(n, "xfs_io -x -c shutdown "+w.pathOf("app"))
+			w.inside(n, "xfs_io -x -c shutdown "+w.pathOf("app"))
 			shut := time.Now()
-			w.until("it is told", func() error {
-				d, err := w.detail("app")
-				if err == nil && d.Status != "failing" {
-					err = fmt.Errorf("it is %s", d.Status)
-				}
-				return err
-			})
+			w.awaitStatus("app", "failing")
 			t.Logf("told %s after the shutdown:\n%s", time.Since(shut), w.flocker("volumes", "show", "app"))
 			w.unhealthy(n, "app", api.HealthShutDown, "shut its file system down")
 			if d, err := w.detail("other"); err != nil || d.Status != "mounted" {
@@ -123,12 +110,7 @@ func TestAShutDownVolumeIsToldAndNotHandedOut(t *testing.T) {
 			}
 
 			second := w.launch(n, ledger("second", all...))
-			w.until("the second task says why it waits", func() error {
-				if out := second.Stderr(); !strings.Contains(out, "end its containers") {
-					return fmt.Errorf("it says %s", out)
-				}
-				return nil
-			})
+			w.hears("second task", second.Stderr, "end its containers")
 			w.end(first)
 			w.says(second, "verified 1")
 			w.healthy(n, "app")
@@ -146,25 +128,20 @@ func TestAReadOnlyVolumeIsToldAndFollowed(t *testing.T) {
 	first := w.launch(n, ledger("app"))
 	w.says(first, "wrote 1")
 	path := w.pathOf("app")
-	w.on(n, "mount -o remount,ro "+path)
+	w.inside(n, "mount -o remount,ro "+path)
 	w.unhealthy(n, "app", api.HealthReadOnly, "mount -o remount,rw "+path)
-	w.on(n, "mount -o remount,rw "+path)
+	w.inside(n, "mount -o remount,rw "+path)
 	w.healthy(n, "app")
 
-	w.on(n, "mount -t tmpfs cover "+path)
+	w.inside(n, "mount -t tmpfs cover "+path)
 	w.unhealthy(n, "app", api.HealthCovered, "umount "+path)
 	second := w.launch(n, ledger("second", labels("flocker.volume.data", "path=data,name=app,size=64MiB")...))
-	w.until("the second task says why it waits", func() error {
-		if out := second.Stderr(); !strings.Contains(out, "umount "+path) {
-			return fmt.Errorf("it says %s", out)
-		}
-		return nil
-	})
-	w.on(n, "umount "+path)
+	w.hears("second task", second.Stderr, "umount "+path)
+	w.inside(n, "umount "+path)
 	w.says(second, "verified 1")
 	w.healthy(n, "app")
 
-	w.on(n, "umount -l "+path)
+	w.inside(n, "umount -l "+path)
 	w.until("it is mounted again", func() error {
 		_, err := n.Command(w.t.Context(), "mountpoint", "-q", path).Output()
 		return err

@@ -1,7 +1,6 @@
 package system
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,20 +11,7 @@ import (
 // shows waits until flocker volumes show has all the given parts.
 func (w *world) shows(name string, parts ...string) string {
 	w.t.Helper()
-	var out string
-	w.until(fmt.Sprintf("flocker volumes show says %q", parts), func() (err error) {
-		if out, err = w.Flocker(w.t.Context(), "volumes", "show", name); err != nil {
-			return err
-		}
-		text := strings.Join(strings.Fields(out), " ")
-		for _, part := range parts {
-			if !strings.Contains(text, part) {
-				return fmt.Errorf("it says %q, want %q", text, part)
-			}
-		}
-		return nil
-	})
-	return out
+	return w.tells("volumes show "+name, parts...)
 }
 
 // What keeps a volume from being released is named to the user, and the volume goes on

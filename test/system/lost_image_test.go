@@ -3,7 +3,6 @@ package system
 import (
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -58,9 +57,8 @@ func TestDeletedImageIsNotMadeAgain(t *testing.T) {
 	n := w.Nodes[0]
 	r := w.launch(n, ledger("app"))
 	w.says(r, "ready")
-	image := strings.TrimSpace(w.inside(n, fmt.Sprintf("ls %s/attached/*/*", w.Lab.SAN)))
-	id := filepath.Base(image)
-	w.inside(n, "rm "+image)
+	id := w.dataset("app")
+	w.inside(n, "rm "+w.image(n, id))
 	w.shows("app", "was deleted while it is attached here")
 	w.end(r)
 	w.idle() // a task that comes before the volume is detached waits for it in vain

@@ -62,30 +62,22 @@ func TestControlServiceMayBeAwayWhileTasksRun(t *testing.T) {
 
 func TestLostCleanupsAreNoticed(t *testing.T) {
 	t.Parallel()
+	restarted := func(w *world, n *cluster.Node, _ *mesos.Run) { w.restartMesos(n) }
 	cases := map[string]struct {
 		config mesos.Config
 		lose   func(*world, *cluster.Node, *mesos.Run)
 	}{
 		"framework without checkpoints": {
 			config: mesos.Config{NoCheckpoint: true},
-			lose: func(w *world, n *cluster.Node, _ *mesos.Run) {
-				n.Mesos.Kill()
-				w.must(n.Mesos.Restart())
-			},
+			lose:   restarted,
 		},
 		"another --cgroups_root": {
 			config: mesos.Config{NoCheckpoint: true, CgroupsRoot: "mesos-blue"},
-			lose: func(w *world, n *cluster.Node, _ *mesos.Run) {
-				n.Mesos.Kill()
-				w.must(n.Mesos.Restart())
-			},
+			lose:   restarted,
 		},
 		"another --cgroups_hierarchy": {
 			config: mesos.Config{NoCheckpoint: true, CgroupsHierarchy: "/var/lib/cgroup"},
-			lose: func(w *world, n *cluster.Node, _ *mesos.Run) {
-				n.Mesos.Kill()
-				w.must(n.Mesos.Restart())
-			},
+			lose:   restarted,
 		},
 		"cleanup while our agent is down": {
 			lose: func(w *world, n *cluster.Node, r *mesos.Run) {

@@ -21,11 +21,11 @@ func (w *world) runMaster() *master.Cluster {
 	return c
 }
 
-// tells waits until a command of flocker says all of some texts.
-func (w *world) tells(command string, texts ...string) {
+// tells waits until a command of flocker says all of some texts, and returns what it says.
+func (w *world) tells(command string, texts ...string) (out string) {
 	w.t.Helper()
-	w.until("flocker "+command+" tells "+strings.Join(texts, ", "), func() error {
-		out, err := w.Control.Flocker(w.ctx(), strings.Fields(command)...)
+	w.until("flocker "+command+" tells "+strings.Join(texts, ", "), func() (err error) {
+		out, err = w.Control.Flocker(w.ctx(), strings.Fields(command)...)
 		said := strings.Join(strings.Fields(out), " ")
 		for _, text := range texts {
 			if err == nil && !strings.Contains(said, text) {
@@ -34,6 +34,7 @@ func (w *world) tells(command string, texts ...string) {
 		}
 		return err
 	})
+	return out
 }
 
 func TestWhatMesosSaysOfADeadMachineIsShownToWhoHasToDecide(t *testing.T) {
