@@ -118,8 +118,8 @@ func (o *operator) answer(r *http.Request, call *agentapi.Call) (*agentapi.Respo
 	return answer, withoutUnknown, nil
 }
 
-// turn waits in the line of the module's actor: Mesos asks it for the usage of every
-// container, and it blocks while a command runs.
+// turn waits for the module's actor: Mesos asks it for the usage of every container, and
+// it blocks while a command runs.
 func (l *life) turn(ctx context.Context) error {
 	turn := make(chan struct{})
 	l.actor.send(func() { close(turn) })

@@ -11,8 +11,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// getContainers lists the containers. Where there is none the answer has no list,
-// as the real one's.
+// getContainers lists the containers. Without any the answer has no list, as the real
+// agent's.
 func (a *Agent) getContainers(ctx context.Context, l *life, nested bool) (*agentapi.Response, func(map[string]any), error) {
 	if err := l.turn(ctx); err != nil {
 		return nil, nil, err

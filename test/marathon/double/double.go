@@ -28,8 +28,8 @@ type Options struct {
 	// Listen returns what each of the Marathons listens on, nil for a free port of
 	// this machine.
 	Listen func(i int) (net.Listener, error)
-	// Outstanding is how many events may be undelivered to somebody until they
-	// are cut off, 1024 where it is 0.
+	// Outstanding is how many events a reader may leave unread before it is cut off,
+	// 0 for 1024.
 	Outstanding int
 	Heartbeat   time.Duration // between blank lines in the events, 10 s where it is 0
 	// Launcher starts and kills the tasks; nil leaves their states to the test.
@@ -231,8 +231,8 @@ func (d *Double) Lose(framework bool) {
 	d.announce()
 }
 
-// Hide has no apps shown, as to somebody who may not see them, or by a leader that
-// has not read its records.
+// Hide has no apps shown, as to a caller without the right to see them, or by a leader
+// that has not read its records.
 func (d *Double) Hide(hidden bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -246,7 +246,7 @@ func (d *Double) Requests(what string) int {
 	return d.requests[what]
 }
 
-// Streams returns how many follow the events.
+// Streams returns how many readers follow the events.
 func (d *Double) Streams() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -325,7 +325,7 @@ func (d *Double) Instances(id string) []string {
 	return ids
 }
 
-// announce wakes who awaits something. The caller has the mutex.
+// announce wakes the waiters of Await. The caller has the mutex.
 func (d *Double) announce() {
 	close(d.changed)
 	d.changed = make(chan struct{})

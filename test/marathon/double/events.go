@@ -15,8 +15,8 @@ type stream struct {
 	slow   bool     // it was cut off
 }
 
-// tell sends an event to all who follow them. Who has not taken too many is cut
-// off. The caller has the mutex.
+// tell sends an event to all readers. One that has left too many unread is cut off. The
+// caller has the mutex.
 func (d *Double) tell(kind string, fields map[string]any) {
 	fields["eventType"] = kind
 	fields["timestamp"] = time.Now().UTC().Format("2006-01-02T15:04:05.000Z")

@@ -257,7 +257,7 @@ func (d *Double) groupFailed(group, version, reason string) {
 	d.tell("group_change_failed", map[string]any{"groupId": group, "version": version, "reason": reason})
 }
 
-// cancel ends a deployment that another one is in the place of.
+// cancel ends a deployment that another one replaces.
 func (d *Double) cancel(dep *deployment) {
 	d.deployments = slices.DeleteFunc(d.deployments, func(other *deployment) bool { return other == dep })
 	d.tell("deployment_failed", map[string]any{"id": dep.id, "plan": dep.plan(), "reason": "The upgrade has been cancelled"})

@@ -208,7 +208,7 @@ func (r *replay) unrecorded(ev recording.Event) {
 // instanceOf is the part of an instance's or a task's id that names the instance.
 var instanceOf = regexp.MustCompile(`[a-z0-9_.-]+\.instance-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
-// here returns the text with the double's ids in the place of the recorded ones.
+// here replaces recorded ids in a text by the double's.
 func (r *replay) here(text string) string {
 	text = instanceOf.ReplaceAllStringFunc(text, func(id string) string {
 		if own := r.instances[id]; own != "" {
@@ -288,7 +288,7 @@ func path(location string) string {
 	return u.Path
 }
 
-// learn takes over which version of the double's is which recorded one.
+// learn notes the double's version for a recorded one.
 func (r *replay) learn(want, got string) {
 	var a, b struct{ Version string }
 	if json.Unmarshal([]byte(want), &a) == nil && json.Unmarshal([]byte(got), &b) == nil && a.Version != "" && b.Version != "" {

@@ -65,7 +65,7 @@ type Cluster struct {
 	agents      []*agent
 	tasks       []*task
 	subscribers map[*subscriber]bool
-	subscribed  int // how often somebody has
+	subscribed  int // how many streams there have been
 	noStream    bool
 	lost        bool // an agent has been unreachable
 	mute        bool
@@ -222,10 +222,10 @@ func (c *Cluster) Drain(id string, done bool) {
 	}
 }
 
-// Lead makes a master the leader, nil nobody. The new one knows of the agents
-// what is in the registry: those that were registered are recovered, until they
-// register anew. It knows of no task before that, and of those of unreachable agents
-// never again. While nobody leads the others go on naming the one that did.
+// Lead makes a master the leader, or none of them if it is nil. The new leader knows the
+// agents from the registry: registered ones are recovered, until they register anew. It
+// knows their tasks only from then on, and never again those of unreachable agents.
+// Without a leader the masters go on naming the last one.
 func (c *Cluster) Lead(m *Master) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -251,7 +251,7 @@ func (c *Cluster) Lead(m *Master) {
 	}
 }
 
-// NoStream refuses those who subscribe, and ends the streams that there are.
+// NoStream refuses subscribers, and ends all streams.
 func (c *Cluster) NoStream(refuse bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -263,7 +263,7 @@ func (c *Cluster) NoStream(refuse bool) {
 	}
 }
 
-// NoRegistry refuses those who ask for the registry, as access control does.
+// NoRegistry refuses callers the registry, as access control does.
 func (c *Cluster) NoRegistry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

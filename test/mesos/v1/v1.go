@@ -49,7 +49,7 @@ func Refuse(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, text)
 }
 
-// NotFound answers for a path that there is not, to whomever asks.
+// NotFound answers for an unknown path, without asking for credentials.
 func NotFound(w http.ResponseWriter) { Refuse(w, http.StatusNotFound, "404 Not Found.") }
 
 // Allowed reports whether a caller may go on, and refuses one that may not. The
