@@ -221,37 +221,3 @@ func (e *explanation) uses() {
 		e.say("It is %s there by %s%s.", verb, strings.Join(texts, ", "), more)
 	}
 }
-
-// doubt says that the holder cannot tell whether containers still use it.
-// health says what is wrong with the mounted file system, and reports whether anything
-// is.
-// growth says that the volume is to become larger, and how far that is. Its users go on
-// meanwhile. The holder is nil if there is none.
-// liveness says since when the holder's agent is lost, if it is.
-// leased names the lease's node, and the effect of the lease.
-// reclaimed says that it is to be deleted, and how that can be taken back.
-// kept reports whether a lease keeps it mounted on its holder.
-// failure says why the holder's last step failed, since when, and when the next try is.
-// It reports whether something is wrong. If the holder is lost, the time of the next try
-// is unknown.
-// queue names the nodes that wait for the dataset.
-// outlook says what happens next, and what an operator can do if nothing happens by
-// itself.
-// handOver says when the next node gets it.
-// silence says what follows from a lost holder that no node fences.
-// heldUp says what a lease on the holder holds up, and how to end that.
-// fence says how far the fencing of the lost holder is.
-// next returns the node that gets the token when the holder gives it up.
-// moving reports whether a user has moved it to a node that does not hold it.
-// away reports whether a user has put it on a node that does not hold it.
-// stays reports whether it stays mounted on its holder though nothing uses it.
-// wanted reports whether its holder is bringing it up and not down.
-// name names the dataset.
-// at says since when: "since 2026-03-01T10:00:00Z (3m10s)".
-// ago says when: "at 2026-03-01T10:00:00Z (3m10s ago)".
-// consumerText names a consumer: "container abc of app /db".
-// nodeText names a node with its address: "node-a (192.0.2.10)".
-// nodeText names a node by its id.
-// stamp writes a time as all texts do.
-// age writes a duration as people read it: 8s, 3m10s, 5h4m, 3d4h.
-// in says how far off a time is: " (in 8s)", nothing where it has passed.

@@ -7,6 +7,8 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 )
 
+// growth says that the volume is to become larger, and how far that is. Its users go on
+// meanwhile. The holder is nil if no node holds it.
 func (e *explanation) growth(holder *api.Node) {
 	volume, action := e.d.Volume, ""
 	if e.st != nil && holder != nil {
@@ -40,6 +42,7 @@ func (e *explanation) growth(holder *api.Node) {
 	e.say("It is to grow %sto %s%s", from, sizeText(to), what)
 }
 
+// leased names the lease's node, and the effect of the lease.
 func (e *explanation) leased(lost bool) {
 	if e.lease == nil {
 		return
@@ -60,6 +63,7 @@ func (e *explanation) leased(lost bool) {
 	}
 }
 
+// reclaimed says that it is to be deleted, and how that can be taken back.
 func (e *explanation) reclaimed() {
 	r := e.d.Reclaim
 	if r == nil || e.d.Deleted {
@@ -72,10 +76,12 @@ func (e *explanation) reclaimed() {
 	e.say("Its app %s was destroyed %s; as the app's labels say, it is deleted %s. To keep it: flocker volumes undelete.", r.App, e.ago(r.Since), when)
 }
 
+// kept reports whether a lease keeps it mounted on its holder.
 func (e *explanation) kept() bool {
 	return e.d.Holder != nil && e.lease.HeldBy(e.d.Holder.Node) && e.st != nil && e.st.Phase == api.PhaseMounted
 }
 
+// queue names the nodes that wait for the dataset.
 func (e *explanation) queue() (waiting bool) {
 	const shown = 3
 	texts := make([]string, 0, shown)
@@ -103,6 +109,8 @@ func (e *explanation) queue() (waiting bool) {
 	return len(texts) > 0 || e.moving()
 }
 
+// outlook says what happens next, and what an operator can do if nothing happens by
+// itself.
 func (e *explanation) outlook(holder *api.Node, lost, failing, waiting bool) {
 	name := holder.Name()
 	used := e.st != nil && len(e.st.Consumers) > 0
@@ -133,6 +141,7 @@ func (e *explanation) outlook(holder *api.Node, lost, failing, waiting bool) {
 	}
 }
 
+// handOver says when the next node gets it.
 func (e *explanation) handOver(holder string, used bool) {
 	next := e.nodeName(e.next())
 	if e.d.Preempted() && used {
@@ -145,6 +154,7 @@ func (e *explanation) handOver(holder string, used bool) {
 	e.say("%s gets it as soon as %s.", next, condition)
 }
 
+// heldUp says what a lease on the holder holds up, and how to end that.
 func (e *explanation) heldUp(holder string, used bool) {
 	ended := "the lease has"
 	if used {
@@ -162,6 +172,7 @@ func (e *explanation) heldUp(holder string, used bool) {
 	e.say("Release it: flocker leases release %s.", name)
 }
 
+// next returns the node that gets the token when the holder gives it up.
 func (e *explanation) next() api.NodeID {
 	if len(e.d.Waiting) > 0 {
 		return e.d.Waiting[0].Node
@@ -169,18 +180,22 @@ func (e *explanation) next() api.NodeID {
 	return e.d.Primary
 }
 
+// moving reports whether a user has moved it to a node that does not hold it.
 func (e *explanation) moving() bool {
 	return e.away() && !e.apart(e.d.Primary)
 }
 
+// away reports whether a user has put it on a node that does not hold it.
 func (e *explanation) away() bool {
 	return !e.d.Deleted && e.d.Pinned && !e.d.HeldBy(e.d.Primary) && !e.d.AwaitedBy(e.d.Primary)
 }
 
+// stays reports whether it stays mounted on its holder though nothing uses it.
 func (e *explanation) stays() bool {
 	return !e.d.Deleted && e.d.Pinned && e.d.HeldBy(e.d.Primary) && len(e.d.Waiting) == 0
 }
 
+// wanted reports whether its holder is bringing it up and not down.
 func (e *explanation) wanted() bool {
 	return e.st == nil || len(e.st.Consumers) > 0 || e.stays()
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 )
 
+// name names the dataset.
 func (e *explanation) name() string { return "Dataset " + nameOf(e.d) }
 
 func (e *explanation) volume() string {
@@ -24,6 +25,7 @@ func (e *explanation) nodeName(id api.NodeID) string {
 	return "node " + string(id)
 }
 
+// at says since when: "since 2026-03-01T10:00:00Z (3m10s)".
 func (e *explanation) at(t time.Time) string {
 	if t.IsZero() {
 		return "since an unknown time"
@@ -31,6 +33,7 @@ func (e *explanation) at(t time.Time) string {
 	return "since " + stamp(t) + " (" + age(e.now.Sub(t)) + ")"
 }
 
+// ago says when: "at 2026-03-01T10:00:00Z (3m10s ago)".
 func (e *explanation) ago(t time.Time) string {
 	if t.IsZero() {
 		return "at an unknown time"
@@ -38,6 +41,7 @@ func (e *explanation) ago(t time.Time) string {
 	return "at " + stamp(t) + " (" + age(e.now.Sub(t)) + " ago)"
 }
 
+// consumerText names a consumer: "container abc of app /db".
 func consumerText(c api.Consumer) string {
 	kind := c.Kind
 	switch kind {
@@ -65,6 +69,7 @@ func consumerText(c api.Consumer) string {
 	return text
 }
 
+// nodeText names a node with its address: "node-a (192.0.2.10)".
 func nodeText(n *api.Node) string {
 	if n.Address == "" || n.Address == n.Name() {
 		return n.Name()
@@ -72,6 +77,7 @@ func nodeText(n *api.Node) string {
 	return n.Name() + " (" + n.Address + ")"
 }
 
+// nodeText names a node by its id.
 func (s *State) nodeText(id api.NodeID) string {
 	if n := s.Node(id); n != nil {
 		return n.Name()
@@ -79,8 +85,10 @@ func (s *State) nodeText(id api.NodeID) string {
 	return "node " + string(id)
 }
 
+// stamp writes a time as all texts do.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
+// age writes a duration as people read it: 8s, 3m10s, 5h4m, 3d4h.
 func age(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch d = max(d, 0); {
@@ -93,6 +101,7 @@ func age(d time.Duration) string {
 	}
 }
 
+// in says how far off a time is: " (in 8s)", nothing where it has passed.
 func in(d time.Duration) string {
 	if d <= 0 {
 		return ""

@@ -9,6 +9,7 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 )
 
+// doubt says that the holder cannot tell whether containers still use it.
 func (e *explanation) doubt(holder *api.Node) {
 	if e.st == nil || holder.MesosTrouble == nil || holder.Lost() || !slices.ContainsFunc(e.st.Consumers, func(c api.Consumer) bool { return c.Kind == api.ConsumerMesos }) {
 		return
@@ -18,6 +19,8 @@ func (e *explanation) doubt(holder *api.Node) {
 		holder.Name(), strings.TrimRight(t.Cause, ". \n"), e.at(t.Since))
 }
 
+// health says what is wrong with the mounted file system, and reports whether anything
+// is.
 func (e *explanation) health() bool {
 	if e.st == nil || e.st.Health == nil {
 		return false
@@ -34,6 +37,7 @@ func (e *explanation) health() bool {
 	return true
 }
 
+// liveness says since when the holder's agent is lost, if it is.
 func (e *explanation) liveness(holder *api.Node) (lost bool) {
 	if holder.Connected {
 		return false
@@ -48,6 +52,9 @@ func (e *explanation) liveness(holder *api.Node) (lost bool) {
 	return true
 }
 
+// failure says why the holder's last step failed, since when, and when the next try is.
+// It reports whether something is wrong. If the holder is lost, the time of the next try
+// is unknown.
 func (e *explanation) failure(holder *api.Node, lost bool) bool {
 	if e.st == nil {
 		return false
@@ -72,6 +79,7 @@ func (e *explanation) failure(holder *api.Node, lost bool) bool {
 	return true
 }
 
+// silence says what follows from a lost holder that no node fences.
 func (e *explanation) silence(holder string) {
 	what := "its containers may still be running and writing, so no other node gets the volume"
 	if e.d.Deleted {
@@ -85,6 +93,7 @@ func (e *explanation) silence(holder string) {
 		"A node that asks for the volume fences %s first.", holder, what, holder)
 }
 
+// fence says how far the fencing of the lost holder is.
 func (e *explanation) fence(holder string) {
 	f := e.d.Fence
 	by := e.nodeName(f.Node)
