@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -15,7 +16,7 @@ import (
 func (s *State) Resolve(text string, by Actor) (*api.Dataset, error) {
 	var found, usable []*api.Dataset
 	add := func(d *api.Dataset) {
-		if d == nil || contains(found, d) {
+		if d == nil || slices.Contains(found, d) {
 			return
 		}
 		found = append(found, d)
@@ -45,15 +46,6 @@ func (s *State) Resolve(text string, by Actor) (*api.Dataset, error) {
 		return nil, s.CheckUse(found[0], by)
 	}
 	return nil, api.Errorf(api.CodeNotFound, "there is no dataset with the name or id %q", text)
-}
-
-func contains(all []*api.Dataset, d *api.Dataset) bool {
-	for _, other := range all {
-		if other.ID == d.ID {
-			return true
-		}
-	}
-	return false
 }
 
 // datasetByID returns the dataset with an id, in any spelling.

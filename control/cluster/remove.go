@@ -158,9 +158,7 @@ func (s *State) fencedByOther(d *api.Dataset, node api.NodeID) bool {
 	if holder == nil {
 		return false
 	}
-	work := s.Clone()
-	work.putNode(node, nil)
-	by := work.fencer(d, holder)
+	by := s.lacking(node).fencer(d, holder)
 	return by != "" && by != node
 }
 
@@ -201,16 +199,16 @@ func (c RemoveNode) dropFrom(b *batch, n *api.Node, d *api.Dataset) {
 		if d.Holder != nil && d.Primary == c.Node {
 			d.Primary = d.Holder.Node
 		}
-		d.Fence = s.fenceWithout(d, c)
+		d.Fence = s.lacking(c.Node).fenceFor(d, c.At)
 		b.put(putDataset(d))
 	}
 }
 
-// fenceWithout is fenceFor once a node is removed.
-func (s *State) fenceWithout(d *api.Dataset, c RemoveNode) *api.Fence {
+// lacking returns the state as it is without a node.
+func (s *State) lacking(node api.NodeID) *State {
 	work := s.Clone()
-	work.putNode(c.Node, nil)
-	return work.fenceFor(d, c.At)
+	work.putNode(node, nil)
+	return work
 }
 
 // withoutNode returns an app with no instance on a node, nil if it has none there.
