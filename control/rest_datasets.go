@@ -81,4 +81,9 @@ func configurationFor(s *cluster.State, by cluster.Actor) []cluster.Configuratio
 }
 
 // nodeID returns a node's id in the spelling that it has everywhere.
-func nodeID(text string) api.NodeID { return api.NodeID(strings.ToLower(text)) }
+func nodeID(text string) api.NodeID {
+	if id, ok := api.ParseID(text); ok {
+		return api.NodeID(id)
+	}
+	return api.NodeID(strings.ToLower(text))
+}

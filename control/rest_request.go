@@ -58,12 +58,7 @@ func (r *request) path(name string) string { return mux.Vars(r.Request)[name] }
 func (r *request) dataset() api.DatasetID { return api.DatasetID(r.path("dataset_id")) }
 
 // node returns the id of a node, which may be in any spelling.
-func (r *request) node() api.NodeID {
-	if id, ok := api.ParseID(r.path("node_id")); ok {
-		return api.NodeID(id)
-	}
-	return api.NodeID(r.path("node_id"))
-}
+func (r *request) node() api.NodeID { return nodeID(r.path("node_id")) }
 
 // query returns a parameter of the query, "" where it is not given.
 func (r *request) query(name string) string { return r.URL.Query().Get(name) }
