@@ -66,11 +66,7 @@ func newNodesShow(g *group) *cobra.Command {
 		Args:              usage.Takes(cobra.ExactArgs(1), "one node"),
 		ValidArgsFunction: first(g.completeNode),
 		RunE: g.run(&p, func(s *session, args []string) error {
-			found, err := s.node(args[0])
-			if err != nil {
-				return err
-			}
-			n, err := s.Node(s.ctx, found.ID)
+			n, err := s.nodeInFull(args[0])
 			if err != nil {
 				return err
 			}

@@ -30,18 +30,14 @@ func newNodesLost(g *group) *cobra.Command {
 		Args:              usage.Takes(cobra.ExactArgs(1), "one node"),
 		ValidArgsFunction: first(g.completeNode),
 		RunE: g.run(&p, func(s *session, args []string) error {
-			found, err := s.node(args[0])
-			if err != nil {
-				return err
-			}
-			n, err := s.Node(s.ctx, found.ID)
+			n, err := s.nodeInFull(args[0])
 			if err != nil {
 				return err
 			}
 			if err := s.sureOfLoss(n, &ask, force); err != nil {
 				return err
 			}
-			if n, err = s.GiveUpNode(s.ctx, found.ID, force); err != nil {
+			if n, err = s.GiveUpNode(s.ctx, n.ID, force); err != nil {
 				return err
 			}
 			return s.Show(n, n.Name(), func() {

@@ -27,28 +27,25 @@ func newNodesRemove(g *group) *cobra.Command {
 			"volume: declare the node lost and have its volumes moved first.\n\n" +
 			"Volumes of a zone without another node stay, and no node can reach them. With --leftovers they are forgotten, too.\n\n" +
 			"If the machine's agent connects again, it registers as a new node. To keep it out, revoke its certificate.",
-		Args:              usage.Takes(cobra.ExactArgs(1), "a node's name, address or id"),
+		Args:              usage.Takes(cobra.ExactArgs(1), "one node"),
 		ValidArgsFunction: first(g.completeNode),
 		RunE: g.run(&p, func(s *session, args []string) error {
-			found, err := s.node(args[0])
-			if err != nil {
-				return err
-			}
-			n, err := s.Node(s.ctx, found.ID)
+			n, err := s.nodeInFull(args[0])
 			if err != nil {
 				return err
 			}
 			if err := s.sureOfRemoval(n, &ask, leftovers); err != nil {
 				return err
 			}
-			if n, err = s.RemoveNode(s.ctx, found.ID, leftovers); err != nil {
+			removed, err := s.RemoveNode(s.ctx, n.ID, leftovers)
+			if err != nil {
 				return err
 			}
-			return s.Show(n, found.Name(), func() {
-				s.Linef("%s is removed.", found.Name())
-				if expires := found.CertificateExpires; expires.After(s.now()) {
+			return s.Show(removed, n.Name(), func() {
+				s.Linef("%s is removed.", n.Name())
+				if expires := n.CertificateExpires; expires.After(s.now()) {
 					s.Linef("Its certificate is valid until %s. If its machine must not register again, revoke it: flocker ca revoke %s.crt",
-						output.Time(expires), found.ID)
+						output.Time(expires), n.ID)
 				}
 			})
 		}),

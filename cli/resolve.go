@@ -140,6 +140,15 @@ func (s *session) node(text string) (*api.Node, error) {
 	return findNode(all, text)
 }
 
+// nodeInFull returns the node that a text means, with what it has.
+func (s *session) nodeInFull(text string) (*api.NodeDetail, error) {
+	n, err := s.node(text)
+	if err != nil {
+		return nil, err
+	}
+	return s.Node(s.ctx, n.ID)
+}
+
 // nodeOf returns the node that a flag names, and names the flag if it is missing.
 func (s *session) nodeOf(flag, text string) (*api.Node, error) {
 	n, err := s.node(text)
