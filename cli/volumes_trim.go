@@ -37,9 +37,7 @@ func newVolumesTrim(g *group) *cobra.Command {
 				}
 				return err
 			})
-			failed = errors.Join(failed, s.outcomes(asked, len(args) > 1, &w, trimmed(), volumeName))
-			_, unfinished := s.each(asked, s.tellTrim)
-			return errors.Join(failed, unfinished)
+			return errors.Join(failed, s.outcomes(asked, len(args) > 1, &w, trimmed(), volumeName))
 		}),
 	}
 	addOutput(cmd, p.AddFlags)
@@ -56,19 +54,10 @@ func trimmed() goal {
 			return errors.New(text)
 		}
 		return nil
+	}, detail: func(d *api.DatasetDetail) string {
+		t := d.State.Trim
+		return fmt.Sprintf("%d bytes (%s) trimmed in %s", t.Bytes, trimmedSize(t.Bytes), t.Took.Round(time.Millisecond))
 	}}
-}
-
-// tellTrim tells how much of a volume was trimmed, if the request had an answer without
-// an error.
-func (s *session) tellTrim(asked *api.DatasetDetail) error {
-	d, err := s.Volume(s.ctx, ref(asked.Dataset.ID))
-	if err != nil || !trimmed().reached(d) || trimmed().failed(d) != nil {
-		return err // outcomes has told of an answer that is missing, or an error
-	}
-	t := d.State.Trim
-	s.tell("%s: %d bytes (%s) trimmed in %s.", volumeName(d), t.Bytes, trimmedSize(t.Bytes), t.Took.Round(time.Millisecond))
-	return nil
 }
 
 // trimmedSize writes a number of bytes in the unit below which little is lost.

@@ -26,6 +26,8 @@ type goal struct {
 	// failed returns why a dataset that has reached it got an error for an answer; nil for a
 	// goal that has no answer.
 	failed func(*api.DatasetDetail) error
+	// detail returns what else is said of a dataset that has reached it; nil for nothing.
+	detail func(*api.DatasetDetail) string
 }
 
 func mounted() goal {
@@ -168,9 +170,11 @@ func (s *session) deadline(w *waiting) (context.Context, context.CancelFunc) {
 func (s *session) await(ctx context.Context, id api.DatasetID, name string, limit time.Duration, g goal) error {
 	fmt.Fprintln(s.errs, output.Clean(fmt.Sprintf("Waiting until %s is %s, for %s at most.", name, g.what, limit)))
 	seen := make(chan *api.DatasetDetail)
+	var result *api.DatasetDetail // of the wait that has ended
 	ended := make(chan error, 1)
 	go func() {
-		_, err := s.AwaitVolume(ctx, ref(id), func(d *api.DatasetDetail) bool {
+		var err error
+		result, err = s.AwaitVolume(ctx, ref(id), func(d *api.DatasetDetail) bool {
 			select {
 			case seen <- d:
 			case <-ctx.Done():
@@ -193,6 +197,7 @@ func (s *session) await(ctx context.Context, id api.DatasetID, name string, limi
 			}
 		case err := <-ended:
 			line.End()
+			last = cmp.Or(result, last)
 			return s.verdict(ctx, err, name, last, limit, g)
 		}
 	}
@@ -219,14 +224,17 @@ func hopeless(d *api.DatasetDetail, g goal) bool {
 // verdict says what a wait has come to.
 func (s *session) verdict(ctx context.Context, err error, name string, last *api.DatasetDetail, limit time.Duration, g goal) error {
 	switch {
-	case err == nil && last != nil && !g.reached(last) && last.Dataset.Deleted:
+	case err == nil && !g.reached(last) && last.Dataset.Deleted:
 		return fmt.Errorf("%s was deleted, so it will not be %s. %s", name, g.what, last.Why)
-	case err == nil && last != nil && !g.reached(last):
+	case err == nil && !g.reached(last):
 		return fmt.Errorf("waiting alone does not make %s %s: %s", name, g.what, last.Why)
 	case err == nil && g.failed != nil && g.failed(last) != nil:
 		return g.failed(last)
 	case err == nil:
 		s.tell("%s is %s.", name, g.what)
+		if g.detail != nil {
+			s.tell("%s: %s.", name, g.detail(last))
+		}
 		return nil
 	case api.CodeOf(err) == api.CodeNotFound && g.gone:
 		s.tell("%s is %s.", name, g.what)
