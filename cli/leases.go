@@ -161,30 +161,18 @@ func newLeasesRelease(g *group) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			released := []*client.Lease{}
-			_, failed := each(all, func(l leased) string { return l.name }, func(of leased) error {
+			released, failed := each(all, func(l leased) string { return l.name }, func(of leased) (*client.Lease, error) {
 				l, err := s.ReleaseLease(s.ctx, of.id)
 				if api.CodeOf(err) == api.CodeNotFound {
-					return fmt.Errorf("no node has a lease of %s; `flocker leases list` shows all", of.name)
+					return nil, fmt.Errorf("no node has a lease of %s; `flocker leases list` shows all", of.name)
 				}
 				if err != nil {
-					return err
+					return nil, err
 				}
-				released = append(released, l)
 				s.tell("Lease of %s released.", of.name)
-				return nil
+				return l, nil
 			})
-			if !s.Machine() {
-				return failed
-			}
-			names := texts(released, func(l *client.Lease) string { return string(l.Dataset) })
-			if len(args) > 1 {
-				return errors.Join(s.ListOf(released, names, func() {}), failed)
-			}
-			if failed != nil {
-				return failed
-			}
-			return s.Show(released[0], names[0], func() {})
+			return printResults(s, released, len(args) > 1, func(l *client.Lease) string { return string(l.Dataset) }, failed)
 		}),
 	}
 	addOutput(cmd, p.AddFlags)

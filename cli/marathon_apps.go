@@ -49,12 +49,12 @@ func newMarathonForget(g *group) *cobra.Command {
 		Args:              usage.Takes(cobra.MinimumNArgs(1), "at least one app or pod"),
 		ValidArgsFunction: others(g.completeApp),
 		RunE: g.run(&p, func(s *session, args []string) error {
-			_, failed := each(args, func(id string) string { return id }, func(id string) error {
+			_, failed := each(args, func(id string) string { return id }, func(id string) (string, error) {
 				if err := s.ForgetMarathonApp(s.ctx, id); err != nil {
-					return err
+					return "", err
 				}
 				s.tell("%s is forgotten; its volumes are kept.", id)
-				return nil
+				return id, nil
 			})
 			return failed
 		}),

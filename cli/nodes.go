@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -102,29 +101,20 @@ func newNodesDrain(g *group) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			drained := []*api.NodeDetail{}
-			_, failed := each(all, (*api.Node).Name, func(found *api.Node) error {
+			drained, failed := each(all, (*api.Node).Name, func(found *api.Node) (*api.NodeDetail, error) {
 				n, err := s.DrainNode(s.ctx, found.ID, end)
 				if err != nil {
-					return err
+					return nil, err
 				}
-				drained = append(drained, n)
 				if end {
 					s.tell("%s gets volumes again.", n.Name())
 				} else {
 					s.tell("%s gets no further volumes. It has %d now; those that nothing uses are detached. "+
 						"See the rest: flocker nodes show %s", n.Name(), n.Held, n.Name())
 				}
-				return nil
+				return n, nil
 			})
-			if !s.Machine() {
-				return failed
-			}
-			if len(args) == 1 && len(drained) == 1 {
-				return s.Show(drained[0], drained[0].Name(), func() {})
-			}
-			names := texts(drained, func(n *api.NodeDetail) string { return n.Name() })
-			return errors.Join(s.ListOf(drained, names, func() {}), failed)
+			return printResults(s, drained, len(args) > 1, func(n *api.NodeDetail) string { return n.Name() }, failed)
 		}),
 	}
 	cmd.Flags().BoolVar(&end, "end", false, "end that: the node gets volumes again")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,15 +9,10 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 )
 
-// volumesNamed returns the volumes that texts name, each once. It returns the errors of
-// all texts that name none, and then no volume: nothing is done for a mistyped list.
+// volumesNamed returns the volumes that texts name, each once, and the errors of all texts
+// that name none. A command that changes something does nothing then.
 func (s *session) volumesNamed(texts []string) ([]*api.DatasetDetail, error) {
 	return named(texts, s.volume, datasetID)
-}
-
-// volumesFound is volumesNamed for what only reads: it returns those that it finds, too.
-func (s *session) volumesFound(texts []string) ([]*api.DatasetDetail, error) {
-	return found(texts, s.volume, datasetID)
 }
 
 func datasetID(d *api.DatasetDetail) api.DatasetID { return d.Dataset.ID }
@@ -24,14 +20,6 @@ func datasetID(d *api.DatasetDetail) api.DatasetID { return d.Dataset.ID }
 func nodeID(n *api.Node) api.NodeID { return n.ID }
 
 func named[T any, ID comparable](texts []string, find func(string) (T, error), id func(T) ID) ([]T, error) {
-	all, err := found(texts, find, id)
-	if err != nil {
-		return nil, err
-	}
-	return all, nil
-}
-
-func found[T any, ID comparable](texts []string, find func(string) (T, error), id func(T) ID) ([]T, error) {
 	all := []T{}
 	var failed []error
 	for _, text := range texts {
@@ -46,40 +34,52 @@ func found[T any, ID comparable](texts []string, find func(string) (T, error), i
 	return all, errors.Join(failed...)
 }
 
-// each does something with every volume, goes on after failures, and returns the volumes
-// for which it succeeded. The error names the others.
-func (s *session) each(all []*api.DatasetDetail, do func(*api.DatasetDetail) error) ([]*api.DatasetDetail, error) {
+// each does something with every volume, goes on after failures, and returns the results.
+// The error names the volumes for which it failed.
+func (s *session) each(all []*api.DatasetDetail, do func(*api.DatasetDetail) (*api.DatasetDetail, error)) ([]*api.DatasetDetail, error) {
 	return each(all, volumeName, do)
 }
 
-func each[T any](all []T, name func(T) string, do func(T) error) ([]T, error) {
-	done := []T{}
+func each[T, R any](all []T, name func(T) string, do func(T) (R, error)) ([]R, error) {
+	results := []R{}
 	var failed []error
 	for _, x := range all {
-		switch err := do(x); {
+		switch result, err := do(x); {
 		case err == nil:
-			done = append(done, x)
+			results = append(results, result)
 		case len(all) > 1:
 			failed = append(failed, fmt.Errorf("%s: %w", name(x), err))
 		default:
 			failed = append(failed, err)
 		}
 	}
-	return done, errors.Join(failed...)
+	return results, errors.Join(failed...)
+}
+
+// printResults ends a command: it prints to a program the results, one or with several a
+// list, and returns what failed.
+func printResults[T any](s *session, results []T, several bool, name func(T) string, failed error) error {
+	switch {
+	case !s.Machine() || !several && len(results) == 0:
+		return failed
+	case several:
+		return errors.Join(s.ListOf(results, texts(results, name), func() {}), failed)
+	}
+	return errors.Join(s.Show(results[0], name(results[0]), func() {}), failed)
 }
 
 // outcomes ends a command that has asked for something for volumes: it waits until each
 // has reached the goal, if that is wanted, and prints to a program what has become of
-// them: one volume, or with several a list.
+// them.
 func (s *session) outcomes(all []*api.DatasetDetail, several bool, w *waiting, g goal, label func(*api.DatasetDetail) string) error {
-	deadline, end := s.deadline(w)
-	defer end()
-	_, failed := s.each(all, func(d *api.DatasetDetail) error {
-		if !w.wait.on {
-			return nil
-		}
-		return s.await(deadline, d.Dataset.ID, label(d), w.timeout, g)
-	})
+	var failed error
+	if w.wait.on {
+		ctx, cancel := context.WithTimeout(s.ctx, w.timeout) // for all of them
+		defer cancel()
+		_, failed = s.each(all, func(d *api.DatasetDetail) (*api.DatasetDetail, error) {
+			return d, s.await(ctx, d.Dataset.ID, label(d), w.timeout, g)
+		})
+	}
 	if !s.Machine() || failed != nil && !several {
 		return failed
 	}
@@ -93,16 +93,16 @@ func (s *session) outcomes(all []*api.DatasetDetail, several bool, w *waiting, g
 			failed = errors.Join(failed, err)
 		}
 	}
-	return errors.Join(failed, s.showVolumes(left, several))
+	return printResults(s, left, several, volumeName, failed)
 }
 
 // showVolumes shows volumes below each other; to a program a list if several were asked for.
 func (s *session) showVolumes(all []*api.DatasetDetail, several bool) error {
-	if !several {
-		for _, d := range all {
-			return s.showVolume(d)
-		}
+	switch {
+	case !several && len(all) == 0:
 		return nil
+	case !several:
+		return s.showVolume(all[0])
 	}
 	return s.ListOf(all, texts(all, volumeName), func() {
 		for i, d := range all {

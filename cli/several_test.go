@@ -150,3 +150,18 @@ func TestSeveralVolumesAreShown(t *testing.T) {
 		t.Errorf("got %q, %v", out, err)
 	}
 }
+
+func TestProgramsReadNothingOfOneThatFails(t *testing.T) {
+	for _, tt := range []struct{ method, path, args string }{
+		{"POST", "/v1/nodes/" + string(node1) + "/drain", "nodes drain " + string(node1)},
+		{"DELETE", "/v1/configuration/leases/" + ordersID, "leases release prod.orders-db.data"},
+		{"DELETE", "/v1/configuration/datasets/" + ordersID, "volumes destroy --yes prod.orders-db.data"},
+	} {
+		c := newCluster(t)
+		c.Answer(tt.method+" "+tt.path, http.StatusConflict, api.Errorf(api.CodeConflict, "refused"))
+		out, _, err := c.run(t, append(strings.Fields(tt.args), "-o", "json")...)
+		if out != "" || err == nil || err.Error() != "refused" {
+			t.Errorf("%s: got %q, %v", tt.args, out, err)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,20 +47,15 @@ func newShare(g *group, cmd *cobra.Command, end bool) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		shared := []*api.DatasetDetail{}
-		_, failed := s.each(all, func(d *api.DatasetDetail) error {
+		shared, failed := s.each(all, func(d *api.DatasetDetail) (*api.DatasetDetail, error) {
 			now, err := s.Share(s.ctx, ref(d.Dataset.ID), api.Share{With: owners, End: end})
 			if err != nil {
-				return err
+				return nil, err
 			}
-			shared = append(shared, now)
 			s.tell("%s is shared with %s.", volumeName(now), sharedText(now.Dataset))
-			return nil
+			return now, nil
 		})
-		if !s.Machine() {
-			return failed
-		}
-		return errors.Join(s.showVolumes(shared, len(args) > 1), failed)
+		return printResults(s, shared, len(args) > 1, volumeName, failed)
 	})
 	cmd.Flags().StringSliceVar(&with, "with", nil, "an owner, such as role:reports or '*'; several with commas")
 	addOutput(cmd, p.AddFlags)

@@ -142,12 +142,12 @@ func newVolumesMove(g *group) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			moving, failed := s.each(all, func(d *api.DatasetDetail) error {
+			moving, failed := s.each(all, func(d *api.DatasetDetail) (*api.DatasetDetail, error) {
 				if _, err := s.Move(s.ctx, d.Dataset.ID, n.ID, ""); err != nil {
-					return err
+					return nil, err
 				}
 				s.tell("Moving %s to %s.", volumeName(d), n.Name())
-				return nil
+				return d, nil
 			})
 			return errors.Join(failed, s.outcomes(moving, len(args) > 1, &wait, mountedOn(n), volumeName))
 		}),

@@ -40,12 +40,12 @@ func newVolumesDestroy(g *group) *cobra.Command {
 			if err := s.sure(&ask, losses(heading, all)); err != nil {
 				return err
 			}
-			doomed, failed := s.each(all, func(d *api.DatasetDetail) error {
+			doomed, failed := s.each(all, func(d *api.DatasetDetail) (*api.DatasetDetail, error) {
 				if _, err := s.Delete(s.ctx, d.Dataset.ID, ""); err != nil {
-					return err
+					return nil, err
 				}
 				s.tell("Destroying %s.", volumeName(d))
-				return nil
+				return d, nil
 			})
 			return errors.Join(failed, s.outcomes(doomed, len(args) > 1, &wait, destroyed(), volumeName))
 		}),
@@ -71,24 +71,19 @@ func newVolumesUndelete(g *group) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			kept := []*api.DatasetDetail{}
-			_, failed := s.each(all, func(d *api.DatasetDetail) error {
+			kept, failed := s.each(all, func(d *api.DatasetDetail) (*api.DatasetDetail, error) {
 				now, err := s.Undelete(s.ctx, ref(d.Dataset.ID))
 				if err != nil {
-					return err
+					return nil, err
 				}
-				kept = append(kept, now)
 				if d.Dataset.Reclaim == nil {
 					s.tell("%s is not going to be deleted; nothing was changed.", volumeName(now))
 				} else {
 					s.tell("%s is kept.", volumeName(now))
 				}
-				return nil
+				return now, nil
 			})
-			if !s.Machine() {
-				return failed
-			}
-			return errors.Join(s.showVolumes(kept, len(args) > 1), failed)
+			return printResults(s, kept, len(args) > 1, volumeName, failed)
 		}),
 	}
 	addOutput(cmd, p.AddFlags)

@@ -25,7 +25,7 @@ func newVolumesShow(g *group) *cobra.Command {
 		Args:              usage.Takes(cobra.MinimumNArgs(1), "at least one volume"),
 		ValidArgsFunction: others(g.completeVolume),
 		RunE: g.run(&p, func(s *session, args []string) error {
-			found, missing := s.volumesFound(args)
+			found, missing := s.volumesNamed(args)
 			return errors.Join(s.showVolumes(found, len(args) > 1), missing)
 		}),
 	}

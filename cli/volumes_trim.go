@@ -30,12 +30,8 @@ func newVolumesTrim(g *group) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			asked, failed := s.each(all, func(d *api.DatasetDetail) error {
-				now, err := s.TrimVolume(s.ctx, ref(d.Dataset.ID))
-				if err == nil {
-					*d = *now
-				}
-				return err
+			asked, failed := s.each(all, func(d *api.DatasetDetail) (*api.DatasetDetail, error) {
+				return s.TrimVolume(s.ctx, ref(d.Dataset.ID))
 			})
 			return errors.Join(failed, s.outcomes(asked, len(args) > 1, &w, trimmed(), volumeName))
 		}),

@@ -135,36 +135,14 @@ func (f *waitFlag) Set(text string) error {
 	return nil
 }
 
-// outcome ends a command that has asked for something: it waits for it, if that
-// is wanted too, and shows to a program what has become of it.
+// outcome is outcomes for one volume, which may be known by its id alone.
 func (s *session) outcome(id api.DatasetID, name string, w *waiting, g goal) error {
-	if w.wait.on {
-		deadline, end := s.deadline(w)
-		defer end()
-		if err := s.await(deadline, id, name, w.timeout, g); err != nil {
-			return err
-		}
-	}
-	if !s.Machine() {
-		return nil
-	}
-	d, err := s.Volume(s.ctx, ref(id))
-	if api.CodeOf(err) == api.CodeNotFound && g.gone {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return s.showVolume(d)
+	d := &api.DatasetDetail{Dataset: &api.Dataset{ID: id}}
+	return s.outcomes([]*api.DatasetDetail{d}, false, w, g, func(*api.DatasetDetail) string { return name })
 }
 
 // redraw is how often a line on a terminal tells how long it takes.
 const redraw = time.Second
-
-// deadline returns the context in which everything that the command waits for must happen.
-func (s *session) deadline(w *waiting) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(s.ctx, w.timeout)
-}
 
 // await waits until a dataset is as wanted, and tells how it goes on.
 func (s *session) await(ctx context.Context, id api.DatasetID, name string, limit time.Duration, g goal) error {
