@@ -36,9 +36,8 @@ func lookRefused(p *probe) {
 		p.refusedPod(said)
 		return
 	}
-	p.atLeast(said, 0, "instances")
-	for _, name := range []string{"cpus", "mem", "disk", "gpus"} {
-		p.atLeast(said, 0, name)
+	for _, name := range []string{"instances", "cpus", "mem", "disk", "gpus"} {
+		p.notNegative(said, name)
 	}
 	cmd, isText := said["cmd"].(string)
 	args, _ := said["args"].([]any)
@@ -63,8 +62,8 @@ func lookRefused(p *probe) {
 	}
 }
 
-// atLeast finds a setting that is no number, or one below a limit.
-func (p *probe) atLeast(said map[string]any, least float64, tokens ...string) {
+// notNegative finds a setting that is no number, or one below zero.
+func (p *probe) notNegative(said map[string]any, tokens ...string) {
 	value := said[last(tokens)]
 	if value == nil {
 		return
@@ -76,8 +75,8 @@ func (p *probe) atLeast(said map[string]any, least float64, tokens ...string) {
 		}
 		return
 	}
-	if n, err := number.Float64(); err == nil && n < least {
-		p.find(pointer(tokens...), remedy{text: "write " + strconv.FormatFloat(least, 'g', -1, 64) + " or more"}, "%s is %s", last(tokens), number)
+	if n, err := number.Float64(); err == nil && n < 0 {
+		p.find(pointer(tokens...), remedy{text: "write 0 or more"}, "%s is %s", last(tokens), number)
 	}
 }
 
@@ -127,9 +126,7 @@ func (p *probe) refusedConstraints(value any) {
 
 func (p *probe) refusedPod(said map[string]any) {
 	scaling, _ := said["scaling"].(map[string]any)
-	if n, ok := scaling["instances"].(json.Number); ok && strings.HasPrefix(n.String(), "-") {
-		p.find("/scaling/instances", remedy{text: "write 0 or more"}, "instances is %s", n)
-	}
+	p.notNegative(scaling, "scaling", "instances")
 	scheduling, _ := said["scheduling"].(map[string]any)
 	upgrade, _ := scheduling["upgrade"].(map[string]any)
 	p.capacities(upgrade, "scheduling", "upgrade")
