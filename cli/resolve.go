@@ -76,8 +76,8 @@ func noVolume(text string) error {
 	return fmt.Errorf("%w with the name or id %q; `flocker volumes list` shows all, with --deleted also those that are gone", errNoVolume, text)
 }
 
-// dying returns the dataset that a person means who waits for its end: one whose
-// name is free again has it still, in the eyes of that person.
+// dying is volume for a command that waits for the end of a dataset: if the name is free
+// again, it returns the dataset that had the name last.
 func (s *session) dying(text string) (*api.DatasetDetail, error) {
 	d, err := s.volume(text)
 	if !errors.Is(err, errNoVolume) {

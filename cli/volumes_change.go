@@ -72,8 +72,8 @@ func newVolumesCreate(g *group) *cobra.Command {
 	return cmd
 }
 
-// createTakes refuses arguments, and tells a person who gives the name as one where it
-// goes.
+// createTakes refuses arguments. A single one is probably the volume's name: the error
+// says how to give it.
 func createTakes(cmd *cobra.Command, args []string) error {
 	if len(args) == 1 && !cmd.Flags().Changed("name") {
 		return usage.Errorf("%s: expected no arguments, got %q: the name of a volume is given as --name %[2]s", cmd.CommandPath(), args[0])

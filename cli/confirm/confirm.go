@@ -16,7 +16,7 @@ import (
 	"github.com/flocker-mesos/flocker/cli/usage"
 )
 
-// ErrRefused is the answer of a person who did not confirm.
+// ErrRefused says that the operator did not confirm.
 var ErrRefused = errors.New("nothing was done")
 
 // Prompt is how a command is confirmed: at the terminal, or by --yes.

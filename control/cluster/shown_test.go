@@ -48,11 +48,11 @@ func TestAFailureIsShownAsLongAsItLasts(t *testing.T) {
 		"the next report has none": {then: func(st *story) {
 			st.report("a", api.DatasetReport{State: api.DatasetState{ID: "d", Epoch: 1, Phase: api.PhaseMounted}})
 		}},
-		"an older agent releases":              {then: func(st *story) { release(st, api.PhaseDetached) }},
-		"it goes to the next node":             {then: func(st *story) { st.claim("b", false); release(st, api.PhaseDetached) }},
-		"its node is silent":                   {then: func(st *story) { st.lose("a") }, shown: "It is tried again when that agent is back"},
-		"its node is fenced, and nobody waits": {then: func(st *story) { fencedAway(st, false) }},
-		"its node is fenced for another":       {then: func(st *story) { fencedAway(st, true) }},
+		"an older agent releases":               {then: func(st *story) { release(st, api.PhaseDetached) }},
+		"it goes to the next node":              {then: func(st *story) { st.claim("b", false); release(st, api.PhaseDetached) }},
+		"its node is silent":                    {then: func(st *story) { st.lose("a") }, shown: "It is tried again when that agent is back"},
+		"its node is fenced, and no node waits": {then: func(st *story) { fencedAway(st, false) }},
+		"its node is fenced for another":        {then: func(st *story) { fencedAway(st, true) }},
 		"it comes back to the same node": {then: func(st *story) {
 			release(st, api.PhaseDetached)
 			st.claim("a", false)

@@ -12,7 +12,7 @@ import (
 // idPart is what Marathon takes for a part of an id.
 var idPart = regexp.MustCompile(`^((([a-z0-9]|[a-z0-9][a-z0-9-]*[a-z0-9])\.)*([a-z0-9]|[a-z0-9][a-z0-9-]*[a-z0-9])|\.|\.\.)$`)
 
-// operators are those of constraints.
+// operators are the operators of constraints.
 var operators = []string{"UNIQUE", "CLUSTER", "GROUP_BY", "LIKE", "MAX_PER", "UNLIKE", "IS"}
 
 // lookRefused finds what Marathon refuses of any definition, with volumes or without.
@@ -80,7 +80,7 @@ func (p *probe) notNegative(said map[string]any, tokens ...string) {
 	}
 }
 
-// capacities finds capacities beyond all that there is.
+// capacities finds capacities that are not from 0 to 1.
 func (p *probe) capacities(strategy map[string]any, at ...string) {
 	for _, name := range []string{"minimumHealthCapacity", "maximumOverCapacity"} {
 		number, _ := strategy[name].(json.Number)
@@ -90,8 +90,8 @@ func (p *probe) capacities(strategy map[string]any, at ...string) {
 	}
 }
 
-// refusedSingle finds an app without volumes that is to be alone and is not: of one
-// with volumes other rules tell.
+// refusedSingle finds an app without volumes that is marked as a single instance and has
+// more. Other rules find that of apps with volumes.
 func (p *probe) refusedSingle() {
 	if p.ours() || p.app.Labels[singleInstance] != "true" {
 		return

@@ -114,7 +114,7 @@ func refusal(status int, url string, body []byte) *Error {
 	return e
 }
 
-// titleOf finds the title of an error page of the web server's, without its status.
+// titleOf finds the title of the web server's error page, without the status.
 var titleOf = regexp.MustCompile(`(?is)<title>\s*(?:Error \d+ )?(.*?)\s*</title>`)
 
 // pageTitle returns what an answer in HTML says, "" for nothing.

@@ -94,7 +94,7 @@ type Follower struct {
 	unread, noEvents string
 	pods             map[string]bool // ids that were last seen to be pods
 	// strange is the framework id of another Marathon than the one that had the
-	// apps, "" while there is none.
+	// apps, "" while the same one answers.
 	strange string
 }
 

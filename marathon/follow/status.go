@@ -37,7 +37,7 @@ func (f *Follower) update(change func(*api.MarathonStatus)) {
 }
 
 // cause returns why Marathon is not followed as it should be, "" where it is. The
-// caller has the mutex.
+// caller holds the mutex.
 func (f *Follower) cause() string {
 	switch {
 	case !f.state.DownSince.IsZero():
