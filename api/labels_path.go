@@ -28,10 +28,10 @@ func (p *parser) path(d *draft, s setting) string {
 		p.mistake(s.field, "path %q leads upwards: write it without \"..\"%s", brief(s.value), d.origin)
 	case clean == "/" || clean == ".":
 		p.mistake(s.field, "path %q would hide the whole container: name a directory, such as /data%s", s.value, d.origin)
-	case within(SandboxPath, absolute):
+	case Within(SandboxPath, absolute):
 		p.mistake(s.field, "path %q would hide the sandbox, %s: name another directory, such as /data%s",
 			s.value, SandboxPath, d.origin)
-	case slices.ContainsFunc(kernelPaths, func(k string) bool { return within(absolute, k) }):
+	case slices.ContainsFunc(kernelPaths, func(k string) bool { return Within(absolute, k) }):
 		p.mistake(s.field, "path %q is the kernel's: name another directory, such as /data%s", s.value, d.origin)
 	case len(clean) > maxPathLength:
 		p.mistake(s.field, "path %q is longer than %d bytes%s", brief(s.value), maxPathLength, d.origin)
@@ -51,7 +51,7 @@ func (p *parser) checkPaths() {
 	var outer parsed
 	for i, v := range sorted {
 		switch {
-		case i == 0 || !within(absolutePath(v.Path), absolutePath(outer.Path)):
+		case i == 0 || !Within(absolutePath(v.Path), absolutePath(outer.Path)):
 			outer = v
 		case absolutePath(v.Path) == absolutePath(outer.Path):
 			p.mistake(v.pathField, "path %q is also %s's: every volume needs a path of its own", v.Path, outer.pathField)
@@ -71,7 +71,7 @@ func absolutePath(clean string) string {
 	return path.Join(SandboxPath, clean)
 }
 
-// within reports whether a clean path is dir or inside it.
-func within(p, dir string) bool {
+// Within reports whether a clean path is dir or inside it.
+func Within(p, dir string) bool {
 	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
 }

@@ -132,22 +132,17 @@ func judgeDirectories(f *Facts) []Finding {
 	var findings []Finding
 	for _, d := range f.MesosDirs {
 		switch subject := "--" + d.Flag; {
-		case f.Agent != nil && within(d.Path, f.Agent.MountRoot):
+		case f.Agent != nil && f.Agent.MountRoot != "" && api.Within(filepath.Clean(d.Path), f.Agent.MountRoot):
 			findings = append(findings, fail(subject, "is %s, below %s, where nothing but volumes can be: move it", d.Path, f.Agent.MountRoot))
 		case d.Err != nil:
 			findings = append(findings, warn(subject, "is %s, which cannot be read here (%v): the Mesos agent is in another mount namespace or on another machine; "+
 				"run the flocker agent and this doctor where it runs", d.Path, d.Err))
-		case d.Flag == "work_dir" && within(d.Path, "/tmp"):
+		case d.Flag == "work_dir" && api.Within(filepath.Clean(d.Path), "/tmp"):
 			findings = append(findings, warn(subject, "is %s: what cleans up /tmp removes sandboxes of running tasks, and with them what their volumes are bound to; "+
 				"start the Mesos agent with --work_dir=/var/lib/mesos", d.Path))
 		}
 	}
 	return findings
-}
-
-func within(path, dir string) bool {
-	path = filepath.Clean(path)
-	return dir != "" && (path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/"))
 }
 
 // MesosDir is a directory of the Mesos agent.

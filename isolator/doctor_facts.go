@@ -1,6 +1,7 @@
 package isolator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,13 +74,7 @@ func (d *Doctor) gather(ctx context.Context) *Facts {
 		f.Marathon, f.MarathonErr = d.askMarathon(ctx)
 	}
 	f.Mesos, f.MesosErr = d.findMesos()
-	f.ModulesFrom = d.ModulesFile
-	if f.ModulesFrom == "" && f.Mesos != nil {
-		f.ModulesFrom = f.Mesos.Flags["modules"]
-	}
-	if f.ModulesFrom == "" {
-		f.ModulesFrom = f.flags()["modules"]
-	}
+	f.ModulesFrom = cmp.Or(d.ModulesFile, f.processFlag("modules"), f.flags()["modules"])
 	f.MesosDirs, f.CgroupsV1 = mesosDirs(f.flags()), hasCgroupsV1(d.Proc)
 	if f.ModulesFrom != "" {
 		f.Modules, f.ModulesErr = readModules(f.ModulesFrom)

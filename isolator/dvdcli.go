@@ -221,12 +221,7 @@ func (d *DVDCLI) bring(ctx context.Context, consumer string, call dvdcliCall) (a
 	volume.Key = "dvdcli"
 	req := api.AcquireRequest{Consumer: consumer, Kind: api.ConsumerDVDCLI, Volumes: []api.VolumeRequest{volume}}
 	say := d.speaker()
-	_, err = persist(ctx, say, acquirePause, limit, func(ctx context.Context) (*api.LocalReply, error) {
-		ctx, cancel := context.WithTimeout(ctx, acquireLimit)
-		defer cancel()
-		return d.Client.Acquire(ctx, req)
-	})
-	if err != nil {
+	if _, err = d.Client.acquire(ctx, say, limit, req); err != nil {
 		return api.Mount{}, fmt.Errorf("volume %s: %w", call.volume, err)
 	}
 	var reason error // the agent's, when its limit has passed, which is shorter than ours

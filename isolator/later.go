@@ -1,6 +1,7 @@
 package isolator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,10 +55,15 @@ func ParseLater(text string) (*Later, error) {
 // awaited reports whether a failure to ask the agent ends by itself: the agent or the
 // control service is away. Another user's socket in the agent's place is a mistake.
 func awaited(err error) bool {
-	if _, away := errors.AsType[*UnreachableError](err); away {
-		return !errors.Is(err, errPeer)
+	return unreached(err) != nil || api.CodeOf(err) == api.CodeUnavailable
+}
+
+// unreached returns the failure to reach an agent that is away, nil for other errors.
+func unreached(err error) *UnreachableError {
+	if gone, ok := errors.AsType[*UnreachableError](err); ok && !errors.Is(err, errPeer) {
+		return gone
 	}
-	return api.CodeOf(err) == api.CodeUnavailable
+	return nil
 }
 
 // errNoVolumes says that a container's labels ask for none, or cannot be known.
@@ -77,23 +83,25 @@ func (m *Mounter) catchUp(ctx context.Context, say *speaker) (time.Duration, err
 			return 0, err
 		}
 	}
-	reply, err := persist(ctx, say, acquirePause, m.Limit, func(ctx context.Context) (*api.LocalReply, error) {
-		ctx, cancel := context.WithTimeout(ctx, acquireLimit)
-		defer cancel()
-		return m.Client.Acquire(ctx, req)
-	})
+	reply, err := m.Client.acquire(ctx, say, m.Limit, req)
 	if err != nil {
 		return 0, fmt.Errorf("get volumes: %w", err)
 	}
 	return reply.WaitLimit, nil
 }
 
+// acquire is Acquire that waits for an agent or a control service that is away.
+func (c *Client) acquire(ctx context.Context, say *speaker, limit time.Duration, req api.AcquireRequest) (*api.LocalReply, error) {
+	return persist(ctx, say, acquirePause, limit, func(ctx context.Context) (*api.LocalReply, error) {
+		ctx, cancel := context.WithTimeout(ctx, acquireLimit)
+		defer cancel()
+		return c.Acquire(ctx, req)
+	})
+}
+
 // askLabels asks for the labels of a container and notes its targets.
 func (m *Mounter) askLabels(ctx context.Context, say *speaker) ([]api.VolumeRequest, error) {
-	limit := m.Limit
-	if m.Later.AskLimit > 0 {
-		limit = m.Later.AskLimit
-	}
+	limit := cmp.Or(m.Later.AskLimit, m.Limit)
 	askCtx, cancel := context.WithDeadline(ctx, m.began.Add(limit))
 	defer cancel()
 	labels, err := persist(askCtx, say, reconnectPause, limit, func(ctx context.Context) ([]api.Label, error) {
@@ -148,11 +156,11 @@ func persist[T any](ctx context.Context, say *speaker, pause, limit time.Duratio
 		}
 		if ctx.Err() == nil {
 			say.say(waitingFor(err, since, limit))
-			if _, away := errors.AsType[*UnreachableError](err); away {
-				_ = sleep(ctx, reconnectPause)
-			} else {
-				_ = sleep(ctx, pause)
+			next := pause
+			if unreached(err) != nil {
+				next = reconnectPause
 			}
+			_ = sleep(ctx, next)
 		}
 		if ctx.Err() != nil {
 			return answer, fmt.Errorf("waited for %s: %w", time.Since(since).Round(time.Second), last)
@@ -163,7 +171,7 @@ func persist[T any](ctx context.Context, say *speaker, pause, limit time.Duratio
 // waitingFor says what a container waits for, since when and how long at the most.
 func waitingFor(err error, since time.Time, limit time.Duration) string {
 	what := err.Error()
-	if gone, away := errors.AsType[*UnreachableError](err); away {
+	if gone := unreached(err); gone != nil {
 		what = fmt.Sprintf("the flocker agent does not answer on %s (%v)", gone.Socket, gone.Err)
 	}
 	return fmt.Sprintf("%s; waiting for it since %s (%s), for %s at the most", what,

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/flocker-mesos/flocker/api"
 )
@@ -18,23 +17,18 @@ type memory struct{ dir string }
 // newMemory returns the memory that goes with an agent's socket.
 func newMemory(socket string) memory { return memory{api.MemoryDir(socket)} }
 
-// readAgentFacts returns what the agent of a socket has noted about itself, nil where
-// none has. It may be away.
-func readAgentFacts(socket string) *api.AgentFacts {
-	data, err := os.ReadFile(filepath.Join(api.MemoryDir(socket), api.AgentFactsFile))
-	facts := new(api.AgentFacts)
-	if err != nil || json.Unmarshal(data, facts) != nil {
-		return nil
+// agent returns what the agent has noted about itself, or the defaults of an agent that
+// has noted nothing. The agent may be away.
+func (m memory) agent() api.AgentFacts {
+	facts := api.AgentFacts{}
+	data, err := os.ReadFile(filepath.Join(m.dir, api.AgentFactsFile))
+	if err != nil || json.Unmarshal(data, &facts) != nil {
+		facts = api.AgentFacts{Labels: true}
+	}
+	if facts.WaitLimit <= 0 {
+		facts.WaitLimit = defaultWaitLimit
 	}
 	return facts
-}
-
-// knownWaitLimit returns how long containers wait while the agent cannot say it.
-func knownWaitLimit(socket string) time.Duration {
-	if facts := readAgentFacts(socket); facts != nil && facts.WaitLimit > 0 {
-		return facts.WaitLimit
-	}
-	return defaultWaitLimit
 }
 
 // knows reports whether the framework was remembered.

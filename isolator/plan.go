@@ -30,7 +30,7 @@ func Plan(space Space, targets []Target, mounts []api.Mount, w Waiting) (*Launch
 			return nil, fmt.Errorf("the flocker agent answered without a mount for volume %s", t.Key)
 		}
 	}
-	return launch(w.Program, append(w.arguments(space), arguments(targets)...)...), nil
+	return w.launch(space, targets), nil
 }
 
 // PlanLater is Plan for a container whose launch process asks the agent.
@@ -39,11 +39,11 @@ func PlanLater(space Space, targets []Target, later *Later, w Waiting) (*LaunchI
 	if err != nil {
 		return nil, err
 	}
-	return launch(w.Program, append(append(w.arguments(space), "--later", text), arguments(targets)...)...), nil
+	return w.launch(space, targets, "--later", text), nil
 }
 
-// arguments returns the command line of a mount, without its targets.
-func (w Waiting) arguments(space Space) []string {
+// launch returns the launch info that mounts the targets, with further flags.
+func (w Waiting) launch(space Space, targets []Target, flags ...string) *LaunchInfo {
 	arguments := []string{"mount", "--socket", w.Socket, "--consumer", w.Consumer, "--limit", w.Limit.String(),
 		"--outside", strconv.FormatUint(w.Namespace, 10)}
 	if space.Sandbox.Path != "" {
@@ -52,15 +52,11 @@ func (w Waiting) arguments(space Space) []string {
 	if space.Rootfs.Path != "" {
 		arguments = append(arguments, "--rootfs", space.Rootfs.String(), "--view", space.View)
 	}
-	return arguments
-}
-
-func arguments(targets []Target) []string {
-	out := make([]string, 0, len(targets))
+	arguments = append(arguments, flags...)
 	for _, t := range targets {
-		out = append(out, t.String())
+		arguments = append(arguments, t.String())
 	}
-	return out
+	return launch(w.Program, arguments...)
 }
 
 const (

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
@@ -53,7 +54,7 @@ func (h *Hook) Prepare(ctx context.Context, in *Input) (*LaunchInfo, error) {
 	switch {
 	case err != nil && awaited(err):
 		h.logf("container %s asks for its volumes in its launch process: %v", in.ContainerID, err)
-		w.Limit = knownWaitLimit(h.Socket)
+		w.Limit = newMemory(h.Socket).agent().WaitLimit
 		return PlanLater(space, targets, &Later{Acquire: req}, w)
 	case err != nil:
 		return nil, fmt.Errorf("get volumes: %w", err)
@@ -135,15 +136,15 @@ func (h *Hook) askMesos(ctx context.Context, in *Input, view string) (Demand, *L
 // askLater returns the launch info of a container whose labels are asked for in its
 // launch process, nil where no agent of this machine reads labels.
 func (h *Hook) askLater(in *Input, view string, known memory) (*LaunchInfo, error) {
-	facts := readAgentFacts(h.Socket)
-	if facts != nil && !facts.Labels {
+	facts := known.agent()
+	if !facts.Labels {
 		return nil, nil
 	}
 	w, err := h.waiting(in)
 	if err != nil {
 		return nil, err
 	}
-	w.Limit = knownWaitLimit(h.Socket)
+	w.Limit = facts.WaitLimit
 	later := &Later{
 		Acquire: in.request(nil), Environment: api.VolumeVariables(in.Config.variables()),
 		Labels: &api.LabelsRequest{Container: in.ContainerID.Value, Parent: in.ContainerID.Parent.String()},
@@ -161,12 +162,7 @@ func (h *Hook) askLater(in *Input, view string, known memory) (*LaunchInfo, erro
 }
 
 func hasVolumeLabels(labels []api.Label) bool {
-	for _, l := range labels {
-		if api.AsksForVolume(l.Key) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(labels, func(l api.Label) bool { return api.AsksForVolume(l.Key) })
 }
 
 // role returns the Mesos role that the container acts for, "" where its config does not

@@ -2,7 +2,6 @@ package isolator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -29,7 +28,7 @@ func awaitAgain[T any](ctx context.Context, say *speaker, limit time.Duration, a
 			away = time.Time{}
 			say.say(sentence)
 		})
-		if _, unreachable := errors.AsType[*UnreachableError](err); !unreachable || errors.Is(err, errPeer) {
+		if unreached(err) == nil {
 			return answer, err
 		}
 		if ctx.Err() == nil {
