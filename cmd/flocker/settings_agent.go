@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/url"
 	"path/filepath"
 	"time"
 
@@ -45,12 +44,8 @@ type mesosSettings struct {
 // validate says which setting is wrong, and what would be right.
 func (s mesosSettings) validate() error {
 	if s.Agent != "" {
-		u, err := url.Parse(s.Agent)
-		switch {
-		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-			return api.FieldErrorf("mesos.agent", "%q is not a URL such as http://10.0.0.11:5051", s.Agent)
-		case u.User != nil:
-			return api.FieldErrorf("mesos.agent", "%q has a user in it: set mesos.user and mesos.password-file", u.Redacted())
+		if err := reconcile.CheckURL(s.Agent); err != nil {
+			return api.FieldErrorf("mesos.agent", "%v", err)
 		}
 	}
 	switch {

@@ -1,11 +1,8 @@
 package reconcile
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -59,11 +56,11 @@ type Groups struct {
 // says why they cannot be found: then nothing tells whether a container lives.
 func (c Cgroups) Find(flags Flags) (*Groups, error) {
 	if flags["launcher"] == posixLauncher {
-		return nil, &Trouble{Kind: api.MesosGroups, Cause: "the Mesos agent's --launcher is posix, whose containers have no control groups; start it with --launcher=linux"}
+		return nil, troublef(api.MesosGroups, "the Mesos agent's --launcher is posix, whose containers have no control groups; start it with --launcher=linux")
 	}
 	root, ok := flags["cgroups_root"]
 	if !ok {
-		return nil, &Trouble{Kind: api.MesosGroups, Cause: "the flags of the Mesos agent have no cgroups_root"}
+		return nil, troublef(api.MesosGroups, "the flags of the Mesos agent have no cgroups_root")
 	}
 	g := &Groups{proc: cmp.Or(c.Proc, "/proc")}
 	if namespace, err := os.Readlink(filepath.Join(g.proc, "self/ns/pid")); err != nil || namespace != wholeMachine {
@@ -72,7 +69,7 @@ func (c Cgroups) Find(flags Flags) (*Groups, error) {
 	hierarchy := cmp.Or(flags["cgroups_hierarchy"], defaultHierarchy)
 	mounted, err := g.mounted()
 	if err != nil {
-		return nil, &Trouble{Kind: api.MesosGroups, Cause: fmt.Sprintf("find the control groups of Mesos: %v", err)}
+		return nil, troublef(api.MesosGroups, "find the control groups of Mesos: %v", err)
 	}
 	// With v1 every container has a group in the freezer, and with v2 in the only
 	// hierarchy. Its group for systemd is not always there.
@@ -83,13 +80,13 @@ func (c Cgroups) Find(flags Flags) (*Groups, error) {
 		}
 	}
 	if len(g.roots) == 0 {
-		return nil, &Trouble{Kind: api.MesosGroups, Cause: fmt.Sprintf("the Mesos agent runs with --cgroups_root=%s and --cgroups_hierarchy=%s, and this machine has no control group %s in any of %s; "+
-			"run the flocker agent in the Mesos agent's mount namespace, where it sees that hierarchy", root, hierarchy, root, strings.Join(compact(proving), ", "))}
+		return nil, troublef(api.MesosGroups, "the Mesos agent runs with --cgroups_root=%s and --cgroups_hierarchy=%s, and this machine has no control group %s in any of %s; "+
+			"run the flocker agent in the Mesos agent's mount namespace, where it sees that hierarchy", root, hierarchy, root, strings.Join(compact(proving), ", "))
 	}
 	g.v2 = !slices.ContainsFunc(g.roots, func(root string) bool { return !isV2(root) })
 	if g.v2 && !strings.Contains(","+flags["isolation"], ",cgroups/") {
-		return nil, &Trouble{Kind: api.MesosGroups, Cause: fmt.Sprintf("the Mesos agent runs with --isolation=%s, and on cgroups v2 Mesos makes control groups for containers "+
-			"only with a cgroups/... isolator; add cgroups/cpu,cgroups/mem", flags["isolation"])}
+		return nil, troublef(api.MesosGroups, "the Mesos agent runs with --isolation=%s, and on cgroups v2 Mesos makes control groups for containers "+
+			"only with a cgroups/... isolator; add cgroups/cpu,cgroups/mem", flags["isolation"])
 	}
 	g.bases = compact(append(proving, filepath.Join(hierarchy, "systemd")))
 	g.roots = compact(g.roots)
@@ -118,9 +115,7 @@ func (g *Groups) mounted() ([]string, error) {
 }
 
 func compact(list []string) []string {
-	list = slices.Clone(list)
-	slices.Sort(list)
-	return slices.Compact(list)
+	return slices.Compact(slices.Sorted(slices.Values(list)))
 }
 
 // isV2 reports whether a control group is one of cgroups v2.
@@ -194,9 +189,9 @@ func processGroups(proc string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		for line := range strings.Lines(string(text)) {
 			// hierarchy:controllers:path
-			if fields := strings.SplitN(lines.Text(), ":", 3); len(fields) == 3 {
+			if fields := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3); len(fields) == 3 {
 				seen[fields[2]+"/"] = true
 			}
 		}

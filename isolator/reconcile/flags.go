@@ -42,7 +42,7 @@ func (m *Mesos) readFlags(ctx context.Context) (Flags, error) {
 		Flags Flags `json:"flags"`
 	}
 	if err := json.Unmarshal(text, &answer); err != nil {
-		return nil, m.oddAnswer(fmt.Sprintf("/flags: %v", err))
+		return nil, m.oddAnswer("/flags: %v", err)
 	}
 	return answer.Flags, m.checkFlags(answer.Flags)
 }

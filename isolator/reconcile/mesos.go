@@ -53,18 +53,24 @@ type Options struct {
 	TLS      *tls.Config // for https, nil for the system's authorities
 }
 
+// CheckURL says what is wrong with the URL of a Mesos agent.
+func CheckURL(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("%q is not a URL such as http://10.0.0.11:5051", text)
+	case u.User != nil:
+		return fmt.Errorf("%q has a user in it: set mesos.user and mesos.password-file", u.Redacted())
+	}
+	return nil
+}
+
 // NewMesos checks the options; it does not call the Mesos agent yet.
 func NewMesos(o Options) (*Mesos, error) {
-	u, err := url.Parse(o.URL)
-	if err != nil {
+	if err := CheckURL(o.URL); err != nil {
 		return nil, fmt.Errorf("read URL of the Mesos agent: %w", err)
 	}
-	switch {
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return nil, fmt.Errorf("read URL of the Mesos agent: %q is not of the form http://127.0.0.1:5051", o.URL)
-	case u.User != nil:
-		return nil, fmt.Errorf("read URL of the Mesos agent: %q has a user in it: set mesos.user and mesos.password-file", u.Redacted())
-	case o.Username != "" && o.Password == nil:
+	if o.Username != "" && o.Password == nil {
 		return nil, fmt.Errorf("the user %s of the Mesos agent has no password", o.Username)
 	}
 	return &Mesos{options: o, base: strings.TrimRight(o.URL, "/"), http: &http.Client{
@@ -170,7 +176,7 @@ func containerID(id *mesos.ContainerID) string {
 func (m *Mesos) ask(ctx context.Context, call *agent.Call) (r *agent.Response, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			r, err = nil, m.oddAnswer(fmt.Sprintf("%s: decode the answer: %v", call.Type, p))
+			r, err = nil, m.oddAnswer("%s: decode the answer: %v", call.Type, p)
 		}
 	}()
 	body, err := call.Marshal()
@@ -183,10 +189,10 @@ func (m *Mesos) ask(ctx context.Context, call *agent.Call) (r *agent.Response, e
 	}
 	r = new(agent.Response)
 	if err := r.Unmarshal(answer); err != nil {
-		return nil, m.oddAnswer(fmt.Sprintf("%s: decode the answer: %v", call.Type, err))
+		return nil, m.oddAnswer("%s: decode the answer: %v", call.Type, err)
 	}
 	if r.Type.String() != call.Type.String() {
-		return nil, m.oddAnswer(fmt.Sprintf("it answers %s with %s", call.Type, r.Type))
+		return nil, m.oddAnswer("it answers %s with %s", call.Type, r.Type)
 	}
 	return r, nil
 }
@@ -204,8 +210,8 @@ func (m *Mesos) send(ctx context.Context, method, path, media string, body []byt
 	if m.options.Username != "" {
 		password, err := m.options.Password()
 		if err != nil {
-			return nil, &Trouble{Kind: api.MesosDenied, Cause: fmt.Sprintf("the password of %s for the Mesos agent cannot be read: %v; mesos.password-file in agent.yml names its file",
-				m.options.Username, err)}
+			return nil, troublef(api.MesosDenied, "the password of %s for the Mesos agent cannot be read: %v; mesos.password-file in agent.yml names its file",
+				m.options.Username, err)
 		}
 		req.SetBasicAuth(m.options.Username, password)
 	}
@@ -218,14 +224,14 @@ func (m *Mesos) send(ctx context.Context, method, path, media string, body []byt
 		return nil, m.refused(method, path, resp)
 	}
 	if got := resp.Header.Get("Content-Type"); got != media {
-		return nil, m.oddAnswer(fmt.Sprintf("%s answers with %q where %s was asked for", path, got, media))
+		return nil, m.oddAnswer("%s answers with %q where %s was asked for", path, got, media)
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return nil, m.unreachable(fmt.Errorf("read the answer: %w", err))
 	}
 	if len(data) > maxAnswer {
-		return nil, m.oddAnswer(fmt.Sprintf("an answer is longer than %d bytes", maxAnswer))
+		return nil, m.oddAnswer("an answer is longer than %d bytes", maxAnswer)
 	}
 	return data, nil
 }
