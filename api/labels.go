@@ -92,7 +92,7 @@ func (p *parser) readLabels(labels []Label) {
 	for _, l := range labels {
 		rest, ours := strings.CutPrefix(l.Key, LabelPrefix)
 		if !ours {
-			p.refuseAlmost(l.Key, l, "")
+			p.refuseAlmost(l.Key, l)
 			continue
 		}
 		if seen[l.Key] {
@@ -104,17 +104,16 @@ func (p *parser) readLabels(labels []Label) {
 	}
 }
 
-// refuseAlmost refuses a label whose key is almost one of ours. The message ends
-// with the origin.
-func (p *parser) refuseAlmost(key string, l Label, origin string) {
+// refuseAlmost refuses a label, or the variable of one, whose key is almost one of ours.
+func (p *parser) refuseAlmost(key string, l Label) {
 	label, almost := AlmostLabel(key)
 	switch {
 	case !almost:
 	case label == "":
-		p.mistake(l.Key, "the label asks for no volume, and its value is %q: labels for volumes are %sKEY and %sKEY.SETTING, such as %sdata%s",
-			brief(l.Value), LabelPrefix, LabelPrefix, LabelPrefix, origin)
+		p.mistake(l.Key, "the label asks for no volume, and its value is %q: labels for volumes are %sKEY and %sKEY.SETTING, such as %sdata",
+			brief(l.Value), LabelPrefix, LabelPrefix, LabelPrefix)
 	default:
-		p.mistake(l.Key, "the label asks for no volume, and its value is %q: did you mean %s?%s", brief(l.Value), label, origin)
+		p.mistake(l.Key, "the label asks for no volume, and its value is %q: did you mean %s?", brief(l.Value), label)
 	}
 }
 

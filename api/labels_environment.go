@@ -51,7 +51,7 @@ func (p *parser) readEnvironment(env, labels []Label) {
 		rest, ok := strings.CutPrefix(name, marathonVolumeLabel)
 		if !ok {
 			if almost, ok := strings.CutPrefix(name, marathonLabel); ok {
-				p.refuseAlmost(almost, Label{name, values[name]}, "")
+				p.refuseAlmost(almost, Label{name, values[name]})
 			}
 			continue
 		}
