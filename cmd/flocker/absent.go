@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"slices"
 	"syscall"
-	"time"
 
 	"github.com/flocker-mesos/flocker/backend/loopback"
 	"github.com/flocker-mesos/flocker/control/store"
@@ -72,7 +72,7 @@ func absent(err error) bool {
 // checkFiles returns an error for the first file of the settings that is not there. The
 // libraries that read them keep only the text of such an error.
 func checkFiles(files map[string]string) error {
-	for _, key := range sortedKeys(files) {
+	for _, key := range slices.Sorted(maps.Keys(files)) {
 		if files[key] == "" {
 			continue
 		}
@@ -86,16 +86,12 @@ func checkFiles(files map[string]string) error {
 // checkMounts returns an error for the first directory whose file system is not mounted.
 func checkMounts(paths ...string) error {
 	for _, path := range paths {
-		if err := host.CheckMounted(path); path != "" && err != nil {
+		if path == "" {
+			continue
+		}
+		if err := host.CheckMounted(path); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-// Pauses and intervals of a start that waits.
-const (
-	startPause   = time.Second
-	startAgain   = time.Minute     // how often the same cause is logged
-	startChanged = 5 * time.Second // how soon another one is
-)

@@ -50,8 +50,10 @@ func newDev() *cobra.Command {
 			if os.Geteuid() != 0 {
 				return errors.New("loop devices and mounts need root: run this as root")
 			}
-			if _, err := os.Stat(filepath.Join(o.dir, devMark)); o.remove && errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("%s is no directory of flocker dev, and nothing was removed: name it with --dir", o.dir)
+			if o.remove {
+				if _, err := os.Stat(filepath.Join(o.dir, devMark)); errors.Is(err, fs.ErrNotExist) {
+					return fmt.Errorf("%s is no directory of flocker dev, and nothing was removed: name it with --dir", o.dir)
+				}
 			}
 			d, err := openDevDir(o.dir)
 			if err != nil {

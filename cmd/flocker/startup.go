@@ -4,26 +4,31 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/flocker-mesos/flocker/api"
 )
 
-// startup waits until a program can start, and says what it waits for: in the log, to
-// systemd, and to who asks for its health.
+// Pauses and intervals of a start that waits.
+const (
+	startPause   = time.Second
+	startAgain   = time.Minute     // how often the same cause is logged
+	startChanged = 5 * time.Second // how soon another one is
+)
+
+// startup waits until a program can start, and reports the cause of the wait: in the log,
+// to systemd, and on /health and /ready.
 type startup struct {
 	log     *slog.Logger
 	metrics string // address of the health while there is nothing else, "" for nowhere
 
 	mu     sync.Mutex
 	cause  string
-	since  time.Time // zero while nothing is waited for
+	since  time.Time // of the wait, zero before it begins
 	logged time.Time
 	said   string // the cause that was logged last
 	server *http.Server
@@ -130,5 +135,3 @@ func notify(ctx context.Context, state string) {
 	_, _ = conn.Write([]byte(state))
 	_ = conn.Close()
 }
-
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
