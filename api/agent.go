@@ -117,7 +117,7 @@ type Report struct {
 	Mesos    *MesosReport    `json:"mesos,omitempty"` // nil where nothing has changed
 }
 
-// MesosReport is how a node gets on with its Mesos agent.
+// MesosReport is the state of a node's calls to its Mesos agent.
 type MesosReport struct {
 	Trouble *MesosTrouble `json:"trouble,omitempty"` // nil for none
 }

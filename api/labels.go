@@ -26,8 +26,9 @@ const (
 // and notes about settings that were understood but have no effect here. The
 // app is Marathon's id, such as /prod/orders-db, or "". A label wins over
 // environment variables of the same key. Labels and variables of others are
-// ignored, and those that are almost ours are mistakes (AlmostLabel). An error is a Mistakes with all mistakes that were made, each of
-// which names the label or variable as its field.
+// ignored, and those that are almost ours are mistakes (AlmostLabel). An error is a
+// Mistakes with all mistakes that were made, each of which names the label or variable as
+// its field.
 func ParseVolumes(app string, labels, env []Label) (volumes []VolumeRequest, notes []string, err error) {
 	p := parser{app: app}
 	p.readLabels(labels)

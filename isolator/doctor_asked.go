@@ -13,8 +13,8 @@ import (
 
 const askedSubject = "mesos.agent"
 
-// calls are what the flocker agent asks of its Mesos agent, and why that matters.
-// The first that fails says enough where all do.
+// askedCalls are the calls that the flocker agent makes to its Mesos agent, and why each
+// matters.
 var askedCalls = []struct {
 	call, matters string
 	level         Level
@@ -26,8 +26,7 @@ var askedCalls = []struct {
 	{api.MesosCallFrameworks, "the owner of a container without a role in its resources is not known", Warn},
 }
 
-// judgeAsked looks at what the flocker agent hears from the Mesos agent that
-// mesos.agent names.
+// judgeAsked looks at the answers of the Mesos agent that mesos.agent names.
 func judgeAsked(f *Facts) []Finding {
 	switch {
 	case f.Agent == nil:
@@ -77,7 +76,7 @@ func judgeSameAgent(f *Facts) []Finding {
 	return nil
 }
 
-// processFlag returns a flag of the Mesos agent's process, "" where there is none.
+// processFlag returns a flag of the Mesos agent's process, "" without such a process or flag.
 func (f *Facts) processFlag(name string) string {
 	if f.Mesos == nil {
 		return ""
@@ -85,8 +84,8 @@ func (f *Facts) processFlag(name string) string {
 	return f.Mesos.Flags[name]
 }
 
-// flags returns the flags of the Mesos agent: as it says, defaults included, or else
-// those of its process. They are nil where neither is known.
+// flags returns the flags of the Mesos agent: those that it tells, which include the
+// defaults, or else those of its process, or else nil.
 func (f *Facts) flags() map[string]string {
 	switch {
 	case f.Asked != nil && f.Asked.Flags != nil:

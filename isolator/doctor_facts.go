@@ -102,7 +102,7 @@ func (d *Doctor) askMesos(ctx context.Context) (*api.MesosInfo, error) {
 	return (&Client{Socket: d.Socket}).Mesos(ctx)
 }
 
-// hasCgroupsV1 reports whether processes have a freezer group, which cgroups v2 has not.
+// hasCgroupsV1 reports whether processes have a freezer group, which cgroups v2 lacks.
 func hasCgroupsV1(proc string) bool {
 	text, err := os.ReadFile(filepath.Join(proc, "self/cgroup"))
 	return err == nil && strings.Contains(string(text), ":freezer:")
@@ -190,8 +190,8 @@ func parseMesos(pid int, args, environ []string) *MesosProcess {
 	return m
 }
 
-// readModules reads what a Mesos agent's --modules says: JSON, a file of it, or what
-// /flags shows of it.
+// readModules reads the value of a Mesos agent's --modules: JSON, a file of it, or the
+// text that /flags shows.
 func readModules(from string) (*Modules, error) {
 	if strings.HasPrefix(from, "libraries {") {
 		return parseModulesText(from)

@@ -262,7 +262,7 @@ func (d *DVDCLI) release(ctx context.Context, consumer string) error {
 	return err
 }
 
-// agentsLimit begins the part of the agent's sentences that has the agent's own limit.
+// agentsLimit begins the part of the agent's sentences that names the agent's limit.
 const agentsLimit = " Waiting, for "
 
 func (d *DVDCLI) speaker() *speaker {

@@ -15,9 +15,8 @@ const programName = "flocker-isolator"
 
 // How long the calls of Mesos' isolator ask the agent. The agent answers within
 // milliseconds; Mesos waits for a call, and so does every other container of
-// this machine, for 30 s unless its configuration says otherwise. A request that is
-// not answered in time is the launch process' to make, which has acquireLimit for each
-// attempt.
+// this machine, for 30 s unless its configuration says otherwise. The launch process
+// repeats a request that is not answered in time, with acquireLimit for each attempt.
 const (
 	acquireTimeout = 2 * time.Second
 	acquireLimit   = 5 * time.Second

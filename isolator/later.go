@@ -12,9 +12,9 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 )
 
-// Later is a request that prepare could not have answered, because the agent or the
-// control service was away. The launch process carries it and asks again: the wait is
-// the container's own and holds up no other one.
+// Later is a request that was not answered while prepare ran, because the agent or the
+// control service was away. The launch process carries it and asks again, so only this
+// container waits.
 type Later struct {
 	Acquire api.AcquireRequest `json:"acquire"`
 	// Labels is set where the volumes are known only once Mesos has been asked for the
@@ -27,7 +27,7 @@ type Later struct {
 }
 
 // maxLater bounds the encoded request. Mesos passes it on in a variable, of which the
-// kernel takes 128 KiB with all else that Mesos says there.
+// kernel takes 128 KiB, together with everything else that Mesos says there.
 const maxLater = 48 << 10
 
 // encode returns the request as ParseLater reads it.
@@ -69,9 +69,9 @@ func unreached(err error) *UnreachableError {
 // errNoVolumes says that a container's labels ask for none, or cannot be known.
 var errNoVolumes = errors.New("the container asks for no volumes")
 
-// catchUp asks for what prepare could not: for the labels, and then for the volumes. It
-// returns how long the container may wait in all. Errors: errNoVolumes where the task
-// starts without.
+// catchUp makes the requests that prepare could not: for the labels, and then for the
+// volumes. It returns how long the container may wait in all, or errNoVolumes where the
+// task starts without volumes.
 func (m *Mounter) catchUp(ctx context.Context, say *speaker) (time.Duration, error) {
 	ctx, cancel := context.WithDeadline(ctx, m.began.Add(m.Limit))
 	defer cancel()
@@ -142,8 +142,8 @@ const (
 	acquirePause   = time.Second
 )
 
-// persist repeats a request until it is answered, or its context ends. What it waits for
-// goes to say. A refusal is an answer.
+// persist repeats a request until it is answered, or its context ends. It tells say the
+// reason for waiting. A refusal is an answer.
 func persist[T any](ctx context.Context, say *speaker, pause, limit time.Duration, request func(context.Context) (T, error)) (T, error) {
 	since, last := time.Now(), error(nil)
 	for {

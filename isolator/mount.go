@@ -49,8 +49,8 @@ type Mounter struct {
 	began time.Time
 }
 
-// Run returns when all volumes show at their targets, or where it turns out that there
-// are none. It waits for an agent that is away. An error says in a sentence why the
+// Run returns when all volumes show at their targets, or when the container turns out to
+// ask for none. It waits for an agent that is away. An error says in a sentence why the
 // task can't start.
 func (m *Mounter) Run(ctx context.Context) error {
 	unix.Umask(0)

@@ -20,7 +20,7 @@ const (
 )
 
 // awaitAgain repeats a call of Await or AwaitTrees until the agent's answer is
-// final. While no agent answers it says so, and for how long the caller waits.
+// final. While no agent answers it says so, and how long the caller waits.
 func awaitAgain[T any](ctx context.Context, say *speaker, limit time.Duration, await func(context.Context, func(string)) (T, error)) (T, error) {
 	var away time.Time // since when no agent answers, zero while one does
 	for {

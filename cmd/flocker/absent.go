@@ -20,18 +20,18 @@ import (
 	"github.com/flocker-mesos/flocker/pki"
 )
 
-// absentErrnos are what the kernel says of an address, a machine or a file system that
-// is not there yet.
+// absentErrnos are the kernel's errors for an address, a machine or a file system that is
+// not there yet.
 var absentErrnos = []syscall.Errno{
 	syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE, syscall.EHOSTUNREACH, syscall.EHOSTDOWN,
 	syscall.ENETUNREACH, syscall.ENETDOWN, syscall.ETIMEDOUT, syscall.EADDRNOTAVAIL,
 	syscall.ENODEV, syscall.ENXIO, syscall.EROFS, syscall.ESTALE, syscall.ENOTCONN, syscall.EIO,
 }
 
-// absent decides whether a program that cannot start waits or ends. It waits for what
-// the machine or the network has not brought yet: not there, not reachable, not yet
-// valid. It ends for what is there and wrong, which waiting does not mend: a setting, a
-// certificate of another role, a refused token, a port in use, another cluster's log.
+// absent reports whether a program that cannot start waits for the cause to end by
+// itself: something is not there yet, not reachable, or not yet valid. The program ends
+// for what is there and wrong, which waiting does not mend: a setting, a certificate of
+// another role, a refused token, a port in use, another cluster's log.
 func absent(err error) bool {
 	if _, damaged := errors.AsType[*store.DamagedError](err); damaged {
 		return false

@@ -58,7 +58,7 @@ func awaitStart[T any](ctx context.Context, s *startup, start func(context.Conte
 	}
 }
 
-// wait notes what is waited for.
+// wait reports the cause of the wait.
 func (s *startup) wait(ctx context.Context, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *startup) wait(ctx context.Context, err error) {
 	s.listen()
 }
 
-// listen serves the health, where it is not served yet and the address can be had.
+// listen serves the health, unless it is served already or the address is in use.
 func (s *startup) listen() {
 	if s.server != nil || s.metrics == "" {
 		return
@@ -101,7 +101,7 @@ func (s *startup) health(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, fmt.Sprintf("waiting to start since %s: %s", since.UTC().Format(time.RFC3339), cause), http.StatusServiceUnavailable)
 }
 
-// silence gives the address of the health up, for the program that starts to have it.
+// silence frees the address of the health for the program that starts.
 func (s *startup) silence() {
 	s.mu.Lock()
 	server := s.server
@@ -112,7 +112,7 @@ func (s *startup) silence() {
 	}
 }
 
-// runs says that nothing is waited for any more.
+// runs reports the end of the wait.
 func (s *startup) runs(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,7 +122,7 @@ func (s *startup) runs(ctx context.Context) {
 	notify(ctx, "READY=1\nSTATUS=Running")
 }
 
-// notify tells systemd how the program is. Without systemd it does nothing.
+// notify reports the program's state to systemd. Without systemd it does nothing.
 func notify(ctx context.Context, state string) {
 	socket := os.Getenv("NOTIFY_SOCKET")
 	if socket == "" {

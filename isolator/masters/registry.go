@@ -65,7 +65,7 @@ func parseRegistry(data []byte) (Registry, error) {
 		return Registry{}, fmt.Errorf("read the registry of Mesos: %w", err)
 	}
 	if text.Master == nil {
-		// It is {} of one that has just lost the lead: nothing follows from that.
+		// A master that has just lost the lead answers {}, which says nothing.
 		return Registry{}, errors.New("read the registry of Mesos: the master that answers does not lead")
 	}
 	return Registry{Unreachable: text.Unreachable.times(), Gone: text.Gone.times()}, nil

@@ -15,12 +15,12 @@ import (
 type Event struct {
 	Snapshot *Snapshot // the first one
 	Task     *Task     // it is new, or has another state
-	Listed   bool      // with Task: the master tells of it anew
+	Listed   bool      // with Task: the master has added it anew
 	// Agents says that an agent has come or gone. Not all that go are told of, so
 	// they are to be listed anew.
 	Agents bool
-	// Added is the id of an agent that has come, with Agents. All tasks that it still
-	// has were told before that.
+	// Added is the id of an agent that has come, with Agents. The events of all its
+	// remaining tasks come before.
 	Added string
 	// Removed is the id of an agent that has taken leave, with Agents.
 	Removed string

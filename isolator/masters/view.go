@@ -27,8 +27,8 @@ type agentView struct {
 	Agent
 
 	present   bool           // registered, when they were last listed
-	was       api.MesosState // its word in the listing before, "" where it was not registered then
-	changed   time.Time      // since when it has another word, zero where that is not known
+	was       api.MesosState // its state in the listing before, "" where it was not registered then
+	changed   time.Time      // when that state changed, zero where that is not known
 	recovered bool           // known of old, when they were last listed
 	listed    time.Time      // when it was in a listing last, zero for never
 	absent    time.Time      // since when it is in none, zero while it is
@@ -38,7 +38,7 @@ type agentView struct {
 	unreachableSince, goneSince time.Time
 
 	tasks map[string]Task
-	// again are the tasks of which the master has told anew since it was listed last.
+	// again are the tasks that the master has added anew since the agent was listed last.
 	again map[string]bool
 }
 
@@ -142,7 +142,7 @@ func (v *view) task(t Task) {
 	a.tasks[t.ID] = t
 }
 
-// returned notes that the master tells anew of a task.
+// returned notes that the master has added a task anew.
 func (v *view) returned(t Task) {
 	if a, ok := v.agents[t.Agent]; ok && !a.present {
 		if a.again == nil {
@@ -152,15 +152,15 @@ func (v *view) returned(t Task) {
 	}
 }
 
-// back notes that an agent has come back: the tasks that it still has were told
-// before, and the others ended without a word.
+// back notes that an agent has come back: the master added its remaining tasks before,
+// and the others ended without an update.
 func (v *view) back(id string) {
 	a, ok := v.agents[id]
 	if !ok {
 		return
 	}
-	// Where a listing had the agent before its tasks were told, those that are still
-	// lost were not told.
+	// Where a listing had the agent before its tasks were added, those that are still
+	// lost were not added.
 	listed := a.present && a.again == nil
 	for task, t := range a.tasks {
 		if t.Lost && listed || !a.again[task] && !listed {

@@ -43,8 +43,8 @@ type Reconciler struct {
 	Cgroups    Cgroups
 	Log        *slog.Logger
 
-	// Told hears of every change of whether Mesos' containers can be told, nil for
-	// no trouble. It is called from Run alone, and may be nil.
+	// Told is called with every change of the trouble, nil for its end. Run alone calls
+	// it. It may be nil.
 	Told func(*api.MesosTrouble)
 
 	// Hurry has a token when there is reason to think that a container has ended;
@@ -58,15 +58,15 @@ type Reconciler struct {
 
 	Now func() time.Time // nil for time.Now
 
-	// What follows is Run's own.
+	// The fields below belong to Run.
 	trouble *api.MesosTrouble // nil while there is none
 	orphans map[string]bool   // containers that live though Mesos does not list them
 }
 
 // Run compares the consumers with Mesos' containers, at once and then in every
-// interval, until the context ends. It returns nil then. Where it cannot be told
-// which containers live nothing is released, and what was missing before must be
-// missing twice again.
+// interval, until the context ends. It returns nil then. While it does not know which
+// containers live it releases nothing, and what was missing before must be missing twice
+// again.
 //
 // A container that is missing for the first time is looked for again after the
 // pause, so that a lost cleanup is noticed within an interval. Where there is
@@ -104,8 +104,8 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	}
 }
 
-// report tells whether Mesos' containers can be told, where that has changed. It
-// returns whether a trouble has begun.
+// report logs and passes on a change of the trouble. It returns whether a trouble has
+// begun.
 func (r *Reconciler) report(err error) (begun bool) {
 	var now *api.MesosTrouble
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/flocker-mesos/flocker/api"
 )
 
-// Trouble is why it cannot be told which containers the Mesos agent still runs.
+// Trouble is the reason why the containers of the Mesos agent are not known.
 type Trouble struct {
 	Kind  api.MesosTroubleKind
 	Cause string // with what to do about it
