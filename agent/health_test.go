@@ -15,22 +15,9 @@ import (
 	"github.com/flocker-mesos/flocker/agent/agenttest"
 	"github.com/flocker-mesos/flocker/api"
 	"github.com/flocker-mesos/flocker/host"
+	"github.com/flocker-mesos/flocker/host/hosttest"
 	"github.com/flocker-mesos/flocker/test/lab"
 )
-
-// shutDown has the kernel shut a file system down, as xfs_io -x -c shutdown does.
-func shutDown(t *testing.T, target string) {
-	t.Helper()
-	dir, err := os.Open(target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dir.Close()
-	const fsIocShutdown = 0x8004587d // _IOR('X', 125, __u32)
-	if err := unix.IoctlSetPointerInt(int(dir.Fd()), fsIocShutdown, 2); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func command(t *testing.T, name string, args ...string) {
 	t.Helper()
@@ -136,7 +123,7 @@ func TestAShutDownVolumeWaitsForItsUserAndIsMountedAnew(t *testing.T) {
 		other := n.use("other", volume("other"))[0]
 		write(t, filepath.Join(m.Source, "row"), "hello")
 		unix.Sync()
-		shutDown(t, m.Source)
+		hosttest.ShutDown(t, m.Source)
 		n.san.healthy("db", api.HealthShutDown)
 		n.san.healthy("other", "")
 		write(t, filepath.Join(other.Source, "row"), "hello")
@@ -162,7 +149,7 @@ func TestAVolumeThatIsShutDownIsNotHandedOutBeforeItIsSeen(t *testing.T) {
 	n := newSAN(t).node("node-1")
 	n.start()
 	m := n.use("first", xfs("db"))[0]
-	shutDown(t, m.Source)
+	hosttest.ShutDown(t, m.Source)
 	why, comes := n.isKeptFrom("second", xfs("db"))
 	if !strings.Contains(why, "shut its file system down") {
 		t.Errorf("the second consumer hears %q", why)
@@ -176,7 +163,7 @@ func TestAPinnedVolumeThatIsShutDownHealsByItself(t *testing.T) {
 		m := n.use("first", v)[0]
 		n.san.control.Change(n.san.control.Dataset("db").ID, func(d *api.Dataset) { d.Pinned = true })
 		n.release("first")
-		shutDown(t, m.Source)
+		hosttest.ShutDown(t, m.Source)
 		eventually(t, "it is mounted anew", func() error { return os.WriteFile(filepath.Join(m.Source, "row"), nil, 0o600) })
 		n.san.healthy("db", "")
 		n.san.control.Change(n.san.control.Dataset("db").ID, func(d *api.Dataset) { d.Pinned = false })
@@ -317,7 +304,7 @@ func TestARestartedAgentKnowsAVolumeThatFailedMeanwhile(t *testing.T) {
 	eachFS(t, func(t *testing.T, n *node, v api.VolumeRequest) {
 		m := n.use("first", v)[0]
 		n.stop()
-		shutDown(t, m.Source)
+		hosttest.ShutDown(t, m.Source)
 		n.start()
 		n.san.healthy("db", api.HealthShutDown)
 		if _, ok, err := host.Mounted(m.Source); err != nil || !ok {
@@ -334,7 +321,7 @@ func TestARestartedAgentKnowsAVolumeThatFailedMeanwhile(t *testing.T) {
 func TestAWaitThatOutlastsTheAgentHoldsNothingUp(t *testing.T) {
 	eachFS(t, func(t *testing.T, n *node, v api.VolumeRequest) {
 		m := n.use("first", v)[0]
-		shutDown(t, m.Source)
+		hosttest.ShutDown(t, m.Source)
 		n.san.healthy("db", api.HealthShutDown)
 		if _, err := n.agent.Volumes().Acquire(t.Context(), request("second", v)); err != nil {
 			t.Fatal(err)
@@ -352,7 +339,7 @@ func TestAWaitThatOutlastsTheAgentHoldsNothingUp(t *testing.T) {
 func TestAContainerThatAsksAgainDoesNotUseTheVolumeYet(t *testing.T) {
 	eachFS(t, func(t *testing.T, n *node, v api.VolumeRequest) {
 		m := n.use("first", v)[0]
-		shutDown(t, m.Source)
+		hosttest.ShutDown(t, m.Source)
 		n.san.healthy("db", api.HealthShutDown)
 		write(t, filepath.Join(n.use("first", v)[0].Source, "row"), "hello")
 	})
@@ -375,7 +362,7 @@ func TestSeveralFailedVolumesAreMountedAnewTogether(t *testing.T) {
 		a, b := v, v
 		a.Name, b.Name, b.Key = "a", "b", "other"
 		for _, m := range n.use("first", a, b) {
-			shutDown(t, m.Source)
+			hosttest.ShutDown(t, m.Source)
 		}
 		n.san.healthy("a", api.HealthShutDown)
 		n.san.healthy("b", api.HealthShutDown)
@@ -388,7 +375,7 @@ func TestSeveralFailedVolumesAreMountedAnewTogether(t *testing.T) {
 		n := newSAN(t).node("node-1")
 		n.start()
 		for _, consumer := range []string{"one", "two"} {
-			shutDown(t, n.use(consumer, each("set", 2))[0].Source)
+			hosttest.ShutDown(t, n.use(consumer, each("set", 2))[0].Source)
 		}
 		n.stop()
 		n.start()

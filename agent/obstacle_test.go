@@ -7,33 +7,8 @@ import (
 	"testing"
 
 	"github.com/flocker-mesos/flocker/agent/agenttest"
+	"github.com/flocker-mesos/flocker/host/hosttest"
 )
-
-// hold runs a script whose last command is cat, and returns its process when cat runs.
-func hold(t *testing.T, script string) *exec.Cmd {
-	t.Helper()
-	cmd := exec.Command("sh", "-ec", script)
-	cmd.Stderr = t.Output()
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
-	if _, err := in.Write([]byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := out.Read(make([]byte, 1)); err != nil || n == 0 {
-		t.Fatalf("%s has ended: %v", script, err)
-	}
-	return cmd
-}
 
 // What holds a volume whose consumers have ended is named, and the volume is released
 // when that goes.
@@ -82,7 +57,7 @@ func TestWhatHoldsAVolumeIsNamed(t *testing.T) {
 				c.hold, c.end = strings.ReplaceAll(c.hold, "$V-other", n.dir+"/other"), strings.ReplaceAll(c.end, "$V-other", n.dir+"/other")
 				c.want[0] = strings.ReplaceAll(c.want[0], "$V-other", n.dir+"/other")
 			}
-			cmd := hold(t, strings.ReplaceAll(c.hold, "$V", source))
+			cmd := hosttest.Hold(t, strings.ReplaceAll(c.hold, "$V", source))
 			n.release("c")
 			for _, want := range c.want {
 				want = strings.NewReplacer("$V", source, "PID", fmt.Sprint(cmd.Process.Pid)).Replace(want)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/flocker-mesos/flocker/host"
+	"github.com/flocker-mesos/flocker/host/hosttest"
 )
 
 // watched is a mounted file system and its vigil, to which the kernel's log is told.
@@ -68,7 +69,7 @@ func eachFS(t *testing.T, f func(t *testing.T, fs string)) {
 func TestAShutdownIsFoundWithAndWithoutTheKernelsLog(t *testing.T) {
 	eachFS(t, func(t *testing.T, fs string) {
 		w := watch(t, formatted(t, fs), fs)
-		shutdown(t, w.target)
+		hosttest.ShutDown(t, w.target)
 		if !shows(w.dev, fs) {
 			t.Log("this kernel shows no shutdown of ext4 but in its log")
 		} else {
@@ -117,7 +118,7 @@ func TestWhatCoversAMountIsFound(t *testing.T) {
 			"the volume itself": func(t *testing.T, w *watched) { run(t, "mount", "--bind", w.target, w.target) },
 			"another volume, shut down": func(t *testing.T, w *watched) {
 				mountAt(t, formatted(t, "xfs"), w.target, "xfs")
-				shutdown(t, w.target)
+				hosttest.ShutDown(t, w.target)
 			},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -238,7 +239,7 @@ func TestEventsTellOfMountsAndOfTheKernelsLog(t *testing.T) {
 	await("a remount", func(e host.Event) bool { return e.Mounts })
 	if logErr == nil {
 		vigil := host.NewVigil(target, deviceNumber(t, dev))
-		shutdown(t, target)
+		hosttest.ShutDown(t, target)
 		await("a shutdown", func(e host.Event) bool { return vigil.Hear(e.Lines, time.Now()) })
 	}
 	cancel()
@@ -264,12 +265,12 @@ func TestWhatWasSaidBeforeTheMountIsOfAnotherOne(t *testing.T) {
 		if err := host.Mount(dev.Path, target, fs, host.Restricted); err != nil {
 			t.Fatal(err)
 		}
-		shutdown(t, target)
+		hosttest.ShutDown(t, target)
 		unmount(t, target)
 		since := end.Seq()
 		w := watchFrom(t, dev, fs, log, since)
 		w.want(host.Healthy, "")
-		shutdown(t, w.target)
+		hosttest.ShutDown(t, w.target)
 		w.want(host.ShutDown, "loop")
 		if got := end.Seq(); got <= since {
 			t.Errorf("the log ended at %d, and then at %d", since, got)

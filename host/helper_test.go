@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/flocker-mesos/flocker/host"
 )
 
@@ -123,4 +125,28 @@ func readAt(t *testing.T, path string, n int, at int64) string {
 		t.Fatal(err)
 	}
 	return string(data)
+}
+
+// mapFile makes a file and maps it into this process' memory, with no descriptor of it
+// open.
+func mapFile(t *testing.T, path string) (unmap func()) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(4096); err != nil {
+		t.Fatal(err)
+	}
+	memory, err := unix.Mmap(int(f.Fd()), 0, 4096, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		if err := unix.Munmap(memory); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

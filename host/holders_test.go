@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/flocker-mesos/flocker/host"
+	"github.com/flocker-mesos/flocker/host/hosttest"
 )
 
 // held is a volume for which holders are made.
@@ -47,33 +48,6 @@ func newHeld(t *testing.T) held {
 func (h held) find(t *testing.T, mounted bool) host.Finding {
 	t.Helper()
 	return new(host.HolderSearch).Find(t.Context(), host.Subject{Device: h.number, Path: h.device.Path, Target: h.target, Mounted: mounted})
-}
-
-// start runs a script whose last command is cat, and returns its process when cat
-// runs.
-func (h held) start(t *testing.T, script string) *exec.Cmd {
-	t.Helper()
-	cmd := exec.Command("sh", "-ec", script)
-	cmd.Stderr = t.Output()
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
-	if _, err := in.Write([]byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := out.Read(make([]byte, 1)); err != nil || n == 0 {
-		t.Fatalf("%s has ended: %v", script, err)
-	}
-	return cmd
 }
 
 // What keeps a file system from being unmounted is named, whatever it is.
@@ -120,7 +94,7 @@ func TestHoldersOfAMount(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHeld(t)
 			script := func(s string) string { return strings.ReplaceAll(s, "$V", h.target) }
-			cmd := h.start(t, script(c.hold))
+			cmd := hosttest.Hold(t, script(c.hold))
 			release := func() {
 				_, _ = cmd.Process.Kill(), cmd.Wait()
 				if c.release != "" {
@@ -197,11 +171,11 @@ func TestHoldersOfADevice(t *testing.T) {
 			}
 			var cmd *exec.Cmd
 			if c.before != "" {
-				cmd = h.start(t, script(c.before))
+				cmd = hosttest.Hold(t, script(c.before))
 			}
 			unmount(t, h.target)
 			if c.after != "" {
-				cmd = h.start(t, script(c.after))
+				cmd = hosttest.Hold(t, script(c.after))
 			}
 			process := strings.NewReplacer("PID", fmt.Sprint(cmd.Process.Pid))
 			text := h.find(t, false).Text()
@@ -224,25 +198,12 @@ func TestHoldersOfADevice(t *testing.T) {
 // A mapped file needs no descriptor, and a search that has found nothing looks there.
 func TestHolderOfAMappedFile(t *testing.T) {
 	h := newHeld(t)
-	f, err := os.Create(filepath.Join(h.target, "mapped"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Truncate(4096); err != nil {
-		t.Fatal(err)
-	}
-	memory, err := unix.Mmap(int(f.Fd()), 0, 4096, unix.PROT_READ, unix.MAP_SHARED)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = f.Close()
+	unmap := mapFile(t, filepath.Join(h.target, "mapped"))
 	want := fmt.Sprintf("process %d (host.test, user root) has %s/mapped mapped into its memory", os.Getpid(), h.target)
 	if text := h.find(t, true).Text(); text != want {
 		t.Errorf("found %q, want %q", text, want)
 	}
-	if err := unix.Munmap(memory); err != nil {
-		t.Fatal(err)
-	}
+	unmap()
 }
 
 // The kernel tells when a holder has gone.
@@ -255,7 +216,7 @@ func TestWatchReturnsWhenAHolderGoes(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			h := newHeld(t)
-			cmd := h.start(t, strings.ReplaceAll(c.hold, "$V", h.target))
+			cmd := hosttest.Hold(t, strings.ReplaceAll(c.hold, "$V", h.target))
 			found := h.find(t, name != "unmounted in a namespace")
 			if len(found.Holders) == 0 {
 				t.Fatal("nothing found")
@@ -273,7 +234,7 @@ func TestWatchReturnsWhenAHolderGoes(t *testing.T) {
 	}
 	t.Run("context ends", func(t *testing.T) {
 		h := newHeld(t)
-		h.start(t, "exec 3>"+h.target+"/open; exec cat")
+		hosttest.Hold(t, "exec 3>"+h.target+"/open; exec cat")
 		found := h.find(t, true)
 		ctx, cancel := context.WithCancel(t.Context())
 		watched := make(chan error, 1)

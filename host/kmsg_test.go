@@ -1,13 +1,11 @@
 package host_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/flocker-mesos/flocker/host"
+	"github.com/flocker-mesos/flocker/host/hosttest"
 )
 
 // copyOf returns a device with the same content.
@@ -64,7 +62,7 @@ func TestTheKernelsLogHasOnlyWhatIsNew(t *testing.T) {
 	dev := formatted(t, "ext4")
 	target := mount(t, dev, "ext4")
 	log.Read()
-	shutdown(t, target)
+	hosttest.ShutDown(t, target)
 	name := host.DeviceName(deviceNumber(t, dev))
 	lines, _ := log.Read()
 	found := false
@@ -76,19 +74,5 @@ func TestTheKernelsLogHasOnlyWhatIsNew(t *testing.T) {
 	}
 	if !found {
 		t.Errorf("the shutdown of %s is not among %d lines", name, len(lines))
-	}
-}
-
-// shutdown has the kernel shut a file system down, as xfs_io -x -c shutdown does.
-func shutdown(t *testing.T, target string) {
-	t.Helper()
-	dir, err := os.Open(target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dir.Close()
-	const fsIocShutdown = 0x8004587d // _IOR('X', 125, __u32)
-	if err := unix.IoctlSetPointerInt(int(dir.Fd()), fsIocShutdown, 2); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/flocker-mesos/flocker/host"
+	"github.com/flocker-mesos/flocker/host/hosttest"
 )
 
 // formatted makes a device with a file system.
@@ -119,18 +120,9 @@ func TestMountedSaysWhatIsOnTop(t *testing.T) {
 }
 
 func TestShutDownFileSystemIsStillMounted(t *testing.T) {
-	const xfsIocGoingDown = 0x8004587d
 	dev := formatted(t, "xfs")
 	target := mount(t, dev, "xfs")
-	dir, err := os.Open(target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = unix.IoctlSetPointerInt(int(dir.Fd()), xfsIocGoingDown, 2)
-	dir.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
+	hosttest.ShutDown(t, target)
 	if _, err := os.ReadDir(target); !errors.Is(err, unix.EIO) {
 		t.Fatalf("the file system was not shut down: %v", err)
 	}

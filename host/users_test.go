@@ -66,24 +66,11 @@ func TestUsersOfMappedFilesAreNamed(t *testing.T) {
 	format(t, dev, "ext4")
 	dir := mount(t, dev, "ext4")
 	number := deviceNumber(t, dev)
-	f, err := os.Create(filepath.Join(dir, "mapped"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Truncate(4096); err != nil {
-		t.Fatal(err)
-	}
-	memory, err := unix.Mmap(int(f.Fd()), 0, 4096, unix.PROT_READ, unix.MAP_SHARED)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = f.Close()
+	unmap := mapFile(t, filepath.Join(dir, "mapped"))
 	if got := usersOf(t, number, 10); len(got) != 1 || got[0].ID != os.Getpid() {
 		t.Errorf("users are %v, want this process", got)
 	}
-	if err := unix.Munmap(memory); err != nil {
-		t.Fatal(err)
-	}
+	unmap()
 	if got := usersOf(t, number, 10); len(got) != 0 {
 		t.Errorf("users of an idle file system are %v", got)
 	}
