@@ -2,7 +2,6 @@ package vm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -78,16 +77,6 @@ func (m *Machine) Wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// Kill cuts the machine's power, and waits until it is off.
-func (m *Machine) Kill() error {
-	err := m.cmd.Process.Kill()
-	<-m.done
-	if errors.Is(err, os.ErrProcessDone) {
-		return nil
-	}
-	return err
 }
 
 // Console returns what the kernel and /init have written so far.
