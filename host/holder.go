@@ -233,13 +233,36 @@ func linkText(path string) string {
 	return plainPath(text)
 }
 
-// statLink tells the file to which a link of /proc leads, from what the kernel knows
+// linked is the file to which a link of /proc leads.
+type linked struct {
+	FileID
+
+	block uint64 // number of the block device that it is, 0 for other files
+}
+
+// statLink returns the file to which a link of /proc leads, from what the kernel knows
 // already: a file system in user space is not asked, so no process can make it hang.
-func statLink(path string) (dev, rdev uint64, mode uint16, ok bool) {
+func statLink(path string) (linked, bool) {
 	var stx unix.Statx_t
-	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT, unix.STATX_TYPE, &stx)
+	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT, unix.STATX_TYPE|unix.STATX_INO, &stx)
 	if err != nil {
-		return 0, 0, 0, false
+		return linked{}, false
 	}
-	return unix.Mkdev(stx.Dev_major, stx.Dev_minor), unix.Mkdev(stx.Rdev_major, stx.Rdev_minor), stx.Mode, true
+	file := linked{FileID: FileID{Dev: unix.Mkdev(stx.Dev_major, stx.Dev_minor), Inode: stx.Ino}}
+	if stx.Mode&unix.S_IFMT == unix.S_IFBLK {
+		file.block = unix.Mkdev(stx.Rdev_major, stx.Rdev_minor)
+	}
+	return file, true
+}
+
+// mountView is what a process sees of the mounts: those of its namespace that are below
+// its root directory.
+type mountView struct {
+	namespace string
+	root      FileID
+}
+
+func viewOf(dir, namespace string) mountView {
+	root, _ := statLink(filepath.Join(dir, "root"))
+	return mountView{namespace, root.FileID}
 }

@@ -34,8 +34,8 @@ type Finding struct {
 	Cut string
 }
 
-// HolderSearch finds what keeps file systems and devices in use, for who has to
-// explain that; it decides nothing. It walks through /proc, so it is for failures
+// HolderSearch finds what keeps file systems and devices in use, to explain a failure;
+// it decides nothing. It walks through /proc, so it is for failures
 // alone. One walk serves all subjects that are asked for at about the same time.
 // No path of a task is followed, no process' memory is read, and no file system in
 // user space is asked.
@@ -100,19 +100,19 @@ func (s *HolderSearch) lookCloser(ctx context.Context, x *holderIndex, subject S
 
 // holderIndex is what one walk has found, by device.
 type holderIndex struct {
-	began     time.Time
-	took      time.Duration
-	cut       string
-	mine      string // name of this process' mount namespace
-	nsDevice  uint64 // of the file system of namespaces
-	processes []int
-	held      map[uint64][]Holder
-	seen      map[uint64]map[heldKey]bool
-	views     map[mountView]bool
-	spaces    map[string]bool     // mount namespaces that were looked into
-	asides    map[string]aSideway // mount namespaces that files keep, by name
-	swaps     []string            // files
-	overlays  []overlayLayer
+	began          time.Time
+	took           time.Duration
+	cut            string
+	mine           string // name of this process' mount namespace
+	nsDevice       uint64 // of the file system of namespaces
+	processes      []int
+	held           map[uint64][]Holder
+	seen           map[uint64]map[heldKey]bool
+	views          map[mountView]bool
+	visited        map[string]bool          // mount namespaces that were looked into
+	namespaceFiles map[string]namespaceFile // mount namespaces that files keep, by name
+	swaps          []string                 // files
+	overlays       []overlayLayer
 }
 
 // heldKey names what counts as one holder: a process counts once for each way in
@@ -124,13 +124,8 @@ type heldKey struct {
 	object    string
 }
 
-type mountView struct {
-	namespace string
-	root      FileID
-}
-
-// aSideway is a way to a mount namespace beside its processes.
-type aSideway struct{ path, keptBy string }
+// namespaceFile is a file that keeps a mount namespace without a process.
+type namespaceFile struct{ path, keptBy string }
 
 type overlayLayer struct {
 	directory string
@@ -143,7 +138,7 @@ const holdersKept = 24
 func newHolderIndex() *holderIndex {
 	return &holderIndex{
 		began: time.Now(), held: map[uint64][]Holder{}, seen: map[uint64]map[heldKey]bool{}, views: map[mountView]bool{},
-		spaces: map[string]bool{}, asides: map[string]aSideway{},
+		visited: map[string]bool{}, namespaceFiles: map[string]namespaceFile{},
 	}
 }
 
@@ -165,8 +160,9 @@ func (x *holderIndex) add(device uint64, h Holder) {
 // walk looks at the kernel's own users first, then at each process once.
 func (x *holderIndex) walk(ctx context.Context) {
 	x.mine, _ = os.Readlink("/proc/self/ns/mnt")
-	x.nsDevice, _, _, _ = statLink("/proc/self/ns/mnt")
-	x.spaces[x.mine] = true
+	ns, _ := statLink("/proc/self/ns/mnt")
+	x.nsDevice = ns.Dev
+	x.visited[x.mine] = true
 	if table, err := mountinfo.GetMounts(nil); err == nil {
 		x.readTable(table, "", Process{}, "")
 	}
@@ -184,26 +180,20 @@ func (x *holderIndex) walk(ctx context.Context) {
 		}
 		x.inspect(filepath.Join("/proc", strconv.Itoa(id)), id, true)
 	}
-	for namespace, way := range x.asides {
-		if ctx.Err() == nil && !x.spaces[namespace] {
-			x.enter(namespace, way)
+	for namespace, file := range x.namespaceFiles {
+		if ctx.Err() == nil && !x.visited[namespace] {
+			x.enter(namespace, file)
 		}
 	}
 }
 
 // inspect looks at a process, or at a thread of it.
 func (x *holderIndex) inspect(dir string, id int, files bool) {
-	described := Process{}
-	process := func() Process {
-		if described.ID == 0 {
-			described = describeProcess(id)
-		}
-		return described
-	}
+	process := sync.OnceValue(func() Process { return describeProcess(id) })
 	for name, kind := range map[string]HolderKind{"cwd": HeldByWorkingDirectory, "root": HeldByRootDirectory, "exe": HeldByExecutable} {
 		path := filepath.Join(dir, name)
-		if dev, _, _, ok := statLink(path); ok && x.room(dev) {
-			x.add(dev, Holder{Kind: kind, Process: process(), Path: linkText(path)})
+		if file, ok := statLink(path); ok && x.room(file.Dev) {
+			x.add(file.Dev, Holder{Kind: kind, Process: process(), Path: linkText(path)})
 		}
 	}
 	if files {
@@ -213,12 +203,8 @@ func (x *holderIndex) inspect(dir string, id int, files bool) {
 	if err != nil || namespace == x.mine {
 		return
 	}
-	x.spaces[namespace] = true
-	view := mountView{namespace: namespace}
-	var st unix.Statx_t
-	if unix.Statx(unix.AT_FDCWD, filepath.Join(dir, "root"), unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT, unix.STATX_INO, &st) == nil {
-		view.root = FileID{Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Inode: st.Ino}
-	}
+	x.visited[namespace] = true
+	view := viewOf(dir, namespace)
 	if x.views[view] {
 		return
 	}
@@ -248,19 +234,19 @@ func (x *holderIndex) inspectFiles(dir string, process func() Process) {
 	names, _ := f.Readdirnames(filesShown)
 	for _, name := range names {
 		path := filepath.Join(dir, name)
-		dev, rdev, mode, ok := statLink(path)
+		file, ok := statLink(path)
 		if !ok {
 			continue
 		}
 		switch {
-		case mode&unix.S_IFMT == unix.S_IFBLK && x.room(rdev):
-			x.add(rdev, Holder{Kind: HeldByOpenDevice, Process: process(), Path: linkText(path)})
-		case dev == x.nsDevice:
+		case file.block != 0 && x.room(file.block):
+			x.add(file.block, Holder{Kind: HeldByOpenDevice, Process: process(), Path: linkText(path)})
+		case file.Dev == x.nsDevice:
 			if link, err := os.Readlink(path); err == nil && strings.HasPrefix(link, "mnt:[") {
-				x.asides[link] = aSideway{path: path, keptBy: "a file that " + process().String() + " has open"}
+				x.namespaceFiles[link] = namespaceFile{path: path, keptBy: "a file that " + process().String() + " has open"}
 			}
-		case x.room(dev):
-			x.add(dev, Holder{Kind: HeldByFile, Process: process(), Path: linkText(path)})
+		case x.room(file.Dev):
+			x.add(file.Dev, Holder{Kind: HeldByFile, Process: process(), Path: linkText(path)})
 		}
 	}
 }
@@ -306,19 +292,17 @@ func (x *holderIndex) find(subject Subject) []Holder {
 	for _, name := range blockHolders(subject.Device) {
 		found = append(found, Holder{Kind: HeldByDevice, Object: name})
 	}
-	found = dropEcho(found)
 	slices.SortStableFunc(found, func(a, b Holder) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Process.ID, b.Process.ID), cmp.Compare(a.Path, b.Path))
 	})
+	found = firstOfEach(found)
 	return found[:min(len(found), holdersShown)]
 }
 
-// dropEcho leaves one holder for each process: what it does first in the order of
-// the kinds.
-func dropEcho(all []Holder) []Holder {
-	slices.SortStableFunc(all, func(a, b Holder) int { return cmp.Compare(a.Kind, b.Kind) })
+// firstOfEach keeps the first of the holders, which are sorted, for each process.
+func firstOfEach(sorted []Holder) []Holder {
 	known := map[int]bool{}
-	return slices.DeleteFunc(all, func(h Holder) bool {
+	return slices.DeleteFunc(sorted, func(h Holder) bool {
 		if h.Process.ID == 0 || h.Kind < HeldByMount {
 			return false
 		}

@@ -33,7 +33,7 @@ func (x *holderIndex) readTable(table []*mountinfo.Info, namespace string, proce
 		case m.FSType == "overlay":
 			x.readOverlay(table, m, at)
 		case m.FSType == "nsfs" && strings.HasPrefix(m.Root, "mnt:[") && namespace == "":
-			x.asides[m.Root] = aSideway{path: m.Mountpoint, keptBy: "the mount at " + plainPath(m.Mountpoint)}
+			x.namespaceFiles[m.Root] = namespaceFile{path: m.Mountpoint, keptBy: "the mount at " + plainPath(m.Mountpoint)}
 		}
 	}
 }
@@ -125,15 +125,15 @@ func blockHolders(device uint64) []string {
 }
 
 // enter looks into a mount namespace that no process is in.
-func (x *holderIndex) enter(namespace string, way aSideway) {
-	x.spaces[namespace] = true
-	fd, err := openNamespace(way.path)
+func (x *holderIndex) enter(namespace string, file namespaceFile) {
+	x.visited[namespace] = true
+	fd, err := openNamespace(file.path)
 	if err != nil {
 		return
 	}
 	defer unix.Close(fd)
 	if table, err := mountsIn(fd); err == nil {
-		x.readTable(table, numberOf(namespace), Process{}, way.keptBy)
+		x.readTable(table, numberOf(namespace), Process{}, file.keptBy)
 	}
 }
 

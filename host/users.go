@@ -75,8 +75,8 @@ func uses(dir string, device uint64) bool {
 }
 
 func onDevice(path string, device uint64) bool {
-	dev, _, _, ok := statLink(path)
-	return ok && dev == device
+	file, ok := statLink(path)
+	return ok && file.Dev == device
 }
 
 // Mounters returns up to limit processes that have a file system mounted in a
@@ -108,11 +108,7 @@ func Mounters(device uint64, root string, limit int) []Process {
 	// A process that has changed its root directory may not see a mount that it
 	// keeps: the namespace counts. What processes with one namespace and one root
 	// directory see is the same, and looked at once.
-	type view struct {
-		namespace string
-		root      FileID
-	}
-	seen := map[view]bool{}
+	seen := map[mountView]bool{}
 	mounters := map[string]bool{}
 	type candidate struct {
 		id        int
@@ -125,11 +121,7 @@ func Mounters(device uint64, root string, limit int) []Process {
 		if err != nil || namespace == mine {
 			continue
 		}
-		v := view{namespace: namespace}
-		var st unix.Stat_t
-		if unix.Stat(filepath.Join(dir, "root"), &st) == nil {
-			v.root = FileID{Dev: st.Dev, Inode: st.Ino}
-		}
+		v := viewOf(dir, namespace)
 		others = append(others, candidate{id, namespace})
 		if !mounters[namespace] && !seen[v] {
 			seen[v] = true
