@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ import (
 // loopName is the name of a volume's loop device: which volume, and which instance of
 // which storage. "" for a volume whose id is too long for that.
 func (b *Backend) loopName(volumeID string) string {
-	const limit = 63
+	const limit = 63 // bytes that the kernel keeps
 	sum := sha256.Sum256([]byte(b.root.id + "/" + b.config.InstanceID))
 	name := fmt.Sprintf("%s@%x", volumeID, sum[:8])
 	if len(name) > limit {
@@ -34,41 +35,53 @@ func (b *Backend) loopName(volumeID string) string {
 	return name
 }
 
-// ownLoops returns the loop devices of this instance's volumes by their names, and by
-// the paths of deleted images for those that an earlier version made.
+// ownLoops returns the loop devices of this instance's volumes.
 func (b *Backend) ownLoops(all []host.Loop) map[string]host.Loop {
 	own := map[string]host.Loop{}
 	for _, loop := range all {
-		if loop.Clearing {
-			continue
-		}
-		id, _, _ := strings.Cut(loop.Name, "@")
-		if !isName(id) || loop.Name != b.loopName(id) {
-			id = filepath.Base(strings.TrimSuffix(host.LoopFile(loop.Number), deletedSuffix))
-		}
-		if isName(id) && b.isOwn(id, loop) {
+		if id := b.volumeOf(loop); id != "" && !loop.Clearing {
 			own[id] = loop
 		}
 	}
 	return own
 }
 
-// isOwn reports whether a loop device was made for a volume, and not for a file that got
-// the number of a deleted image, on a device that got the number of its loop device.
-func (b *Backend) isOwn(volumeID string, loop host.Loop) bool {
-	if name := b.loopName(volumeID); name != "" && loop.Name == name {
-		return true
+// volumeOf returns the volume of this instance for which a loop device was made: by its
+// name, or by the path of a deleted image for a device without such a name, which an
+// earlier version made. "" for any other device, such as one that got the number of a
+// volume's, with a file that got the number of its image.
+func (b *Backend) volumeOf(loop host.Loop) string {
+	if i := strings.LastIndexByte(loop.Name, '@'); i >= 0 {
+		if id := loop.Name[:i]; isName(id) && loop.Name == b.loopName(id) {
+			return id
+		}
+		return ""
 	}
-	return !strings.Contains(loop.Name, "@") && host.LoopFile(loop.Number) == b.root.here(volumeID)+deletedSuffix
+	path, deleted := strings.CutSuffix(host.LoopFile(loop.Number), deletedSuffix)
+	if id := filepath.Base(path); deleted && isName(id) && path == b.root.here(id) {
+		return id
+	}
+	return ""
 }
 
-// strayLoop returns the loop device of a volume whose image is not at its place.
-func (b *Backend) strayLoop(volumeID string, known host.Loop) (host.Loop, bool) {
-	loop, err := host.StatLoop(known.Number)
-	if err != nil || loop.Backing != known.Backing || loop.Clearing || !b.isOwn(volumeID, loop) {
+// stray returns the loop device that has a volume here while its image is not at its
+// place, where image is instead, or nothing.
+func (b *Backend) stray(volumeID string, image host.FileID) (host.Loop, bool) {
+	known, ok := b.last(volumeID)
+	if !ok || sameImage(image, known.Backing) {
 		return host.Loop{}, false
 	}
-	return loop, true
+	loop, ok := b.remembered(volumeID, known.Backing)
+	return loop, ok && b.volumeOf(loop) == volumeID
+}
+
+func (b *Backend) isStray(volumeID string) bool {
+	if _, ok := b.last(volumeID); !ok {
+		return false // without a look at the storage
+	}
+	image, _ := fileID(b.root.here(volumeID))
+	_, ok := b.stray(volumeID, image)
+	return ok
 }
 
 // deletedSuffix is how the kernel marks the path of a file without a name.
@@ -77,11 +90,11 @@ const deletedSuffix = " (deleted)"
 // asAttached returns a volume as List does: what its directory says, unless a loop
 // device of this machine knows better. found says that v was located.
 func (b *Backend) asAttached(volumeID string, v located, found bool) (backend.Volume, bool) {
-	known, ok := b.last(volumeID)
-	if !ok || found && v.AttachedTo == b.config.InstanceID && sameImage(v.image, known.Backing) {
-		return v.Volume, found
+	var image host.FileID
+	if v.AttachedTo == b.config.InstanceID {
+		image = v.image
 	}
-	loop, ok := b.strayLoop(volumeID, known)
+	loop, ok := b.stray(volumeID, image)
 	if !ok {
 		return v.Volume, found
 	}
@@ -95,20 +108,6 @@ func (b *Backend) asAttached(volumeID string, v located, found bool) (backend.Vo
 // storage that was mounted anew may have another device number.
 func sameImage(at, backing host.FileID) bool {
 	return at.Inode == backing.Inode && at != host.FileID{}
-}
-
-// isStray reports whether a loop device of this machine has the volume while its image
-// is not at its place.
-func (b *Backend) isStray(volumeID string) bool {
-	known, ok := b.last(volumeID)
-	if !ok {
-		return false
-	}
-	if at, err := fileID(b.root.here(volumeID)); err == nil && sameImage(at, known.Backing) {
-		return false
-	}
-	_, ok = b.strayLoop(volumeID, known)
-	return ok
 }
 
 func (b *Backend) whyLost(volumeID string, loop host.Loop, v located, found bool) string {
@@ -160,24 +159,15 @@ func (b *Backend) all() ([]backend.Volume, error) {
 func (b *Backend) attachedIDs() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	ids := make([]string, 0, len(b.loops))
-	for id := range maps.Keys(b.loops) {
-		ids = append(ids, id)
-	}
-	return ids
+	return slices.Collect(maps.Keys(b.loops))
 }
 
-// freeStray removes the loop device of a volume whose image is no longer the one at its
-// place, which is image, or nothing. It reports whether there was such a device.
+// freeStray removes the loop device that stray returns, and reports whether it did.
 func (b *Backend) freeStray(volumeID string, image host.FileID) (bool, error) {
 	if err := b.scanOnce(); err != nil {
 		return false, err
 	}
-	known, ok := b.last(volumeID)
-	if !ok || sameImage(image, known.Backing) {
-		return false, nil
-	}
-	loop, ok := b.strayLoop(volumeID, known)
+	loop, ok := b.stray(volumeID, image)
 	if !ok {
 		return false, nil
 	}
@@ -213,7 +203,7 @@ func (b *Backend) Oversee(ctx context.Context, changed func(volumeID string)) {
 		rootErr := b.checkRoot()
 		for _, id := range ids {
 			now[id] = b.glance(id, rootErr)
-			if before, known := last[id]; known && before != now[id] || !known && now[id] != "" {
+			if now[id] != last[id] {
 				changed(id)
 			}
 		}
