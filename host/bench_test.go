@@ -129,33 +129,10 @@ func BenchmarkLook(b *testing.B) {
 func BenchmarkInspect(b *testing.B) {
 	for _, fs := range []string{"ext4", "xfs"} {
 		b.Run(fs, func(b *testing.B) {
-			dir := b.TempDir()
-			image, err := os.Create(filepath.Join(dir, "image"))
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer image.Close()
-			if err := image.Truncate(host.MinXFSSize); err != nil {
-				b.Fatal(err)
-			}
-			loop, err := host.AttachLoop(b.Context(), image, "")
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer func() { _ = host.DetachLoop(loop.Number, loop.Backing) }()
-			if err := host.Format(b.Context(), host.Device{Path: loop.Path(), Image: image.Name()}, fs); err != nil {
-				b.Fatal(err)
-			}
-			target := b.TempDir()
-			if err := host.Mount(loop.Path(), target, fs, host.Restricted); err != nil {
-				b.Fatal(err)
-			}
-			defer func() { _ = host.Unmount(target) }()
-			number, err := host.DeviceNumber(loop.Path())
-			if err != nil {
-				b.Fatal(err)
-			}
-			vigil := host.NewVigil(target, number)
+			dev := newDevice(b, host.MinXFSSize)
+			format(b, dev, fs)
+			target := mount(b, dev, fs)
+			vigil := host.NewVigil(target, deviceNumber(b, dev))
 			for name, look := range map[string]func(time.Time) host.Diagnosis{"inspect": vigil.Inspect, "glance": vigil.Glance} {
 				b.Run(name, func(b *testing.B) {
 					for b.Loop() {

@@ -164,8 +164,7 @@ func TestAFullStorageIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unmount(t, small) })
-	image := newImageIn(t, small, 64*mib)
-	dev := host.Device{Path: attach(t, image).Path(), Image: image.Name()}
+	dev := newDeviceIn(t, small, 64*mib)
 	format(t, dev, "ext4")
 	w := watch(t, dev, "ext4")
 	data := make([]byte, 48*mib)

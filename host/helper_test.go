@@ -23,7 +23,7 @@ func newImage(t *testing.T, size int64) *os.File {
 	return newImageIn(t, t.TempDir(), size)
 }
 
-func newImageIn(t *testing.T, dir string, size int64) *os.File {
+func newImageIn(t testing.TB, dir string, size int64) *os.File {
 	t.Helper()
 	image, err := os.OpenFile(filepath.Join(dir, "image"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -37,7 +37,7 @@ func newImageIn(t *testing.T, dir string, size int64) *os.File {
 }
 
 // attach puts a loop device on an image for the time of the test.
-func attach(t *testing.T, image *os.File) host.Loop {
+func attach(t testing.TB, image *os.File) host.Loop {
 	t.Helper()
 	loop, err := host.AttachLoop(t.Context(), image, "")
 	if err != nil {
@@ -52,13 +52,18 @@ func attach(t *testing.T, image *os.File) host.Loop {
 }
 
 // newDevice makes a blank device of a size.
-func newDevice(t *testing.T, size int64) host.Device {
+func newDevice(t testing.TB, size int64) host.Device {
 	t.Helper()
-	image := newImage(t, size)
+	return newDeviceIn(t, t.TempDir(), size)
+}
+
+func newDeviceIn(t testing.TB, dir string, size int64) host.Device {
+	t.Helper()
+	image := newImageIn(t, dir, size)
 	return host.Device{Path: attach(t, image).Path(), Image: image.Name()}
 }
 
-func format(t *testing.T, dev host.Device, fs string) {
+func format(t testing.TB, dev host.Device, fs string) {
 	t.Helper()
 	if err := host.Format(t.Context(), dev, fs); err != nil {
 		t.Fatal(err)
@@ -66,14 +71,14 @@ func format(t *testing.T, dev host.Device, fs string) {
 }
 
 // mount mounts a device at a new directory for the time of the test.
-func mount(t *testing.T, dev host.Device, fs string) (target string) {
+func mount(t testing.TB, dev host.Device, fs string) (target string) {
 	t.Helper()
 	target = t.TempDir()
 	mountAt(t, dev, target, fs)
 	return target
 }
 
-func mountAt(t *testing.T, dev host.Device, target, fs string) {
+func mountAt(t testing.TB, dev host.Device, target, fs string) {
 	t.Helper()
 	if err := host.Mount(dev.Path, target, fs, 0); err != nil {
 		t.Fatal(err)
@@ -81,7 +86,7 @@ func mountAt(t *testing.T, dev host.Device, target, fs string) {
 	t.Cleanup(func() { unmount(t, target) })
 }
 
-func unmount(t *testing.T, target string) {
+func unmount(t testing.TB, target string) {
 	t.Helper()
 	if err := host.Unmount(target); err != nil {
 		t.Error(err)

@@ -25,7 +25,7 @@ func formatted(t *testing.T, fs string) host.Device {
 	return dev
 }
 
-func deviceNumber(t *testing.T, dev host.Device) uint64 {
+func deviceNumber(t testing.TB, dev host.Device) uint64 {
 	t.Helper()
 	number, err := host.DeviceNumber(dev.Path)
 	if err != nil {

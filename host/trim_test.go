@@ -99,8 +99,7 @@ func TestTrimRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unmount(t, storage) })
-	image := newImageIn(t, storage, 64*mib)
-	dev := host.Device{Path: attach(t, image).Path(), Image: image.Name()}
+	dev := newDeviceIn(t, storage, 64*mib)
 	format(t, dev, "ext4")
 	target := mount(t, dev, "ext4")
 	if _, err := host.Trim(target, deviceNumber(t, dev), never); !errors.Is(err, host.ErrNoDiscard) {
