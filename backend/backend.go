@@ -125,8 +125,8 @@ type Namer interface {
 	SetName(ctx context.Context, volumeID, name string) error
 }
 
-// Overseer is what a Backend may be as well: one that notices when the storage loses a
-// volume that is attached to this machine.
+// Overseer is a Backend that notices when the storage loses a volume that is attached to
+// this machine.
 type Overseer interface {
 	// Oversee calls changed with the id of each volume attached here about which List
 	// may say something new, of its Lost above all, until ctx ends.
@@ -178,8 +178,8 @@ type Volume struct {
 	AttachedTo string // instance id, "" where it is attached nowhere
 	Zone       string // whose machines alone can attach it, "" for all
 	// Lost says why the data of a volume that is attached to this machine ends with its
-	// device: the storage system has it no longer, or under another name. It is the
-	// beginning of a sentence, with what a person can do about it; "" for none.
+	// device: the storage system no longer has it, or has it under another name. It
+	// begins a sentence, and names the remedy; "" for a volume that is not lost.
 	Lost string
 }
 

@@ -22,8 +22,8 @@ type Event struct {
 	Missed bool      // there were more lines than could be read
 }
 
-// OpenEvents begins to listen. Without the right to read the kernel's log, which
-// logErr then tells, mounts are told alone.
+// OpenEvents begins to listen. logErr says why the kernel's log cannot be read: then
+// Wait returns changes of mounts alone.
 func OpenEvents() (_ *Events, logErr, err error) {
 	e := &Events{}
 	if e.mounts, err = open("/proc/self/mountinfo", unix.O_RDONLY); err != nil {
@@ -39,8 +39,8 @@ func (e *Events) Close() {
 	_ = unix.Close(e.mounts)
 }
 
-// Wait returns the next event, or an error when ctx has ended. It takes a thread, and
-// no time of a processor.
+// Wait returns the next event, or an error when ctx has ended. It blocks a thread, and
+// does not poll at intervals.
 func (e *Events) Wait(ctx context.Context) (Event, error) {
 	end, closeEnd, err := endOf(ctx)
 	if err != nil {

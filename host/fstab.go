@@ -21,8 +21,8 @@ func (e *NotMountedError) Error() string {
 	return fmt.Sprintf("%s is not there yet: /etc/fstab has a file system for %s, which is not mounted", e.Path, e.MountPoint)
 }
 
-// CheckMounted returns a *NotMountedError where a path lies in a file system of
-// /etc/fstab that is not mounted. What were written there now would be hidden by the mount.
+// CheckMounted returns a *NotMountedError if a path lies in a file system of /etc/fstab
+// that is not mounted. The mount would hide what is written there before.
 func CheckMounted(path string) error {
 	table, err := os.ReadFile("/etc/fstab")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -44,8 +44,8 @@ func CheckMounted(path string) error {
 	return nil
 }
 
-// missingMount returns the mount point of a table of file systems that is at or above a
-// path and has nothing mounted, "" where there is none.
+// missingMount returns the mount point in an fstab(5) table that is at or above a path
+// and has nothing mounted, "" if all such are mounted.
 func missingMount(table, path string, mounted func(string) bool) string {
 	for line := range strings.Lines(table) {
 		fields := strings.Fields(line)

@@ -115,7 +115,7 @@ var losing = regexp.MustCompile(`(?i)^[a-z0-9_ :/-]*error,? (?:on )?dev|^[A-Za-z
 
 func losesData(text string) bool { return losing.MatchString(text) }
 
-// Inspect looks at the file system by all means.
+// Inspect looks at the file system by system calls, sysfs and /proc.
 func (v *Vigil) Inspect(now time.Time) Diagnosis {
 	v.looking.Lock()
 	defer v.looking.Unlock()
@@ -123,9 +123,9 @@ func (v *Vigil) Inspect(now time.Time) Diagnosis {
 	return v.inspect(now)
 }
 
-// Glance is Inspect for a tenth of the price, by two system calls. It finds what has
-// befallen the device or an ext4 only if Inspect has found it before or the kernel's
-// log was heard to tell it.
+// Glance is Inspect at a tenth of the cost, by two system calls. It finds a failure of
+// the device or of an ext4 only if Inspect found it before, or Hear has the kernel's
+// words for it.
 func (v *Vigil) Glance(now time.Time) Diagnosis {
 	v.looking.Lock()
 	defer v.looking.Unlock()

@@ -46,7 +46,7 @@ type Holder struct {
 
 // String says what the holder does, as the rest of "in use: ".
 func (h Holder) String() string {
-	who := h.Process.String()
+	process := h.Process.String()
 	switch h.Kind {
 	case HeldByNestedMount:
 		return fmt.Sprintf("a file system of type %s is mounted on it at %s%s (unmount that first)", h.Object, h.Path, h.inNamespace())
@@ -64,17 +64,17 @@ func (h Holder) String() string {
 		}
 		return fmt.Sprintf("it is mounted at %s%s", h.Path, h.inNamespace())
 	case HeldByWorkingDirectory:
-		return fmt.Sprintf("%s has its working directory at %s", who, h.Path)
+		return fmt.Sprintf("%s has its working directory at %s", process, h.Path)
 	case HeldByRootDirectory:
-		return fmt.Sprintf("%s has its root directory at %s", who, h.Path)
+		return fmt.Sprintf("%s has its root directory at %s", process, h.Path)
 	case HeldByExecutable:
-		return fmt.Sprintf("%s runs the program %s", who, h.Path)
+		return fmt.Sprintf("%s runs the program %s", process, h.Path)
 	case HeldByMapping:
-		return fmt.Sprintf("%s has %s mapped into its memory", who, h.Path)
+		return fmt.Sprintf("%s has %s mapped into its memory", process, h.Path)
 	case HeldByOpenDevice:
-		return fmt.Sprintf("%s has the device %s open", who, h.Path)
+		return fmt.Sprintf("%s has the device %s open", process, h.Path)
 	default:
-		return fmt.Sprintf("%s has %s open", who, h.Path)
+		return fmt.Sprintf("%s has %s open", process, h.Path)
 	}
 }
 
@@ -108,9 +108,8 @@ func (p Process) String() string {
 	return text + ")"
 }
 
-// describeProcess reads what /proc says of a process without touching its memory,
-// which a process can make to hang; its command line is not read therefore, and
-// since it may hold secrets.
+// describeProcess reads what /proc says of a process, without its command line: a process
+// can make a read of its memory hang, and the line may hold secrets.
 func describeProcess(id int) Process {
 	dir := filepath.Join("/proc", strconv.Itoa(id))
 	return Process{ID: id, Name: commandOf(dir), User: userOf(dir), Container: containerOf(readShort(filepath.Join(dir, "cgroup")))}
@@ -208,7 +207,7 @@ func plainName(name string) string {
 	return string(runes)
 }
 
-// plainPath does so for a path: one with anything unusual in it is quoted.
+// plainPath makes a path fit for a sentence, too: it quotes unusual characters.
 func plainPath(path string) string {
 	const limit = 160
 	short := path
@@ -224,7 +223,7 @@ func plainPath(path string) string {
 	return short
 }
 
-// linkText returns where a link of /proc leads, as a text alone.
+// linkText returns the target of a link of /proc as text, without following it.
 func linkText(path string) string {
 	text, err := os.Readlink(path)
 	if err != nil {

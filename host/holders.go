@@ -35,10 +35,9 @@ type Finding struct {
 }
 
 // HolderSearch finds what keeps file systems and devices in use, to explain a failure;
-// it decides nothing. It walks through /proc, so it is for failures
-// alone. One walk serves all subjects that are asked for at about the same time.
-// No path of a task is followed, no process' memory is read, and no file system in
-// user space is asked.
+// it decides nothing. It walks through /proc, so it is for failures alone. One walk
+// serves all subjects that are asked for at about the same time. No path of a task is
+// followed, no process' memory is read, and no file system in user space is asked.
 type HolderSearch struct {
 	mu   sync.Mutex
 	last *holderIndex
@@ -312,9 +311,9 @@ func firstOfEach(sorted []Holder) []Holder {
 	})
 }
 
-// Watch returns when a holder may have gone, as the kernel tells: its process ended,
-// or a mount changed in its namespace. It returns ctx's error when that ends, and
-// errors.ErrUnsupported at once where the kernel tells nothing about any of them.
+// Watch returns when a holder may have gone: its process ended, or a mount changed in
+// its namespace. It returns ctx's error when ctx ends, and errors.ErrUnsupported at once
+// if the kernel reports no such event for any of the holders.
 func (f Finding) Watch(ctx context.Context) error {
 	var polled []unix.PollFd
 	defer func() {
@@ -366,7 +365,7 @@ func (f Finding) Text() string {
 		parts = append(parts, h.String())
 	}
 	if len(parts) == 0 {
-		parts = append(parts, "nothing that /proc and /sys of this machine show has it, be it a process, mount, loop device, swap file or stacked device; "+
+		parts = append(parts, "no process, mount, loop device, swap file or stacked device that /proc and /sys show has it in use; "+
 			"an NFS export, a socket in it, a descriptor in flight between processes or a file system that was unmounted while it was frozen "+
 			"(mount the device, and thaw it with fsfreeze -u) may")
 	}

@@ -81,14 +81,14 @@ func (l *KernelLog) Read() (lines []LogLine, missed bool) {
 	return lines, missed
 }
 
-// LogEnd tells where the kernel's log ends. A nil one tells nothing.
+// LogEnd follows the end of the kernel's log. The Seq of a nil LogEnd is 0.
 type LogEnd struct {
 	mu   sync.Mutex
 	log  *KernelLog
 	last uint64
 }
 
-// OpenLogEnd begins to follow the end of the kernel's log.
+// OpenLogEnd follows the kernel's log from its present end.
 func OpenLogEnd() (*LogEnd, error) {
 	log, err := OpenKernelLog()
 	if err != nil {
@@ -97,7 +97,7 @@ func OpenLogEnd() (*LogEnd, error) {
 	return &LogEnd{log: log}, nil
 }
 
-// Seq returns the number of the newest line, 0 where there was none since OpenLogEnd.
+// Seq returns the number of the newest line, 0 if the kernel logged none since OpenLogEnd.
 func (e *LogEnd) Seq() uint64 {
 	if e == nil {
 		return 0
@@ -114,7 +114,7 @@ func (e *LogEnd) Seq() uint64 {
 	return e.last
 }
 
-// Close ends that. Seq then returns what it knows.
+// Close closes the log. Seq then returns the last number that it read.
 func (e *LogEnd) Close() {
 	if e == nil {
 		return

@@ -17,7 +17,7 @@ import (
 
 const loopMajor = 7
 
-// openLoopNode opens a loop device, whose file in /dev it makes where that is missing.
+// openLoopNode opens a loop device, and makes its file in /dev if that is missing.
 func openLoopNode(number, flags int) (int, error) {
 	path := loopPath(number)
 	fd, err := open(path, flags)
@@ -44,7 +44,7 @@ func checkLoopNode(fd, number int) error {
 		return err
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFBLK && unix.Major(st.Rdev) == loopMajor && unix.Minor(st.Rdev) == uint32(number) {
-		return nil // as it is unless loop devices have partitions
+		return nil // the usual numbers, which loop devices with partitions do not have
 	}
 	want, err := deviceInSysfs(fmt.Sprintf("/sys/block/loop%d/dev", number))
 	if err != nil {
@@ -64,7 +64,7 @@ func openLoopControl() (int, error) {
 	if errors.Is(err, unix.ENOENT) {
 		if err := makeNode(path, "/sys/class/misc/loop-control/dev", unix.S_IFCHR, "c"); err != nil {
 			if errors.Is(err, unix.ENOENT) {
-				return -1, fmt.Errorf("open %s: there is none, and the kernel has no loop driver: modprobe loop on the host", path)
+				return -1, fmt.Errorf("open %s: it is missing, and the kernel has no loop driver: modprobe loop on the host", path)
 			}
 			return -1, err
 		}
@@ -91,8 +91,8 @@ func forbidden(path, option string, err error) error {
 	}
 }
 
-// makeNode makes a device's file, for root alone, unless there is one. The error is
-// ENOENT for a device that the kernel does not have.
+// makeNode makes a device's file with access for root alone, and leaves an existing one.
+// The error is ENOENT for a device that the kernel does not have.
 func makeNode(path, sysfs string, kind uint32, letter string) error {
 	device, err := deviceInSysfs(sysfs)
 	if err != nil {

@@ -55,7 +55,7 @@ func (r *mapReader) await(ctx context.Context, read func()) error {
 		case <-r.hung:
 			r.hung = nil
 		default:
-			return errors.New("memory maps were not looked at, since the kernel still has an earlier look wait")
+			return errors.New("memory maps were not looked at: an earlier read of one still hangs in the kernel")
 		}
 	}
 	done := make(chan struct{})
@@ -68,7 +68,7 @@ func (r *mapReader) await(ctx context.Context, read func()) error {
 		return nil
 	case <-ctx.Done():
 		r.hung = done
-		return errors.New("memory maps were not looked at: the kernel has the look wait")
+		return errors.New("memory maps were not looked at: the read of one hangs in the kernel")
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNoDiscard says that a device cannot give room back to its storage.
+// ErrNoDiscard says that a device does not support discard.
 var ErrNoDiscard = errors.New("the device cannot discard")
 
 // fitrim is FITRIM of linux/fs.h, whose argument is a trimRange.
@@ -23,10 +23,10 @@ type trimRange struct{ start, length, least uint64 }
 const trimChunk = 8 << 30
 
 // Trim tells the storage below a mounted file system which blocks are free, so that a
-// thin volume gives their room back, and returns how many bytes that were. What was
-// trimmed before and not written since may be left out. It goes on until stop reports
-// true, which is asked every 8 GiB. device is the number of the device that must be
-// mounted at target. Errors: ErrNoDiscard.
+// thin volume gives their room back, and returns the number of bytes. The kernel may
+// leave out blocks that were trimmed before and not written since. Trim calls stop every
+// 8 GiB, and ends when stop returns true. device is the number of the device that must
+// be mounted at target. Errors: ErrNoDiscard.
 func Trim(target string, device uint64, stop func() bool) (int64, error) {
 	trimmed, err := trim(target, device, stop)
 	if err != nil {

@@ -231,14 +231,14 @@ func lockedBy(id host.FileID) error {
 		return err
 	}
 	if ok && loop.Clearing {
-		return &backend.InUseError{Device: loop.Path(), Why: fmt.Sprintf("%s is being detached, and is open still", loop.Path())}
+		return &backend.InUseError{Device: loop.Path(), Why: fmt.Sprintf("%s is being detached, and is still open", loop.Path())}
 	}
 	if ok {
 		return &backend.InUseError{Device: loop.Path(), Why: fmt.Sprintf("%s shows its image", loop.Path())}
 	}
 	holders := host.LockHolders(id)
 	if len(holders) == 0 {
-		return fmt.Errorf("%w: its image is locked, and neither by a loop device nor by a process of this machine that can be seen: "+
+		return fmt.Errorf("%w: its image is locked, and no loop device or visible process of this machine has the lock: "+
 			"another machine has it, or a process keeps the lock of one that has ended", backend.ErrInUse)
 	}
 	names := make([]string, len(holders))

@@ -48,7 +48,7 @@ func (b *Backend) create(ctx context.Context, req backend.CreateRequest) (backen
 		return backend.Volume{}, err
 	}
 	if v, stray := b.asAttached(req.DatasetID, located{}, false); stray {
-		return backend.Volume{}, fmt.Errorf("%w: no volume is made beside one whose data is there still: %s", backend.ErrInUse, v.Lost)
+		return backend.Volume{}, fmt.Errorf("%w: a loop device still has the data of the old volume: %s", backend.ErrInUse, v.Lost)
 	}
 	// The name goes first: an image without it would be an orphan without a name.
 	if req.Name != "" {
